@@ -1,0 +1,1 @@
+"""Action: gates, relevance, mutual arbitration, ranking and reasons."""

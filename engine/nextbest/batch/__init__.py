@@ -1,0 +1,1 @@
+"""Batch: runs over column batches of a whole population."""

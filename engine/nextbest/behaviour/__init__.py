@@ -1,0 +1,1 @@
+"""Behaviour: loyalty index, ladder level, stage, and changes from a customer's own baseline."""

@@ -1,0 +1,1 @@
+"""Data: snapshots, histories and artifacts in Redis, loaders, the embedded Redis."""

@@ -1,0 +1,1 @@
+"""Learning: propensity models and what is learnt from outcomes."""

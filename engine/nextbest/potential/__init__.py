@@ -1,0 +1,1 @@
+"""Potential: actual value and profit, lifetime value, the peer grid and the gaps."""

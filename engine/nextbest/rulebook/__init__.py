@@ -1,0 +1,1 @@
+"""Rulebook: YAML files, checked and compiled into immutable tables."""

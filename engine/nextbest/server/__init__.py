@@ -1,0 +1,1 @@
+"""Server: gRPC services that translate between the contract and the engine."""
