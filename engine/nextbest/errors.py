@@ -1,0 +1,83 @@
+"""Every error the engine raises on purpose.
+
+NextBestError
+├── InvalidInput               one or more violations, each with a field and a description
+│   └── InvalidFact            a fact value does not fit the catalogue
+├── CatalogueError             a catalogue is inconsistent or not an extension of the stored one
+├── SnapshotError
+│   ├── SnapshotUnreadable     a row is cut short, of a foreign catalogue, or another customer's
+│   └── CustomerUnknown        no snapshot is stored for the customer
+├── RulebookCompileError       the rule files do not compile; carries every diagnostic
+├── ArtifactError              an artifact is damaged, or was made for something else
+├── FitError                   a model cannot be fitted to the data given
+└── StoreUnavailable           Redis does not answer
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that is wrong with an input."""
+
+    field: str
+    """Path of the field, such as `customer_id` or `snapshot.facts[3].name`."""
+    description: str
+    """What is wrong, as a lower-case fragment with the offending value in backticks."""
+
+
+class NextBestError(Exception):
+    """Base of every error the engine raises on purpose."""
+
+
+class InvalidInput(NextBestError):  # noqa: N818  (a request's fault, named as gRPC names it)
+    """Input that cannot be used; `violations` lists all that is wrong, not the first only."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in self.violations))
+
+
+class InvalidFact(InvalidInput):
+    """A fact's value does not fit the catalogue."""
+
+
+class CatalogueError(NextBestError):
+    """A fact catalogue is inconsistent, or does not extend the one already stored."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class SnapshotError(NextBestError):
+    """Base of what can be wrong with a stored snapshot."""
+
+
+class SnapshotUnreadable(SnapshotError):  # noqa: N818  (states a condition the caller degrades on)
+    """A stored row is cut short, of an unknown catalogue, or belongs to another customer."""
+
+
+class CustomerUnknown(SnapshotError):  # noqa: N818  (states a condition the caller degrades on)
+    """No snapshot is stored for the customer."""
+
+
+class RulebookCompileError(NextBestError):
+    """The rule files do not compile; `diagnostics` holds every problem in file order."""
+
+    def __init__(self, diagnostics: Sequence[object], rendered: str) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__(rendered)
+
+
+class ArtifactError(NextBestError):
+    """An artifact is damaged, or was made for another catalogue or another kind of use."""
+
+
+class FitError(NextBestError):
+    """A model cannot be fitted to the data given; nothing in use was replaced."""
+
+
+class StoreUnavailable(NextBestError):  # noqa: N818  (states a condition the caller degrades on)
+    """Redis does not answer, or answers that it cannot serve."""
