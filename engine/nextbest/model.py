@@ -257,7 +257,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Histories of n customers laid end to end; customer i has entries[starts[i]:starts[i + 1]], oldest first."""
+    """Histories of n customers laid end to end, oldest first; i has entries[starts[i]:starts[i + 1]]."""
 
     entries: npt.NDArray[np.void]
     """(total,) of `HISTORY_ENTRY`, codes translated to rulebook indices."""
