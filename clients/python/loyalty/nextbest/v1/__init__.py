@@ -1,0 +1,1 @@
+"""Generated stubs of the contract; regenerate with tools/gen_protos.py."""
