@@ -436,7 +436,7 @@ class HistoryEntry(_message.Message):
     is_override: _builtins.bool
     """Whether staff chose otherwise than the decision said."""
     override_reason: _builtins.str
-    """Why staff chose otherwise; empty if they did not."""
+    """Why staff chose otherwise; empty if they did not, or where only the flag is kept."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -491,11 +491,11 @@ class GetHistoryResponse(_message.Message):
 
     @_builtins.property
     def contacts_truncated_before(self) -> _timestamp_pb2.Timestamp:
-        """Contacts and outcomes at or before this time may be lost; absent if none are."""
+        """Contacts and outcomes before this time may be lost; absent if none are."""
 
     @_builtins.property
     def events_truncated_before(self) -> _timestamp_pb2.Timestamp:
-        """Events at or before this time may be lost; absent if none are."""
+        """Events before this time may be lost; absent if none are."""
 
     def __init__(
         self,

@@ -387,13 +387,19 @@ class ChannelInfo(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PLACEMENTS_FIELD_NUMBER: _builtins.int
     CONTACT_WEIGHT_FIELD_NUMBER: _builtins.int
-    RELEVANCE_THRESHOLD_FIELD_NUMBER: _builtins.int
+    INBOUND_RELEVANCE_THRESHOLD_FIELD_NUMBER: _builtins.int
+    OUTBOUND_RELEVANCE_THRESHOLD_FIELD_NUMBER: _builtins.int
+    MAX_TEXT_LENGTH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the channel."""
     contact_weight: _builtins.float
     """Weight of a contact on it in contact pressure, in units of one e-mail."""
-    relevance_threshold: _builtins.float
-    """Least ask-likelihood at which an action is relevant on it, 0 to 1."""
+    inbound_relevance_threshold: _builtins.float
+    """Least ask-likelihood at which an action is relevant when the customer starts the contact, 0 to 1."""
+    outbound_relevance_threshold: _builtins.float
+    """Least ask-likelihood at which an action is relevant when the company starts the contact, 0 to 1."""
+    max_text_length: _builtins.int
+    """Most characters that a text on it may have; absent = no limit."""
     @_builtins.property
     def placements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Placements on it; empty if it has none."""
@@ -404,20 +410,30 @@ class ChannelInfo(_message.Message):
         name: _builtins.str = ...,
         placements: _abc.Iterable[_builtins.str] | None = ...,
         contact_weight: _builtins.float | None = ...,
-        relevance_threshold: _builtins.float | None = ...,
+        inbound_relevance_threshold: _builtins.float | None = ...,
+        outbound_relevance_threshold: _builtins.float | None = ...,
+        max_text_length: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_contact_weight", b"_contact_weight", "_relevance_threshold", b"_relevance_threshold", "contact_weight", b"contact_weight", "relevance_threshold", b"relevance_threshold"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_contact_weight", b"_contact_weight", "_inbound_relevance_threshold", b"_inbound_relevance_threshold", "_max_text_length", b"_max_text_length", "_outbound_relevance_threshold", b"_outbound_relevance_threshold", "contact_weight", b"contact_weight", "inbound_relevance_threshold", b"inbound_relevance_threshold", "max_text_length", b"max_text_length", "outbound_relevance_threshold", b"outbound_relevance_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contact_weight", b"_contact_weight", "_relevance_threshold", b"_relevance_threshold", "contact_weight", b"contact_weight", "name", b"name", "placements", b"placements", "relevance_threshold", b"relevance_threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_contact_weight", b"_contact_weight", "_inbound_relevance_threshold", b"_inbound_relevance_threshold", "_max_text_length", b"_max_text_length", "_outbound_relevance_threshold", b"_outbound_relevance_threshold", "contact_weight", b"contact_weight", "inbound_relevance_threshold", b"inbound_relevance_threshold", "max_text_length", b"max_text_length", "name", b"name", "outbound_relevance_threshold", b"outbound_relevance_threshold", "placements", b"placements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__contact_weight: _TypeAlias = _typing.Literal["contact_weight"]  # noqa: Y015
     _WhichOneofArgType__contact_weight: _TypeAlias = _typing.Literal["_contact_weight", b"_contact_weight"]  # noqa: Y015
-    _WhichOneofReturnType__relevance_threshold: _TypeAlias = _typing.Literal["relevance_threshold"]  # noqa: Y015
-    _WhichOneofArgType__relevance_threshold: _TypeAlias = _typing.Literal["_relevance_threshold", b"_relevance_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__inbound_relevance_threshold: _TypeAlias = _typing.Literal["inbound_relevance_threshold"]  # noqa: Y015
+    _WhichOneofArgType__inbound_relevance_threshold: _TypeAlias = _typing.Literal["_inbound_relevance_threshold", b"_inbound_relevance_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__max_text_length: _TypeAlias = _typing.Literal["max_text_length"]  # noqa: Y015
+    _WhichOneofArgType__max_text_length: _TypeAlias = _typing.Literal["_max_text_length", b"_max_text_length"]  # noqa: Y015
+    _WhichOneofReturnType__outbound_relevance_threshold: _TypeAlias = _typing.Literal["outbound_relevance_threshold"]  # noqa: Y015
+    _WhichOneofArgType__outbound_relevance_threshold: _TypeAlias = _typing.Literal["_outbound_relevance_threshold", b"_outbound_relevance_threshold"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__contact_weight) -> _WhichOneofReturnType__contact_weight | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__relevance_threshold) -> _WhichOneofReturnType__relevance_threshold | None: ...
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__inbound_relevance_threshold) -> _WhichOneofReturnType__inbound_relevance_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_text_length) -> _WhichOneofReturnType__max_text_length | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__outbound_relevance_threshold) -> _WhichOneofReturnType__outbound_relevance_threshold | None: ...
 
 Global___ChannelInfo: _TypeAlias = ChannelInfo  # noqa: Y015
 
