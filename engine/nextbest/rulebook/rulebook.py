@@ -1,7 +1,7 @@
 """The compiled rulebook: immutable, all numbers in arrays, all words in tuples."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
@@ -226,7 +226,6 @@ class ActionTables:
     """(A,) L = 1 + (issue + group + action weight)/100, clipped to [.5, 2] unless classic."""
     group: I32
     """(A,) at most one action of a group is returned; -1 = none."""
-    group_exclusive: U8
     benefit_group: I32
     """(A,) actions compared by the fairness gate, -1 = none."""
     reward_worth: F64
@@ -330,6 +329,8 @@ class Strategy:
     """... for so many days."""
     ceiling_share: float
     """Share of LTV* that may be invested in a customer per 12 months."""
+    time_zone: str
+    """IANA zone of customers whose own is unknown."""
     referral_weight: float
     """λ_ref."""
     referral_worth: float
@@ -405,8 +406,3 @@ class Rulebook:
     def treatment_index(self) -> Mapping[str, int]:
         """Index of each treatment by id."""
         return {treatment.id: i for i, treatment in enumerate(self.treatments)}
-
-
-def table_arrays(tables: ActionTables | ChannelTables) -> tuple[object, ...]:
-    """The arrays of a table in field order, as kernels take them."""
-    return tuple(getattr(tables, f.name) for f in fields(tables))

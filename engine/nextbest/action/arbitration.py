@@ -1,0 +1,286 @@
+"""Send every action through the gates, score the survivors and keep the best few.
+
+The same kernels serve the answer and its explanation: they always write why an action ended where
+it did into a trace row. A plain decision lets all customers share one row, an explanation has one
+row a customer, so tracing costs nothing when it is not asked for.
+"""
+
+import numpy as np
+
+from nextbest.action.contact import REJECTED_DAYS_S, rejected_since
+from nextbest.action.gates import (
+    audience_gate,
+    condition_gate,
+    consent_gate,
+    fits_request,
+    knowledge_gate,
+    limit_gate,
+    permission_gate,
+    policy_gate,
+    pressure_gate,
+    relevance_gate,
+    trigger_gate,
+)
+from nextbest.action.relevance import relevance
+from nextbest.action.score import (
+    classic_priority,
+    customer_gain_once,
+    fill_terms,
+    is_classic,
+    mutual_score,
+    propensity,
+)
+from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables, Terms, TreatmentCode
+from nextbest.facts import Figure
+from nextbest.kernels import kernel
+from nextbest.model import F64, I32, Direction, Reason, Stage, Term
+
+Outcome = tuple[int, float, float]
+
+NAN = np.nan
+
+_MANDATORY_CODE, _REPAIRS = int(Code.MANDATORY), int(Code.REPAIRS)
+_FIRST_TREATMENT, _LAST_TREATMENT = int(Code.FIRST_TREATMENT), int(Code.LAST_TREATMENT)
+_GROUP, _PRIORITY, _ID_ORDER = int(Code.GROUP), int(Code.PRIORITY), int(Code.ID_ORDER)
+_MINUTES = int(Number.MINUTES)
+_CHANNEL = int(TreatmentCode.CHANNEL)
+_WEIGHT = int(ChannelNumber.OUTBOUND_WEIGHT)
+_VALUE_OF_TIME = int(Setting.VALUE_OF_TIME)
+_STAGE, _CEILING = int(Figure.STAGE), int(Figure.INVESTMENT_CEILING)
+_FORGIVE, _OUTBOUND = int(Stage.FORGIVE_ME), int(Direction.OUTBOUND)
+_P, _RHO, _Q, _SCORE = int(Term.PROPENSITY), int(Term.RELEVANCE), int(Term.PRESSURE_FACTOR), int(Term.SCORE)
+_COST_C, _COST_A, _MU = int(Term.CONTACT_COST), int(Term.ACCEPTED_COST), int(Term.CONTACT_PRICE)
+_CHOSEN, _MANDATORY, _NO_TREATMENT = int(Reason.CHOSEN), int(Reason.MANDATORY), int(Reason.NO_TREATMENT)
+_CONDITION_UNKNOWN, _NO_VALUE = int(Reason.CONDITION_UNKNOWN), int(Reason.NO_VALUE_FOR_CUSTOMER)
+_ABOVE_CEILING, _WORSE = int(Reason.ABOVE_INVESTMENT_CEILING), int(Reason.WORSE_THAN_DO_NOTHING)
+_IN_GROUP, _IN_RANK = int(Reason.BEATEN_IN_GROUP), int(Reason.BEATEN_IN_RANK)
+
+
+@kernel
+def admission(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Outcome:
+    """Run the gates that need no figures of the action itself: consent to sell-hold."""
+    verdict = consent_gate(tables, batch, customer, action, treatment)
+    if verdict[0] == 0:
+        verdict = permission_gate(tables, batch, customer, action, treatment)
+    if verdict[0] == 0:
+        verdict = audience_gate(tables, batch, customer, action)
+    if verdict[0] == 0:
+        verdict = trigger_gate(tables, batch, customer, action)
+    if verdict[0] == 0:
+        verdict = condition_gate(tables, batch, customer, action)
+    if verdict[0] == 0:
+        verdict = knowledge_gate(tables, batch, customer, action)
+    return verdict
+
+
+@kernel
+def mutual_gate(tables: Tables, batch: Batch, customer: int, action: int, p: float) -> Outcome:
+    """The customer's expected gain, less the worth of the time it takes, is not negative.
+
+    The gate holds always, for mandatory actions too: no profit buys a loss to the customer.
+    """
+    if np.isnan(p):
+        return _CONDITION_UNKNOWN, NAN, NAN
+    effort = tables.numbers[action, _MINUTES] * tables.settings[_VALUE_OF_TIME]
+    worth = p * customer_gain_once(tables, batch, customer, action) - effort
+    if worth < 0.0:
+        return _NO_VALUE, worth, 0.0
+    return 0, NAN, NAN
+
+
+@kernel
+def ceiling_gate(batch: Batch, customer: int, action: int, tables: Tables, cost: float) -> Outcome:
+    """Expected cost stays under the customer's investment ceiling; repair in Forgive me is exempt."""
+    if tables.codes[action, _REPAIRS] == 1 and batch.figures[customer, _STAGE] == _FORGIVE:
+        return 0, NAN, NAN
+    ceiling = batch.figures[customer, _CEILING]
+    if cost > ceiling:
+        return _ABOVE_CEILING, cost, ceiling
+    return 0, NAN, NAN
+
+
+@kernel
+def pressure_factor(tables: Tables, batch: Batch, customer: int) -> float:
+    """Pressure factor √(1 − P_eff/cap) of an outbound contact, 1 when the customer starts it."""
+    if batch.requests[customer, 1] != _OUTBOUND:
+        return 1.0
+    cap = tables.stages[np.int64(batch.figures[customer, _STAGE]), 1]
+    return np.sqrt(max(1.0 - batch.pressure[customer, 0] / cap, 0.0)) if cap > 0.0 else 0.0
+
+
+@kernel
+def consider(
+    tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, treatment: int, out: F64
+) -> Outcome:
+    """Take one treatment of one action through every gate and score it into `out` (Term,).
+
+    Returns:
+        (reason, actual, required): `CHOSEN` for a survivor with a positive score, `MANDATORY` for a
+        mandatory one, else what stopped it.
+    """
+    verdict = admission(tables, batch, customer, action, treatment)
+    if verdict[0] != 0:
+        return verdict
+    p = propensity(tables, batch, terms, customer, action)
+    verdict = mutual_gate(tables, batch, customer, action, p)
+    if verdict[0] != 0:
+        return verdict
+    fill_terms(tables, batch, terms, customer, action, p, out)
+    rejected = rejected_since(batch, customer, action, batch.now[customer] - REJECTED_DAYS_S)
+    rho = relevance(tables, batch, customer, action, rejected)
+    weight = tables.channels[tables.treatments[treatment, _CHANNEL], _WEIGHT]
+    outbound = batch.requests[customer, 1] == _OUTBOUND
+    out[_RHO] = rho
+    out[_Q] = pressure_factor(tables, batch, customer)
+    out[_MU] = terms.prices[len(terms.prices) - 1] * weight if outbound else 0.0
+    score = classic_priority(tables, action, out) if is_classic(tables) else mutual_score(out)
+    mandatory = tables.codes[action, _MANDATORY_CODE] == 1
+    if not mandatory:
+        verdict = relevance_gate(tables, batch, customer, treatment, rho)
+        if verdict[0] != 0:
+            return verdict
+    verdict = policy_gate(tables, batch, customer, action, treatment)
+    if verdict[0] == 0 and not mandatory:
+        verdict = pressure_gate(tables, batch, customer, treatment)
+    if verdict[0] == 0:
+        verdict = limit_gate(tables, batch, customer, action)
+    if verdict[0] == 0 and not mandatory:
+        verdict = ceiling_gate(batch, customer, action, tables, out[_COST_C] + out[_COST_A])
+    if verdict[0] != 0:
+        return verdict
+    if mandatory:
+        return _MANDATORY, NAN, NAN
+    if not score > 0.0:
+        return _WORSE, score, 0.0
+    return _CHOSEN, NAN, NAN
+
+
+@kernel
+def consider_action(
+    tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, out: F64
+) -> tuple[int, float, float, int]:
+    """Try the treatments that fit the request in file order; the first that passes is the action's.
+
+    Returns:
+        (reason, actual, required, treatment); of several that were stopped, the one that came furthest.
+    """
+    reason, actual, required, best = _NO_TREATMENT, NAN, NAN, -1
+    for treatment in range(tables.codes[action, _FIRST_TREATMENT], tables.codes[action, _LAST_TREATMENT]):
+        if not fits_request(tables, batch, customer, treatment):
+            continue
+        verdict = consider(tables, batch, terms, customer, action, treatment, out)
+        if verdict[0] == _CHOSEN or verdict[0] == _MANDATORY:
+            return verdict[0], verdict[1], verdict[2], treatment
+        if best < 0 or verdict[0] > reason:
+            reason, actual, required, best = verdict[0], verdict[1], verdict[2], treatment
+    return reason, actual, required, best
+
+
+@kernel
+def is_better(tables: Tables, reason: I32, terms: F64, a: int, b: int) -> bool:
+    """Order of answers: mandatory, score descending, priority descending, id."""
+    mandatory_a, mandatory_b = reason[a] == _MANDATORY, reason[b] == _MANDATORY
+    if mandatory_a != mandatory_b:
+        return mandatory_a
+    if terms[a, _SCORE] != terms[b, _SCORE]:
+        return terms[a, _SCORE] > terms[b, _SCORE]
+    if tables.codes[a, _PRIORITY] != tables.codes[b, _PRIORITY]:
+        return tables.codes[a, _PRIORITY] > tables.codes[b, _PRIORITY]
+    return tables.codes[a, _ID_ORDER] < tables.codes[b, _ID_ORDER]
+
+
+@kernel
+def insert_ranked(tables: Tables, reason: I32, terms: F64, action: int, ranked: I32, count: int) -> int:
+    """Insert a survivor into `ranked` (k,), best first, at most one of a group.
+
+    `ranked` always holds the best k among the best of each group seen so far: a better one of a
+    group already listed takes that one's place, so nothing dropped earlier could have stayed.
+
+    Returns:
+        The new count.
+    """
+    group = tables.codes[action, _GROUP]
+    if group >= 0:
+        for place in range(count):
+            if tables.codes[ranked[place], _GROUP] == group:
+                if not is_better(tables, reason, terms, action, ranked[place]):
+                    return count
+                for later in range(place, count - 1):
+                    ranked[later] = ranked[later + 1]
+                count -= 1
+                break
+    place = count
+    while place > 0 and is_better(tables, reason, terms, action, ranked[place - 1]):
+        place -= 1
+    if place >= len(ranked):
+        return count
+    count = min(count + 1, len(ranked))
+    for later in range(count - 1, place, -1):
+        ranked[later] = ranked[later - 1]
+    ranked[place] = action
+    return count
+
+
+@kernel
+def arbitrate(
+    tables: Tables,
+    batch: Batch,
+    terms: Terms,
+    reason: I32,
+    numbers: F64,
+    treatment: I32,
+    scored: F64,
+    ranked: I32,
+    ranked_treatment: I32,
+    ranked_terms: F64,
+    count: I32,
+) -> None:
+    """Decide for every customer of the batch.
+
+    Args:
+        tables: The packed rulebook.
+        batch: The requests.
+        terms: Propensities and prices.
+        reason: (rows, A) trace; rows is n to keep it, or 1 to overwrite it.
+        numbers: (rows, A, 2) trace of actual and required values.
+        treatment: (rows, A) trace of the treatment each action came furthest with.
+        scored: (rows, A, Term) trace of terms, NaN where an action was stopped before its score.
+        ranked: (n, k) filled with actions, best first, -1 beyond `count`.
+        ranked_treatment: (n, k) filled with their treatments.
+        ranked_terms: (n, k, Term) filled with their terms.
+        count: (n,) filled with the number of answers; 0 = do nothing wins.
+
+    Source: domain model, sections 8 and 9. Oracle: tests/naive/decide.py.
+    """
+    keep = len(reason) > 1
+    for i in range(len(batch.now)):
+        row = i if keep else 0
+        n = 0
+        for a in range(len(tables.codes)):
+            scored[row, a, _SCORE] = NAN
+            why, actual, required, t = consider_action(tables, batch, terms, i, a, scored[row, a])
+            reason[row, a], treatment[row, a] = why, t
+            numbers[row, a, 0], numbers[row, a, 1] = actual, required
+            if why == _CHOSEN or why == _MANDATORY:
+                n = insert_ranked(tables, reason[row], scored[row], a, ranked[i], n)
+        count[i] = n
+        for place in range(n):
+            ranked_treatment[i, place] = treatment[row, ranked[i, place]]
+            ranked_terms[i, place] = scored[row, ranked[i, place]]
+
+
+@kernel
+def settle_reasons(tables: Tables, reason: I32, ranked: I32, count: I32) -> None:
+    """Replace `CHOSEN` in a kept trace by what beat a survivor that is not among the answers."""
+    for i in range(len(reason)):
+        for a in range(reason.shape[1]):
+            if reason[i, a] != _CHOSEN and reason[i, a] != _MANDATORY:
+                continue
+            listed, beaten = False, False
+            for place in range(count[i]):
+                winner = ranked[i, place]
+                listed = listed or winner == a
+                same = tables.codes[winner, _GROUP] == tables.codes[a, _GROUP]
+                beaten = beaten or (same and tables.codes[a, _GROUP] >= 0)
+            if not listed:
+                reason[i, a] = _IN_GROUP if beaten else _IN_RANK

@@ -1,0 +1,198 @@
+"""Contact pressure, cool-downs, contact policies and caps, read from a customer's contact history.
+
+All windows are half-open, (now − W, now], on event time. Entries later than `now` are not yet
+known and count nowhere.
+"""
+
+import numpy as np
+
+from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables
+from nextbest.kernels import kernel
+from nextbest.model import DAY_S, F64, I64, U8, U64, Direction, EntryFlag, EntryKind, Outcome
+from nextbest.rulebook.rulebook import PolicyScope
+
+PRESSURE_HALF_LIFE_DAYS = 7.0
+"""Half-life of a contact's pressure."""
+IGNORED_STEP = 0.25
+"""Each contact of the latest ignored streak raises pressure by this share."""
+LOCATION_WINDOW_DAYS = 7.0
+"""At most one location push within this window."""
+REJECTED_DAYS_S = 60.0 * DAY_S
+"""So long a rejection of an action dampens its relevance, seconds."""
+
+_CONTACT, _OUTCOME = int(EntryKind.CONTACT), int(EntryKind.OUTCOME)
+_OUTBOUND = int(Direction.OUTBOUND)
+_IGNORED, _REJECTED = int(Outcome.IGNORED), int(Outcome.REJECTED)
+_ANSWERS = sum(
+    1 << int(o) for o in (Outcome.CLICKED, Outcome.ACCEPTED, Outcome.REJECTED, Outcome.PROBLEM_SOLVED)
+)
+_OVERRIDE = int(EntryFlag.OVERRIDE)
+_OUTBOUND_WEIGHT, _LOCATION_BOUND = int(ChannelNumber.OUTBOUND_WEIGHT), int(ChannelNumber.LOCATION_BOUND)
+_GROUP = int(Code.GROUP)
+_ACTION_SCOPE, _GROUP_SCOPE, _CHANNEL_SCOPE = (
+    int(PolicyScope.ACTION),
+    int(PolicyScope.GROUP),
+    int(PolicyScope.CHANNEL),
+)
+_SCOPE, _OUTCOMES, _AT_LEAST, _CHANNEL = (
+    int(Policy.SCOPE),
+    int(Policy.OUTCOMES),
+    int(Policy.AT_LEAST),
+    int(Policy.CHANNEL),
+)
+
+PASSES, PAUSED, UNKNOWN = 0, 1, 2
+"""Answers of `policy_state`."""
+
+
+@kernel
+def contact_pressure(
+    numbers: F64, octets: U8, first: int, last: int, now: float, channels: F64
+) -> tuple[float, float]:
+    """Pressure P_eff of one customer, and the time of the latest location-bound contact.
+
+    P = Σ w_ch·2^(−age/7 d) over outbound contacts; P_eff = P·(1 + .25·ignored streak), the streak
+    being the ignored outcomes since the customer last answered.
+
+    Args:
+        numbers: (m, 9) entries as float64, see `Batch.entry_numbers`.
+        octets: (m, 72) entries as bytes.
+        first: The customer's first entry.
+        last: One past the last.
+        now: Epoch seconds.
+        channels: (C, ChannelNumber).
+
+    Returns:
+        Pressure in units of one e-mail, and epoch seconds (-inf if there was no such contact).
+
+    Source: domain model, section 8. Oracle: tests/naive/contact.py.
+    """
+    pressure, streak, located = 0.0, 0, -np.inf
+    for e in range(first, last):
+        time = numbers[e, 0]
+        if time > now:
+            continue
+        kind, channel, outcome = octets[e, 8], octets[e, 9], octets[e, 12]
+        if kind == _OUTCOME:
+            if outcome == _IGNORED:
+                streak += 1
+            elif (_ANSWERS >> np.int64(outcome)) & 1:
+                streak = 0
+        elif kind == _CONTACT and octets[e, 10] == _OUTBOUND and channel < len(channels):
+            age_days = (now - time) / DAY_S
+            pressure += channels[channel, _OUTBOUND_WEIGHT] * 2.0 ** (-age_days / PRESSURE_HALF_LIFE_DAYS)
+            if channels[channel, _LOCATION_BOUND] == 1.0:
+                located = max(located, time)
+    return pressure * (1.0 + IGNORED_STEP * streak), located
+
+
+@kernel
+def fill_pressure(numbers: F64, octets: U8, starts: I64, now: F64, channels: F64, pressure: F64) -> None:
+    """Run `contact_pressure` for every customer into `pressure` (n, 2)."""
+    for i in range(len(now)):
+        pressure[i] = contact_pressure(numbers, octets, starts[i], starts[i + 1], now[i], channels)
+
+
+@kernel
+def fill_cooling(
+    numbers: F64, codes: U64, octets: U8, starts: I64, now: F64, cool_down: F64, cooling: U64
+) -> None:
+    """Set a trigger's bit in `cooling` (n, words) while a contact it caused is within its cool-down."""
+    for i in range(len(now)):
+        for e in range(starts[i], starts[i + 1]):
+            trigger = np.int64(codes[e, 6])
+            if octets[e, 8] != _CONTACT or trigger >= len(cool_down):
+                continue
+            if now[i] - cool_down[trigger] < numbers[e, 0] <= now[i]:
+                cooling[i, trigger >> 6] |= np.uint64(1) << np.uint64(trigger & 63)
+
+
+@kernel
+def rejected_since(batch: Batch, customer: int, action: int, since: float) -> bool:
+    """Whether the customer rejected this action after `since` and by now."""
+    for e in range(batch.starts[customer], batch.starts[customer + 1]):
+        if (
+            batch.entry_bytes[e, 12] == _REJECTED
+            and np.int64(batch.entry_codes[e, 4]) == action
+            and since < batch.entry_numbers[e, 0] <= batch.now[customer]
+        ):
+            return True
+    return False
+
+
+@kernel
+def _in_scope(tables: Tables, batch: Batch, e: int, policy: int, action: int, channel: int) -> bool:
+    scope = tables.policies[policy, _SCOPE]
+    other = np.int64(batch.entry_codes[e, 4])
+    if scope == _ACTION_SCOPE:
+        return other == action
+    if scope == _GROUP_SCOPE:
+        group = tables.codes[action, _GROUP]
+        return group >= 0 and other < len(tables.codes) and tables.codes[other, _GROUP] == group
+    if scope == _CHANNEL_SCOPE:
+        wanted = tables.policies[policy, _CHANNEL]
+        return bool(np.int64(batch.entry_bytes[e, 9]) == (wanted if wanted >= 0 else channel))
+    return True
+
+
+@kernel
+def policy_state(
+    tables: Tables, batch: Batch, customer: int, action: int, channel: int, policy: int
+) -> tuple[int, float]:
+    """Whether one contact policy pauses the action: `PASSES`, `PAUSED` or `UNKNOWN`.
+
+    The policy pauses for `pause` after the moment at which `at_least` tracked outcomes lay within
+    `within`. Overrides by staff do not count.
+
+    Returns:
+        The answer, and when the pause ends (epoch seconds; -inf if none).
+    """
+    now = batch.now[customer]
+    within, pause = tables.policy_seconds[policy, 0], tables.policy_seconds[policy, 1]
+    tracked, needed = tables.policies[policy, _OUTCOMES], tables.policies[policy, _AT_LEAST]
+    first, last = batch.starts[customer], batch.starts[customer + 1]
+    ends = -np.inf
+    for e in range(first, last):
+        time = batch.entry_numbers[e, 0]
+        if (
+            time > now
+            or time <= now - pause
+            or not _tracked(tables, batch, e, policy, action, channel, tracked)
+        ):
+            continue
+        count = 0
+        for other in range(first, last):
+            if time - within < batch.entry_numbers[other, 0] <= time:
+                count += _tracked(tables, batch, other, policy, action, channel, tracked)
+        if count >= needed:
+            ends = max(ends, time + pause)
+    if ends > now:
+        return PAUSED, ends
+    return (UNKNOWN if batch.truncated[customer] > now - pause - within else PASSES), -np.inf
+
+
+@kernel
+def _tracked(
+    tables: Tables, batch: Batch, e: int, policy: int, action: int, channel: int, tracked: int
+) -> bool:
+    wanted = (tracked >> np.int64(batch.entry_bytes[e, 12])) & 1 == 1
+    if not wanted or batch.entry_bytes[e, 13] & _OVERRIDE != 0:
+        return False
+    return _in_scope(tables, batch, e, policy, action, channel)
+
+
+@kernel
+def cap_state(tables: Tables, batch: Batch, customer: int, action: int, cap: int) -> tuple[int, int]:
+    """Whether a per-customer cap is reached: `PASSES`, `PAUSED` or `UNKNOWN`, and the contacts counted."""
+    now, within = batch.now[customer], tables.cap_seconds[cap]
+    count = 0
+    for e in range(batch.starts[customer], batch.starts[customer + 1]):
+        if (
+            batch.entry_bytes[e, 8] == _CONTACT
+            and np.int64(batch.entry_codes[e, 4]) == action
+            and now - within < batch.entry_numbers[e, 0] <= now
+        ):
+            count += 1
+    if count >= tables.caps[cap]:
+        return PAUSED, count
+    return (UNKNOWN if batch.truncated[customer] > now - within else PASSES), count

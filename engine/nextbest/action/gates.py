@@ -1,0 +1,240 @@
+"""The gates an action must pass, in the order of the domain model's section 8.
+
+Every gate answers (reason, actual, required): reason 0 lets the action through, anything else is a
+`Reason`; the two numbers are what the gate saw and what it asked for, NaN where there is no number.
+"""
+
+import numpy as np
+
+from nextbest.action.contact import (
+    LOCATION_WINDOW_DAYS,
+    PASSES,
+    PAUSED,
+    UNKNOWN,
+    cap_state,
+    policy_state,
+)
+from nextbest.action.relevance import holds
+from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
+from nextbest.facts import Figure
+from nextbest.kernels import kernel
+from nextbest.model import DAY_S, Direction, Reason, Stage
+
+Verdict = tuple[int, float, float]
+
+NAN = np.nan
+PASS = (0, np.nan, np.nan)
+
+_OUTBOUND = int(Direction.OUTBOUND)
+_KNOW = int(Stage.KNOW_ME)
+_STAGE, _LEVEL, _AGE, _QUALITY, _CEILING = (
+    int(Figure.STAGE),
+    int(Figure.LEVEL),
+    int(Figure.SNAPSHOT_AGE_DAYS),
+    int(Figure.DATA_QUALITY),
+    int(Figure.INVESTMENT_CEILING),
+)
+_STAGES, _SEGMENTS, _CONDITION = int(Code.STAGES), int(Code.SEGMENTS), int(Code.CONDITION)
+_FIRST_TRIGGER, _LAST_TRIGGER = int(Code.FIRST_TRIGGER), int(Code.LAST_TRIGGER)
+_SELLS, _CARES, _AUTHORITY, _TOPICS = int(Code.SELLS), int(Code.CARES), int(Code.AUTHORITY), int(Code.TOPICS)
+_FIRST_POLICY, _LAST_POLICY = int(Code.FIRST_POLICY), int(Code.LAST_POLICY)
+_FIRST_CAP, _LAST_CAP = int(Code.FIRST_CAP), int(Code.LAST_CAP)
+_VALID_FROM, _VALID_UNTIL, _MAX_AGE = (
+    int(Number.VALID_FROM),
+    int(Number.VALID_UNTIL),
+    int(Number.MAX_SNAPSHOT_AGE),
+)
+_WORTH, _LOYAL_WORTH = int(Number.REWARD_WORTH), int(Number.LOYAL_REWARD_WORTH)
+_T_CHANNEL, _T_PLACEMENT, _T_CONSENT = (
+    int(TreatmentCode.CHANNEL),
+    int(TreatmentCode.PLACEMENT),
+    int(TreatmentCode.CONSENT),
+)
+_QUIET_FROM, _QUIET_UNTIL = int(ChannelNumber.QUIET_FROM), int(ChannelNumber.QUIET_UNTIL)
+_INBOUND_THRESHOLD = int(ChannelNumber.INBOUND_THRESHOLD)
+_WEIGHT, _LOCATION = int(ChannelNumber.OUTBOUND_WEIGHT), int(ChannelNumber.LOCATION_BOUND)
+_FLOOR, _HOLD_SCORE, _HOLD_DAYS = (
+    int(Setting.DATA_QUALITY_FLOOR),
+    int(Setting.SELL_HOLD_SCORE),
+    int(Setting.SELL_HOLD_DAYS),
+)
+
+_CONSENT_MISSING, _TOPIC_BLOCKED = int(Reason.CONSENT_MISSING), int(Reason.TOPIC_BLOCKED)
+_AUTHORITY_LACKING, _QUIET_HOURS = int(Reason.AUTHORITY_LACKING), int(Reason.QUIET_HOURS)
+_NOT_YET_VALID, _NO_LONGER_VALID = int(Reason.NOT_YET_VALID), int(Reason.NO_LONGER_VALID)
+_STAGE_MISMATCH, _SEGMENT_MISMATCH = int(Reason.STAGE_MISMATCH), int(Reason.SEGMENT_MISMATCH)
+_TRIGGER_NOT_FIRED, _TRIGGER_UNKNOWN = int(Reason.TRIGGER_NOT_FIRED), int(Reason.TRIGGER_UNKNOWN)
+_TRIGGER_COOLING = int(Reason.TRIGGER_COOLING_DOWN)
+_CONDITION_FALSE, _CONDITION_UNKNOWN = int(Reason.CONDITION_FALSE), int(Reason.CONDITION_UNKNOWN)
+_SNAPSHOT_TOO_OLD, _QUALITY_LOW = int(Reason.SNAPSHOT_TOO_OLD), int(Reason.DATA_QUALITY_LOW)
+_SELL_HOLD, _NOT_RELEVANT = int(Reason.SELL_HOLD), int(Reason.NOT_RELEVANT)
+_POLICY_PAUSED, _POLICY_UNKNOWN = int(Reason.CONTACT_POLICY_PAUSED), int(Reason.CONTACT_POLICY_UNKNOWN)
+_PRESSURE_TOO_HIGH, _LOCATION_CAP = int(Reason.PRESSURE_TOO_HIGH), int(Reason.LOCATION_CAP_REACHED)
+_UNFAIR, _CAP_REACHED = int(Reason.UNFAIR_TO_LOYAL), int(Reason.CAP_REACHED)
+
+
+@kernel
+def fits_request(tables: Tables, batch: Batch, customer: int, treatment: int) -> bool:
+    """Whether a treatment is for the request's channel and one of its placements."""
+    channel, wanted = batch.requests[customer, 0], batch.requests[customer, 2]
+    if channel != tables.treatments[treatment, _T_CHANNEL]:
+        return False
+    placement = tables.treatments[treatment, _T_PLACEMENT]
+    return wanted == 0 or placement < 0 or (wanted >> placement) & 1 == 1
+
+
+@kernel
+def consent_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
+    """An outbound contact needs every consent of its treatment; the customer's own contact needs none."""
+    needed = tables.treatments[treatment, _T_CONSENT]
+    if batch.requests[customer, 1] == _OUTBOUND:
+        given = np.int64(batch.masks[customer, 0])
+        if needed & ~given != 0:
+            return _CONSENT_MISSING, NAN, NAN
+    if tables.codes[action, _TOPICS] & np.int64(batch.masks[customer, 1]) != 0:
+        return _TOPIC_BLOCKED, NAN, NAN
+    return PASS
+
+
+@kernel
+def _is_quiet(hour: float, start: float, end: float) -> bool:
+    if start <= end:
+        return start <= hour < end
+    return hour >= start or hour < end
+
+
+@kernel
+def permission_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
+    """Authority of the caller's role, validity dates, and quiet hours of an outbound contact."""
+    authority, needed = batch.requests[customer, 3], tables.codes[action, _AUTHORITY]
+    if authority < needed:
+        return _AUTHORITY_LACKING, float(authority), float(needed)
+    now = batch.now[customer]
+    if now < tables.numbers[action, _VALID_FROM]:
+        return _NOT_YET_VALID, now, tables.numbers[action, _VALID_FROM]
+    if now >= tables.numbers[action, _VALID_UNTIL]:
+        return _NO_LONGER_VALID, now, tables.numbers[action, _VALID_UNTIL]
+    channel = tables.channels[tables.treatments[treatment, _T_CHANNEL]]
+    hour = batch.facts[customer, 2]
+    if batch.requests[customer, 1] == _OUTBOUND and _is_quiet(
+        hour, channel[_QUIET_FROM], channel[_QUIET_UNTIL]
+    ):
+        return _QUIET_HOURS, hour, channel[_QUIET_UNTIL]
+    return PASS
+
+
+@kernel
+def audience_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
+    """The customer's stage, then any of the action's segments."""
+    stage = batch.figures[customer, _STAGE]
+    if (tables.codes[action, _STAGES] >> np.int64(stage)) & 1 == 0:
+        return _STAGE_MISMATCH, stage, NAN
+    wanted = tables.codes[action, _SEGMENTS]
+    if wanted == 0:
+        return PASS
+    for s in range(len(tables.segments)):
+        if (wanted >> s) & 1 == 1 and holds(batch.true, customer, int(tables.segments[s])):
+            return PASS
+    return _SEGMENT_MISMATCH, NAN, NAN
+
+
+@kernel
+def trigger_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
+    """Any of the action's triggers has fired and still holds; an action without one needs none."""
+    first, last = tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]
+    if first == last:
+        return PASS
+    reason = _TRIGGER_NOT_FIRED
+    for k in range(first, last):
+        trigger = int(tables.triggers[k])
+        condition = int(tables.trigger_conditions[trigger])
+        if holds(batch.true, customer, condition):
+            return 0, float(trigger), NAN
+        cooling = batch.cooling[customer, trigger >> 6] >> np.uint64(trigger & 63)
+        if cooling & np.uint64(1) != np.uint64(0):
+            reason = _TRIGGER_COOLING
+        elif reason == _TRIGGER_NOT_FIRED and not holds(batch.false, customer, condition):
+            reason = _TRIGGER_UNKNOWN
+    return reason, NAN, NAN
+
+
+@kernel
+def condition_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
+    """The action's own condition is TRUE; unknown is not enough."""
+    condition = tables.codes[action, _CONDITION]
+    if condition < 0 or holds(batch.true, customer, condition):
+        return PASS
+    if holds(batch.false, customer, condition):
+        return _CONDITION_FALSE, NAN, NAN
+    return _CONDITION_UNKNOWN, NAN, NAN
+
+
+@kernel
+def knowledge_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
+    """Snapshot age, data quality, and no selling shortly after a bad touchpoint."""
+    age, oldest = batch.figures[customer, _AGE], tables.numbers[action, _MAX_AGE]
+    if age > oldest:
+        return _SNAPSHOT_TOO_OLD, age, oldest
+    quality, floor = batch.figures[customer, _QUALITY], tables.settings[_FLOOR]
+    if tables.codes[action, _CARES] == 0 and quality < floor:
+        return _QUALITY_LOW, quality, floor
+    score, since = batch.facts[customer, 0], batch.facts[customer, 1]
+    if (
+        tables.codes[action, _SELLS] == 1
+        and score <= tables.settings[_HOLD_SCORE]
+        and 0.0 <= since < tables.settings[_HOLD_DAYS]
+    ):
+        return _SELL_HOLD, score, tables.settings[_HOLD_SCORE]
+    return PASS
+
+
+@kernel
+def relevance_gate(tables: Tables, batch: Batch, customer: int, treatment: int, rho: float) -> Verdict:
+    """The ask-likelihood reaches the channel's threshold for this direction of contact."""
+    channel, direction = tables.treatments[treatment, _T_CHANNEL], batch.requests[customer, 1]
+    threshold = tables.channels[channel, _INBOUND_THRESHOLD + direction]
+    if rho >= threshold:
+        return PASS
+    return _NOT_RELEVANT, rho, threshold
+
+
+@kernel
+def policy_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
+    """Contact policies; what cannot be known because history was cut off stops outbound contact only."""
+    channel = tables.treatments[treatment, _T_CHANNEL]
+    for policy in range(tables.codes[action, _FIRST_POLICY], tables.codes[action, _LAST_POLICY]):
+        state, ends = policy_state(tables, batch, customer, action, channel, policy)
+        if state == PAUSED:
+            return _POLICY_PAUSED, (ends - batch.now[customer]) / DAY_S, 0.0
+        if state == UNKNOWN and batch.requests[customer, 1] == _OUTBOUND:
+            return _POLICY_UNKNOWN, NAN, NAN
+    return PASS
+
+
+@kernel
+def pressure_gate(tables: Tables, batch: Batch, customer: int, treatment: int) -> Verdict:
+    """Outbound pressure stays under the stage's cap; one location push in a week."""
+    if batch.requests[customer, 1] != _OUTBOUND:
+        return PASS
+    channel = tables.channels[tables.treatments[treatment, _T_CHANNEL]]
+    after = batch.pressure[customer, 0] + channel[_WEIGHT]
+    cap = tables.stages[np.int64(batch.figures[customer, _STAGE]), 1]
+    if after > cap:
+        return _PRESSURE_TOO_HIGH, after, cap
+    since_days = (batch.now[customer] - batch.pressure[customer, 1]) / DAY_S
+    if channel[_LOCATION] == 1.0 and since_days < LOCATION_WINDOW_DAYS:
+        return _LOCATION_CAP, since_days, LOCATION_WINDOW_DAYS
+    return PASS
+
+
+@kernel
+def limit_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
+    """Fairness to loyal customers, then caps per customer."""
+    worth, loyal = tables.numbers[action, _WORTH], tables.numbers[action, _LOYAL_WORTH]
+    if batch.figures[customer, _STAGE] == _KNOW and worth > loyal:
+        return _UNFAIR, worth, loyal
+    for cap in range(tables.codes[action, _FIRST_CAP], tables.codes[action, _LAST_CAP]):
+        state, count = cap_state(tables, batch, customer, action, cap)
+        if state == PAUSED or (state != PASSES and batch.requests[customer, 1] == _OUTBOUND):
+            return _CAP_REACHED, float(count), float(tables.caps[cap])
+    return PASS

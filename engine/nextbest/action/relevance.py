@@ -1,0 +1,67 @@
+"""Would the customer have asked for this? The ask-likelihood ρ of the domain model's section 8."""
+
+import numpy as np
+
+from nextbest.action.tables import Batch, Code, Tables
+from nextbest.kernels import kernel
+from nextbest.model import U64
+
+REJECTED_FACTOR = 0.25
+"""A recent rejection of the same action multiplies its relevance by this."""
+CREATED_NEED_FACTOR = 0.7
+STOCK_PUSH_CAP = 0.3
+
+_FIRST_EVIDENCE, _LAST_EVIDENCE = int(Code.FIRST_EVIDENCE), int(Code.LAST_EVIDENCE)
+_CREATES_NEED, _INSIDE_OUT = int(Code.CREATES_NEED), int(Code.INSIDE_OUT)
+
+
+@kernel
+def holds(plane: U64, customer: int, condition: int) -> bool:
+    """Read one customer's bit of one condition from a plane (blocks, conditions)."""
+    return ((plane[customer >> 6, condition] >> np.uint64(customer & 63)) & np.uint64(1)) != np.uint64(0)
+
+
+@kernel
+def evidence_strength(tables: Tables, batch: Batch, customer: int, k: int) -> float:
+    """Strength e of evidence k in [0, 1]; unknown counts 0."""
+    condition = tables.evidence[k, 0]
+    if condition >= 0:
+        return 1.0 if holds(batch.true, customer, condition) else 0.0
+    value = batch.values[customer, tables.evidence[k, 1]]
+    return 0.0 if np.isnan(value) else min(max(value, 0.0), 1.0)
+
+
+@kernel
+def relevance(
+    tables: Tables,
+    batch: Batch,
+    customer: int,
+    action: int,
+    recently_rejected: bool,  # noqa: FBT001  (a kernel)
+) -> float:
+    """Ask-likelihood ρ = 1 − Π(1 − w·e) with the dampers of section 8, in their order.
+
+    Args:
+        tables: The packed rulebook.
+        batch: The requests.
+        customer: Row of the batch.
+        action: Row of the tables.
+        recently_rejected: Whether the customer rejected this action within `contact.REJECTED_DAYS_S`.
+
+    Source: domain model, section 8. Oracle: tests/naive/relevance.py.
+    """
+    codes = tables.codes
+    unasked = 1.0
+    declared = False
+    for k in range(codes[action, _FIRST_EVIDENCE], codes[action, _LAST_EVIDENCE]):
+        strength = evidence_strength(tables, batch, customer, k)
+        unasked *= 1.0 - tables.evidence_weights[k] * strength
+        declared = declared or (strength > 0.0 and tables.evidence[k, 2] == 1)
+    rho = 1.0 - unasked
+    if recently_rejected:
+        rho *= REJECTED_FACTOR
+    if codes[action, _CREATES_NEED] == 1:
+        rho *= CREATED_NEED_FACTOR
+    if codes[action, _INSIDE_OUT] == 1 and not declared:
+        rho = min(rho, STOCK_PUSH_CAP)
+    return rho
