@@ -128,7 +128,7 @@ def _in_scope(tables: Tables, batch: Batch, e: int, policy: int, action: int, ch
         return other == action
     if scope == _GROUP_SCOPE:
         group = tables.codes[action, _GROUP]
-        return group >= 0 and other < len(tables.codes) and tables.codes[other, _GROUP] == group
+        return bool(group >= 0 and other < len(tables.codes) and tables.codes[other, _GROUP] == group)
     if scope == _CHANNEL_SCOPE:
         wanted = tables.policies[policy, _CHANNEL]
         return bool(np.int64(batch.entry_bytes[e, 9]) == (wanted if wanted >= 0 else channel))

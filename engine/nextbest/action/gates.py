@@ -192,7 +192,7 @@ def knowledge_gate(tables: Tables, batch: Batch, customer: int, action: int) -> 
 def relevance_gate(tables: Tables, batch: Batch, customer: int, treatment: int, rho: float) -> Verdict:
     """The ask-likelihood reaches the channel's threshold for this direction of contact."""
     channel, direction = tables.treatments[treatment, _T_CHANNEL], batch.requests[customer, 1]
-    threshold = tables.channels[channel, _INBOUND_THRESHOLD + direction]
+    threshold = float(tables.channels[channel, _INBOUND_THRESHOLD + direction])
     if rho >= threshold:
         return PASS
     return _NOT_RELEVANT, rho, threshold

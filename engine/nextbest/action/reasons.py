@@ -1,0 +1,230 @@
+"""Why this, why not that: a trace turned into words and data for one customer."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nextbest.action.wording import SENTENCES, WHAT_WOULD_CHANGE, template
+from nextbest.facts import STAGE_NAMES
+from nextbest.facts_of import FactsOf, shown
+from nextbest.model import F64, GATE_OF, I32, Decisions, Gate, Reason, Stage, Term, Trace
+from nextbest.rulebook.rulebook import Rulebook
+
+UNITS: Mapping[Reason, str] = {
+    Reason.SNAPSHOT_TOO_OLD: "days",
+    Reason.CONTACT_POLICY_PAUSED: "days",
+    Reason.LOCATION_CAP_REACHED: "days",
+    Reason.DATA_QUALITY_LOW: "share",
+    Reason.NO_VALUE_FOR_CUSTOMER: "money",
+    Reason.UNFAIR_TO_LOYAL: "money",
+    Reason.ABOVE_INVESTMENT_CEILING: "money",
+    Reason.WORSE_THAN_DO_NOTHING: "money",
+    Reason.QUIET_HOURS: "hours",
+    Reason.CAP_REACHED: "count",
+}
+"""Unit of the actual and required values of a reason."""
+
+_DATES = (Reason.NOT_YET_VALID, Reason.NO_LONGER_VALID)
+_RANKED = (Reason.CHOSEN, Reason.MANDATORY)
+_BEATEN = (Reason.BEATEN_IN_GROUP, Reason.BEATEN_IN_RANK)
+_COMPARED = (
+    Term.PROPENSITY,
+    Term.CUSTOMER_GAIN,
+    Term.PROFIT_GAIN,
+    Term.RELEVANCE,
+    Term.CONTEXT_WEIGHT,
+    Term.LEVER,
+    Term.PRESSURE_FACTOR,
+    Term.CONTACT_COST,
+    Term.ACCEPTED_COST,
+)
+_COSTS = (Term.CONTACT_COST, Term.ACCEPTED_COST)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Where one action ended, and why."""
+
+    action: int
+    treatment: int
+    """-1 when no treatment fits the request."""
+    reason: Reason
+    gate: Gate
+    actual: float | None
+    required: float | None
+    actual_text: str
+    required_text: str
+    unit: str
+    sentence: str
+    remedy: str
+    rank: int | None
+    terms: F64 | None
+    """(Term,) where the action reached its score."""
+    margin: float | None
+    """Score that a beaten action lacks to the one that beat it, or to doing nothing."""
+    lost_to: int | None
+    decisive: Term | None
+    """The term in which the winner's lead, or the loss to doing nothing, is largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """How many actions came to a gate and how many it stopped."""
+
+    gate: Gate
+    entered: int
+    stopped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """Explains the actions of one customer of a traced decision."""
+
+    rulebook: Rulebook
+    facts: FactsOf
+    decisions: Decisions
+    trace: Trace
+    channel: int
+    language: str
+
+    def candidate(self, action: int) -> Candidate:
+        """Say where `action` (an index) ended, with what its gate saw and asked for."""
+        row = self.facts.row
+        reason = Reason(int(self.trace.reason[row, action]))
+        terms = self.trace.terms[row, action]
+        scored = None if np.isnan(terms[Term.SCORE]) else terms
+        winner = self._winner(action, reason)
+        actual, required = self._number(self.trace.actual, action), self._number(self.trace.required, action)
+        texts = {"actual": self._actual_text(reason, actual), "required": self._required_text(reason, action)}
+        return Candidate(
+            action=action,
+            treatment=int(self.trace.treatment[row, action]),
+            reason=reason,
+            gate=GATE_OF[reason],
+            actual=actual,
+            required=required,
+            actual_text=texts["actual"],
+            required_text=texts["required"],
+            unit=UNITS.get(reason, ""),
+            sentence=self._sentence(reason, action, texts, scored, winner),
+            remedy=template(WHAT_WOULD_CHANGE[reason], self.language) if reason in WHAT_WOULD_CHANGE else "",
+            rank=self._rank(action),
+            terms=scored,
+            margin=self._margin(reason, scored, winner),
+            lost_to=winner,
+            decisive=self._decisive(scored, winner),
+        )
+
+    def funnel(self) -> tuple[FunnelStep, ...]:
+        """Count how many actions entered and were stopped by each gate, in gate order."""
+        reasons = [Reason(int(r)) for r in self.trace.reason[self.facts.row]]
+        stopped = [GATE_OF[r] for r in reasons if r not in _RANKED]
+        steps: list[FunnelStep] = []
+        entered = len(reasons)
+        for gate in Gate:
+            here = stopped.count(gate)
+            steps.append(FunnelStep(gate, entered, here))
+            entered -= here
+        return tuple(steps)
+
+    def _number(self, trace: F64, action: int) -> float | None:
+        value = float(trace[self.facts.row, action])
+        return None if np.isnan(value) else value
+
+    def _ranked(self) -> I32:
+        row = self.facts.row
+        return self.decisions.action[row, : int(self.decisions.count[row])]
+
+    def _rank(self, action: int) -> int | None:
+        places = np.flatnonzero(self._ranked() == action)
+        return int(places[0]) + 1 if len(places) else None
+
+    def _winner(self, action: int, reason: Reason) -> int | None:
+        if reason not in _BEATEN:
+            return None
+        ranked = self._ranked()
+        if reason is Reason.BEATEN_IN_RANK:
+            return int(ranked[-1])
+        groups = self.rulebook.action_tables.group
+        return next(int(a) for a in ranked if groups[a] == groups[action])
+
+    def _margin(self, reason: Reason, terms: F64 | None, winner: int | None) -> float | None:
+        if terms is None:
+            return None
+        if reason is Reason.WORSE_THAN_DO_NOTHING:
+            return -float(terms[Term.SCORE])
+        if winner is None:
+            return None
+        return float(self.trace.terms[self.facts.row, winner, Term.SCORE] - terms[Term.SCORE])
+
+    def _decisive(self, terms: F64 | None, winner: int | None) -> Term | None:
+        """The term whose ratio between winner and loser favours the winner most."""
+        if terms is None or winner is None:
+            return None
+        other = self.trace.terms[self.facts.row, winner]
+
+        def lead(term: Term) -> float:
+            better, worse = (terms, other) if term in _COSTS else (other, terms)
+            return float(np.log(max(better[term], 1e-9)) - np.log(max(worse[term], 1e-9)))
+
+        return max(_COMPARED, key=lead)
+
+    def _actual_text(self, reason: Reason, actual: float | None) -> str:
+        if actual is None:
+            return ""
+        if reason is Reason.STAGE_MISMATCH:
+            return STAGE_NAMES[int(actual)]
+        if reason in _DATES:
+            return _date(actual)
+        return shown(actual)
+
+    def _required_text(self, reason: Reason, action: int) -> str:
+        tables = self.rulebook.action_tables
+        if reason is Reason.STAGE_MISMATCH:
+            stages = int(tables.stages[action])
+            return ", ".join(STAGE_NAMES[s] for s in Stage if stages >> s & 1)
+        if reason is Reason.SEGMENT_MISMATCH:
+            wanted = int(tables.segments[action])
+            return ", ".join(s.id for i, s in enumerate(self.rulebook.segments) if wanted >> i & 1)
+        if reason in (Reason.TRIGGER_NOT_FIRED, Reason.TRIGGER_UNKNOWN, Reason.TRIGGER_COOLING_DOWN):
+            return "; ".join(f"{t} ({source})" for t, source in self._triggers(action))
+        if reason in (Reason.CONDITION_FALSE, Reason.CONDITION_UNKNOWN):
+            return self.rulebook.actions[action].condition_source
+        required = self._number(self.trace.required, action)
+        if required is None:
+            return ""
+        return _date(required) if reason in _DATES else shown(required)
+
+    def _triggers(self, action: int) -> list[tuple[str, str]]:
+        tables = self.rulebook.action_tables
+        span = slice(int(tables.trigger_starts[action]), int(tables.trigger_starts[action + 1]))
+        triggers = (self.rulebook.triggers[int(t)] for t in tables.trigger_index[span])
+        return [(t.id, t.source) for t in triggers]
+
+    def _sentence(
+        self,
+        reason: Reason,
+        action: int,
+        texts: Mapping[str, str],
+        terms: F64 | None,
+        winner: int | None,
+    ) -> str:
+        expressions = [source for _, source in self._triggers(action)]
+        if reason in (Reason.CONDITION_FALSE, Reason.CONDITION_UNKNOWN):
+            expressions = [self.rulebook.actions[action].condition_source]
+        return template(SENTENCES[reason], self.language).format(
+            actual=texts["actual"],
+            required=texts["required"],
+            facts=self.facts.quoted(expressions),
+            channel=self.rulebook.channels[self.channel].id,
+            score="" if terms is None else shown(float(terms[Term.SCORE])),
+            winner="" if winner is None else self.rulebook.actions[winner].id,
+        )
+
+
+def _date(seconds: float) -> str:
+    if not np.isfinite(seconds):
+        return ""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="minutes")
