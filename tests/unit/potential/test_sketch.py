@@ -57,7 +57,7 @@ def test_no_two_bounds_share_a_sixty_fourth_of_an_octave() -> None:
     assert (np.diff(at) > 0).all()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(amounts, min_size=1, max_size=30))
 def test_buckets_equal_the_rounded_up_logarithm(values: list[float]) -> None:
     """Every amount, however odd, falls into the bucket that 60-digit logarithms give."""
@@ -75,7 +75,7 @@ def test_buckets_next_to_every_bound_are_exact() -> None:
     assert np.array_equal(signed_buckets(np.nextafter(-bound, -np.inf)), -s - 1)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(amounts, amounts)
 def test_bucket_numbers_sort_like_the_amounts(y: float, z: float) -> None:
     """A larger amount never has a smaller bucket number."""
@@ -83,7 +83,7 @@ def test_bucket_numbers_sort_like_the_amounts(y: float, z: float) -> None:
     assert low <= high or MISSING in (low, high)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(amounts.filter(lambda y: math.isfinite(y) and abs(y) > 0.01))
 def test_a_representative_is_within_one_per_cent(y: float) -> None:
     """The amount that stands for a bucket is within α of every amount in it."""
@@ -100,7 +100,7 @@ def test_representatives_equal_the_oracle() -> None:
     assert np.isnan(representatives(np.array([MISSING], np.int32))).all()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(amounts.filter(math.isfinite), amounts.filter(math.isfinite))
 def test_an_amount_is_above_a_bucket_if_it_is_above_its_edge(y: float, z: float) -> None:
     """Comparing with the upper edge decides what comparing bucket numbers would."""
@@ -109,7 +109,7 @@ def test_an_amount_is_above_a_bucket_if_it_is_above_its_edge(y: float, z: float)
     assert (y > edge) == (own > other)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(amounts, max_size=20), min_size=1, max_size=4))
 def test_merging_is_exact(parts: list[list[float]]) -> None:
     """Sketches of parts add up to the sketch of the whole, in any order."""
@@ -120,7 +120,7 @@ def test_merging_is_exact(parts: list[list[float]]) -> None:
         assert np.array_equal(merged.counts, whole.counts)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(amounts, max_size=40), st.lists(st.floats(0.001, 1), min_size=1, max_size=5))
 def test_quantiles_equal_the_oracle_and_do_not_cross(values: list[float], taus: list[float]) -> None:
     """min{v : F(v) ≥ τ} equals counting by hand, and rises with τ."""
