@@ -1,0 +1,117 @@
+"""Names of everything in Redis, and which ids may be part of a name."""
+
+import re
+from dataclasses import dataclass
+
+from nextbest.errors import InvalidInput, Violation
+from nextbest.id_check import MAX_ID_BYTES
+
+MAX_REQUEST_ID_BYTES = 128
+"""Longest request id."""
+
+ID_FORBIDDEN = r"[\x00-\x1f\x7f-\x9f{}]"
+"""Control characters break logs; braces break the hash tag that keeps a customer's keys together."""
+_FORBIDDEN = re.compile(ID_FORBIDDEN)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
+
+
+def id_violations(customer_id: str, *, field: str = "customer_id") -> list[Violation]:
+    """Everything that keeps a text from being a customer id."""
+    if not customer_id:
+        return [Violation(field, "is empty")]
+    violations: list[Violation] = []
+    size = _utf8_bytes(customer_id)
+    if size is None:
+        violations.append(Violation(field, "is not valid Unicode"))
+    elif size > MAX_ID_BYTES:
+        violations.append(Violation(field, f"is {size} bytes long, at most {MAX_ID_BYTES} are allowed"))
+    if _FORBIDDEN.search(customer_id):
+        violations.append(Violation(field, "holds a control character or a brace"))
+    return violations
+
+
+def request_id_violations(request_id: str, *, field: str = "request_id") -> list[Violation]:
+    """Everything that keeps a text from being a request id; an empty one means there is none."""
+    violations: list[Violation] = []
+    size = _utf8_bytes(request_id)
+    if size is None:
+        violations.append(Violation(field, "is not valid Unicode"))
+    elif size > MAX_REQUEST_ID_BYTES:
+        violations.append(
+            Violation(field, f"is {size} bytes long, at most {MAX_REQUEST_ID_BYTES} are allowed")
+        )
+    if _CONTROL.search(request_id):
+        violations.append(Violation(field, "holds a control character"))
+    return violations
+
+
+def _utf8_bytes(text: str) -> int | None:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under one deployment's prefix. A customer's keys share the hash tag `{customer_id}`."""
+
+    prefix: str = "nextbest"
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.fullmatch(self.prefix):
+            problem = f"`{self.prefix}` is not 1 to 40 letters, digits or `_.:-`"
+            raise InvalidInput([Violation("redis_prefix", problem)])
+
+    def snapshot(self, customer_id: str) -> bytes:
+        """The customer's row."""
+        return f"{self.prefix}:{{{customer_id}}}:s".encode()
+
+    def contacts(self, customer_id: str) -> bytes:
+        """The ring of contacts and outcomes."""
+        return f"{self.prefix}:{{{customer_id}}}:c".encode()
+
+    def events(self, customer_id: str) -> bytes:
+        """The ring of business events."""
+        return f"{self.prefix}:{{{customer_id}}}:e".encode()
+
+    def request(self, customer_id: str, request_id: str) -> bytes:
+        """The decision kept for a request id."""
+        return f"{self.prefix}:{{{customer_id}}}:r:{request_id}".encode()
+
+    def catalogue(self, fingerprint: int) -> bytes:
+        """The layout registered under a fingerprint."""
+        return f"{self.prefix}:catalogue:{fingerprint:016x}".encode()
+
+    @property
+    def catalogue_line(self) -> bytes:
+        """Fingerprints of the registered catalogues, oldest first."""
+        return f"{self.prefix}:catalogue:line".encode()
+
+    def registry(self, kind: str) -> bytes:
+        """The append-only name registry of a kind."""
+        return f"{self.prefix}:registry:{kind}".encode()
+
+    def artifact(self, digest: str) -> bytes:
+        """An artifact's bytes."""
+        return f"{self.prefix}:artifact:{digest}".encode()
+
+    @property
+    def artifact_index(self) -> bytes:
+        """Digest to description of every artifact stored."""
+        return f"{self.prefix}:artifact:index".encode()
+
+    @property
+    def model(self) -> bytes:
+        """Model versions, the active one first."""
+        return f"{self.prefix}:model".encode()
+
+    @property
+    def snapshot_pattern(self) -> bytes:
+        """Matches every customer's row."""
+        return f"{self.prefix}:{{*}}:s".encode()
+
+    def customer_of(self, key: bytes) -> str:
+        """The customer id in a key of that customer."""
+        return key[len(self.prefix) + 2 : key.rindex(b"}")].decode()
