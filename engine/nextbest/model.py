@@ -304,7 +304,7 @@ class Contexts:
         return len(self.channel)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DecisionState:
     """What is learnt between decisions; the part that candidates read is logged for replay."""
 

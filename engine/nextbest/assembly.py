@@ -1,0 +1,125 @@
+"""The model that decisions are made with: a rulebook and its artifacts, assembled once, immutable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nextbest.action.tables import Tables, pack_rulebook
+from nextbest.artifact import model_digest
+from nextbest.behaviour.index import loyalty_columns
+from nextbest.behaviour.quality import QualityTables, quality_tables
+from nextbest.errors import ArtifactError
+from nextbest.learning.propensity import PropensityModel
+from nextbest.model import F64, I64
+from nextbest.potential.grid import PeerGrid
+from nextbest.potential.ltv_parameters import LtvParameters
+from nextbest.potential.tables import MEDIAN, PotentialTables
+from nextbest.rulebook.rulebook import Rulebook
+
+VALUE, PROFIT = 0, 1
+"""Places of the outcomes in the peer grid."""
+OUTCOMES = ("actual_value", "actual_profit")
+
+
+@dataclass(frozen=True, slots=True)
+class FittedGrid:
+    """A peer grid and when its customers were counted."""
+
+    grid: PeerGrid
+    fitted_at: float
+    """Latest as_of among the snapshots counted, epoch seconds: later ones are not in the fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """What was fitted from data; all optional, so that a service can start before the first fit."""
+
+    ltv: LtvParameters | None = None
+    grid: FittedGrid | None = None
+    propensity: Mapping[str, PropensityModel] = field(default_factory=dict[str, PropensityModel])
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Digest of each artifact by `ltv`, `grid` and `propensity/<id>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The peer grid as decisions read it."""
+
+    tables: PotentialTables
+    columns: I64
+    """Columns of the peer dimensions, -1 = missing."""
+    tau_of_stage: I64
+    """(stages,) places of each stage's stretch quantile."""
+    median: int
+    fitted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Propensities:
+    """A fitted model and where its facts lie."""
+
+    model: PropensityModel
+    columns: I64
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A rulebook with its artifacts, in the form kernels read. Equal digests decide equally."""
+
+    rulebook: Rulebook
+    artifacts: Artifacts
+    digest: str
+    """Identity of everything that shapes a decision besides row, history, context, state and time."""
+    tables: Tables
+    loyalty_columns: I64
+    quality: QualityTables
+    peers: Peers | None
+    propensities: tuple[Propensities, ...]
+    """In the order of `Rulebook.propensity_models`."""
+    ltv_parameters: F64 | None
+
+
+def assemble(rulebook: Rulebook, artifacts: Artifacts) -> Model:
+    """Put a rulebook and its artifacts together.
+
+    Raises:
+        ArtifactError: an artifact does not fit the rulebook, or one it names is missing.
+    """
+    return Model(
+        rulebook=rulebook,
+        artifacts=artifacts,
+        digest=model_digest(rulebook.digest, artifacts.digests),
+        tables=pack_rulebook(rulebook),
+        loyalty_columns=loyalty_columns(rulebook.catalogue),
+        quality=quality_tables(rulebook.catalogue),
+        peers=None if artifacts.grid is None else _peers(rulebook, artifacts.grid),
+        propensities=tuple(_propensity(rulebook, artifacts, name) for name in rulebook.propensity_models),
+        ltv_parameters=None if artifacts.ltv is None else artifacts.ltv.to_array(),
+    )
+
+
+def _peers(rulebook: Rulebook, fitted: FittedGrid) -> Peers:
+    strategy, grid = rulebook.strategy, fitted.grid
+    if grid.dimensions != strategy.peer_dimensions:
+        raise ArtifactError(
+            f"the grid was fitted on dimensions {list(grid.dimensions)},"
+            f" the strategy names {list(strategy.peer_dimensions)}: run `nextbest fit grid`"
+        )
+    if grid.outcomes != OUTCOMES:
+        raise ArtifactError(f"the grid holds outcomes {list(grid.outcomes)}, not {list(OUTCOMES)}")
+    tables = grid.tables(strategy.stretch.tolist())
+    return Peers(
+        tables=tables,
+        columns=np.array([rulebook.catalogue.column(d) for d in grid.dimensions], np.int64),
+        tau_of_stage=np.array([tables.tau_index(tau) for tau in strategy.stretch.tolist()], np.int64),
+        median=tables.tau_index(MEDIAN),
+        fitted_at=fitted.fitted_at,
+    )
+
+
+def _propensity(rulebook: Rulebook, artifacts: Artifacts, name: str) -> Propensities:
+    model = artifacts.propensity.get(name)
+    if model is None:
+        raise ArtifactError(f"no propensity model `{name}` is fitted: run `nextbest fit propensity`")
+    return Propensities(model, model.columns(rulebook.catalogue.columns))

@@ -1,0 +1,40 @@
+"""The hour of the day where a customer is, resolved outside the kernels from the pinned tzdata."""
+
+import datetime as dt
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from nextbest.model import F64, Contexts, Direction, Rows
+from nextbest.rulebook.rulebook import Rulebook
+
+_SLOT_S = 900
+"""Offsets change on quarter hours only, so one look-up serves all times within one."""
+
+
+def local_hours(rulebook: Rulebook, rows: Rows, contexts: Contexts, now: F64) -> F64:
+    """Local hour of the day in [0, 24), NaN where no gate will ask.
+
+    Quiet hours bind outbound contact only, so without them, or without an outbound request,
+    nothing is looked up.
+    """
+    hours = np.full(len(rows), np.nan)
+    if np.isnan(rulebook.channel_tables.quiet_from).all():
+        return hours
+    column = rulebook.catalogue.column("time_zone")
+    for i in np.flatnonzero(contexts.direction == Direction.OUTBOUND):
+        code = float(rows.numbers[i, column]) if column >= 0 else np.nan
+        zone = rulebook.strategy.time_zone
+        if not np.isnan(code):
+            zone = rulebook.catalogue["time_zone"].values[int(code)]
+        time = float(now[i])
+        hours[i] = (time + _offset_s(zone, int(time // _SLOT_S))) % 86400.0 / 3600.0
+    return hours
+
+
+@lru_cache(maxsize=4096)
+def _offset_s(zone: str, slot: int) -> float:
+    moment = dt.datetime.fromtimestamp(slot * _SLOT_S, ZoneInfo(zone))
+    offset = moment.utcoffset()
+    return 0.0 if offset is None else offset.total_seconds()

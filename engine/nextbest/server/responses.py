@@ -1,0 +1,293 @@
+"""What the engine decided → answers of the contract."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from loyalty.nextbest.v1 import common_pb2, customer_pb2, decision_pb2, explanation_pb2
+from nextbest.action.reasons import Candidate, Explainer, FunnelStep
+from nextbest.assembly import Model
+from nextbest.facts import Figure
+from nextbest.facts_of import FactsOf, shown
+from nextbest.model import F64, Decisions, Degraded, DesiredAction, Reason, Rows, Term
+from nextbest.rulebook.rulebook import Action, Offer, Rulebook, Texts, Treatment
+from nextbest.server.requests import Question
+
+DO_NOTHING = "do_nothing"
+
+DESIRED_ACTIONS = {a: common_pb2.DesiredAction.Value(f"DESIRED_ACTION_{a.name}") for a in DesiredAction}
+_TERM_FIELDS = {
+    Term.PROPENSITY: "propensity",
+    Term.BASE_PROPENSITY: "base_propensity",
+    Term.CUSTOMER_GAIN: "customer_gain",
+    Term.PROFIT_GAIN: "profit_gain",
+    Term.CUSTOMER_WEIGHT: "customer_weight",
+    Term.MULTIPLIER: "multiplier",
+    Term.RELEVANCE: "relevance",
+    Term.CONTEXT_WEIGHT: "context_weight",
+    Term.LEVER: "lever",
+    Term.PRESSURE_FACTOR: "pressure_factor",
+    Term.BENEFIT: "benefit",
+    Term.CONTACT_COST: "cost_contact",
+    Term.ACCEPTED_COST: "cost_accepted",
+    Term.SHADOW_PRICE: "shadow_price",
+    Term.CONTACT_PRICE: "contact_price",
+    Term.SCORE: "score",
+}
+_FIGURE_FIELDS = [(figure, figure.name.lower()) for figure in Figure if figure is not Figure.STAGE]
+_WHOLE = {Figure.LEVEL, Figure.PEER_CELL_SIZE}
+_FLAGS = {Figure.VALUE_REACHED, Figure.PROFIT_REACHED, Figure.FALSE_LOYALTY, Figure.ACTION_LOYAL}
+_MESSAGES = {
+    Degraded.CUSTOMER_UNKNOWN: "no snapshot of the customer is stored",
+    Degraded.SNAPSHOT_STORE_UNAVAILABLE: "the snapshot store does not answer",
+    Degraded.SNAPSHOT_UNREADABLE: "the stored snapshot cannot be read",
+    Degraded.DEADLINE: "the deadline left no time to decide",
+    Degraded.RULEBOOK_MISSING: "no rulebook is active",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One row of a batch of decisions, ready to be put into words."""
+
+    model: Model
+    question: Question
+    rows: Rows
+    decisions: Decisions
+    row: int
+    now: float
+    decision_id: str
+
+    @property
+    def facts(self) -> FactsOf:
+        """The customer's facts and figures by name."""
+        return FactsOf(self.model.rulebook.catalogue, self.rows, self.decisions.figures, self.row)
+
+
+def decided(answer: Answer) -> decision_pb2.DecideResponse:
+    """The ranked answer, do-nothing last."""
+    question, model = answer.question, answer.model
+    response = _frame(question, model, answer.now, answer.decision_id)
+    response.snapshot_as_of.CopyFrom(timestamp(float(answer.rows.as_of[answer.row])))
+    if question.full:
+        response.figures.CopyFrom(figures(answer.decisions.figures[answer.row]))
+    facts = answer.facts
+    for place in range(int(answer.decisions.count[answer.row])):
+        response.results.append(_ranked(answer, facts, place))
+    response.results.append(_do_nothing(len(response.results) + 1))
+    return response
+
+
+def degraded(
+    question: Question, model: Model, now: float, decision_id: str, reason: Degraded
+) -> decision_pb2.DecideResponse:
+    """A fallback decision: do nothing, and why nothing better could be said."""
+    response = _frame(question, model, now, decision_id)
+    response.fallback.reason = decision_pb2.FallbackReason.Value(f"FALLBACK_REASON_{reason.name}")
+    response.fallback.message = _MESSAGES[reason]
+    response.results.append(_do_nothing(1))
+    return response
+
+
+def figures(row: F64) -> customer_pb2.CustomerFigures:
+    """A customer's figures; what is missing stays unset."""
+    message = customer_pb2.CustomerFigures()
+    if not np.isnan(row[Figure.STAGE]):
+        message.stage = common_pb2.Stage.ValueType(int(row[Figure.STAGE]) + 1)
+    for figure, field in _FIGURE_FIELDS:
+        value = float(row[figure])
+        if not np.isnan(value):
+            setattr(message, field, _typed(figure, value))
+    return message
+
+
+def _typed(figure: Figure, value: float) -> float | int | bool:
+    if figure in _FLAGS:
+        return value != 0.0
+    return int(value) if figure in _WHOLE else value
+
+
+def breakdown(terms: F64) -> explanation_pb2.ScoreBreakdown:
+    """Every term of a score."""
+    message = explanation_pb2.ScoreBreakdown()
+    for term, field in _TERM_FIELDS.items():
+        setattr(message, field, float(terms[term]))
+    return message
+
+
+def timestamp(time: float) -> Timestamp:
+    """Epoch seconds as a timestamp, to the microsecond."""
+    message = Timestamp()
+    message.FromMicroseconds(round(time * 1e6))
+    return message
+
+
+def _frame(question: Question, model: Model, now: float, decision_id: str) -> decision_pb2.DecideResponse:
+    return decision_pb2.DecideResponse(
+        decision_id=decision_id,
+        request_id=question.request_id,
+        customer_id=question.customer_id,
+        rulebook_revision=model.rulebook.revision,
+        model_digest=model.digest,
+        evaluation_time=timestamp(now),
+        currency=model.rulebook.currency,
+    )
+
+
+def _do_nothing(rank: int) -> decision_pb2.RankedAction:
+    return decision_pb2.RankedAction(
+        rank=rank,
+        action=DO_NOTHING,
+        desired_action=DESIRED_ACTIONS[DesiredAction.DO_NOTHING],
+        score=0.0,
+    )
+
+
+def _ranked(answer: Answer, facts: FactsOf, place: int) -> decision_pb2.RankedAction:
+    rulebook, question = answer.model.rulebook, answer.question
+    index = int(answer.decisions.action[answer.row, place])
+    terms = answer.decisions.terms[answer.row, place]
+    action = rulebook.actions[index]
+    treatment = rulebook.treatments[int(answer.decisions.treatment[answer.row, place])]
+    mandatory = bool(rulebook.action_tables.mandatory[index])
+    fired = _fired(rulebook, index)
+    message = decision_pb2.RankedAction(
+        rank=place + 1,
+        action=action.id,
+        desired_action=DESIRED_ACTIONS[action.desired_action],
+        issue=action.issue,
+        group=action.group,
+        treatment=_treatment(rulebook, treatment, index, question.language, facts),
+        score=float(terms[Term.SCORE]),
+        propensity=float(terms[Term.PROPENSITY]),
+        customer_reason=facts.fill(text_in(action.reason, question.language)),
+        staff_reason=_staff_reason(action, treatment, terms, facts, question.language, rulebook.currency),
+        mandatory=mandatory,
+        triggers=fired,
+        owner=action.owner,
+    )
+    if question.full:
+        message.breakdown.CopyFrom(breakdown(terms))
+    return message
+
+
+def _fired(rulebook: Rulebook, action: int) -> list[str]:
+    tables = rulebook.action_tables
+    span = slice(int(tables.trigger_starts[action]), int(tables.trigger_starts[action + 1]))
+    return [rulebook.triggers[int(t)].id for t in tables.trigger_index[span]]
+
+
+def _treatment(
+    rulebook: Rulebook, treatment: Treatment, action: int, language: str, facts: FactsOf
+) -> decision_pb2.Treatment:
+    message = decision_pb2.Treatment(
+        treatment_id=treatment.id,
+        channel=rulebook.channels[treatment.channel].id,
+        placement="" if treatment.placement < 0 else rulebook.placements[treatment.placement],
+        say=facts.fill(text_in(treatment.say, language)),
+        language=language if language in treatment.say else rulebook.languages[0],
+    )
+    if treatment.offer is not None:
+        until = float(rulebook.action_tables.valid_until[action])
+        message.offer.CopyFrom(_offer(treatment.offer, until))
+    return message
+
+
+def _offer(offer: Offer, valid_until: float) -> decision_pb2.Offer:
+    message = decision_pb2.Offer(
+        type=common_pb2.OfferType.Value(f"OFFER_TYPE_{offer.type.upper()}"),
+        product_set=offer.products,
+        code=offer.code,
+    )
+    if not np.isnan(offer.value):
+        message.value = offer.value
+    if np.isfinite(valid_until):
+        message.valid_until.CopyFrom(timestamp(valid_until))
+    return message
+
+
+def text_in(texts: Texts, language: str) -> str:
+    """The text in the language, or in the first language it has; empty if there is none."""
+    return texts.get(language) or next(iter(texts.values()), "")
+
+
+_STAFF = {
+    "en": "{chance} likely; worth {customer} to the customer and {profit} to us, costs {cost} ({currency})",
+    "da": "{chance} sandsynligt; {customer} værd for kunden og {profit} for os, koster {cost} ({currency})",
+}
+
+
+def _staff_reason(
+    action: Action, treatment: Treatment, terms: F64, facts: FactsOf, language: str, currency: str
+) -> str:
+    """Marketing's words for staff, then the figures behind the score."""
+    numbers = _STAFF.get(language, _STAFF["en"]).format(
+        chance=f"{terms[Term.PROPENSITY]:.1%}",
+        customer=shown(float(terms[Term.CUSTOMER_GAIN])),
+        profit=shown(float(terms[Term.PROFIT_GAIN])),
+        cost=shown(float(terms[Term.CONTACT_COST] + terms[Term.ACCEPTED_COST])),
+        currency=currency,
+    )
+    words = facts.fill(text_in(treatment.staff, language)) or action.id
+    return f"{words} ({numbers})"
+
+
+def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExplanation:
+    """Where one action ended and why, as the contract says it."""
+    found = explainer.candidate(action)
+    rulebook = explainer.rulebook
+    message = explanation_pb2.CandidateExplanation(
+        action=rulebook.actions[action].id,
+        gate=_gate(found),
+        code=explanation_pb2.ReasonCode.ValueType(int(found.reason)),
+        actual_text=found.actual_text,
+        required_text=found.required_text,
+        unit=rulebook.currency if found.unit == "money" else found.unit,
+        sentence=found.sentence,
+        remedy=found.remedy,
+        lost_to="" if found.lost_to is None else rulebook.actions[found.lost_to].id,
+        decisive_term="" if found.decisive is None else _TERM_FIELDS[found.decisive],
+    )
+    if found.treatment >= 0:
+        treatment = rulebook.treatments[found.treatment]
+        message.treatment_id = treatment.id
+        message.placement = "" if treatment.placement < 0 else rulebook.placements[treatment.placement]
+    _set_known(message, found)
+    return message
+
+
+def _gate(found: Candidate) -> explanation_pb2.Gate.ValueType:
+    if found.reason in (Reason.CHOSEN, Reason.MANDATORY):
+        return explanation_pb2.GATE_UNSPECIFIED
+    return explanation_pb2.Gate.ValueType(int(found.gate))
+
+
+def _set_known(message: explanation_pb2.CandidateExplanation, found: Candidate) -> None:
+    if found.actual is not None:
+        message.actual_value = found.actual
+    if found.required is not None:
+        message.required_value = found.required
+    if found.rank is not None:
+        message.rank = found.rank
+    if found.margin is not None:
+        message.margin = found.margin
+    if found.terms is not None:
+        message.breakdown.CopyFrom(breakdown(found.terms))
+
+
+def funnel(steps: Iterable[FunnelStep]) -> list[explanation_pb2.FunnelStep]:
+    """How many actions each gate stopped."""
+    return [
+        explanation_pb2.FunnelStep(
+            gate=explanation_pb2.Gate.ValueType(int(step.gate)), entered=step.entered, stopped=step.stopped
+        )
+        for step in steps
+    ]
+
+
+def iso(time: float) -> str:
+    """Epoch seconds as an ISO date-time, for logs."""
+    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat()

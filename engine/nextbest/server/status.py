@@ -1,0 +1,73 @@
+"""The one table that maps errors to gRPC statuses with machine-readable details."""
+
+from collections.abc import Mapping
+
+import grpc.aio
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from nextbest.errors import (
+    ArtifactError,
+    CatalogueError,
+    CustomerUnknown,
+    InvalidInput,
+    NextBestError,
+    RulebookCompileError,
+    SnapshotUnreadable,
+    StoreUnavailable,
+)
+
+DOMAIN = "nextbest"
+RETRY_AFTER_S = 1
+
+CODES: Mapping[type[NextBestError], tuple[int, str]] = {
+    InvalidInput: (Code.INVALID_ARGUMENT, "INVALID_INPUT"),
+    CustomerUnknown: (Code.NOT_FOUND, "CUSTOMER_UNKNOWN"),
+    SnapshotUnreadable: (Code.DATA_LOSS, "SNAPSHOT_UNREADABLE"),
+    StoreUnavailable: (Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
+    RulebookCompileError: (Code.FAILED_PRECONDITION, "RULEBOOK_DOES_NOT_COMPILE"),
+    CatalogueError: (Code.FAILED_PRECONDITION, "CATALOGUE_CONFLICT"),
+    ArtifactError: (Code.FAILED_PRECONDITION, "ARTIFACT_UNUSABLE"),
+}
+"""gRPC code and reason of every error a client can cause or act on; all others are INTERNAL."""
+
+
+def to_status(error: Exception) -> Status:
+    """Describe an error as google.rpc.Status; what is not ours becomes a bland INTERNAL."""
+    for kind, (code, reason) in CODES.items():
+        if isinstance(error, kind):
+            return Status(code=code, message=str(error), details=list(_details(error, reason)))
+    return Status(code=Code.INTERNAL, message="internal error; see the service's log")
+
+
+def _details(error: NextBestError, reason: str) -> list[any_pb2.Any]:
+    details = [_packed(ErrorInfo(reason=reason, domain=DOMAIN))]
+    if isinstance(error, InvalidInput):
+        violations = [
+            BadRequest.FieldViolation(field=v.field, description=v.description) for v in error.violations
+        ]
+        details.append(_packed(BadRequest(field_violations=violations)))
+    if isinstance(error, StoreUnavailable):
+        delay = duration_pb2.Duration(seconds=RETRY_AFTER_S)
+        details.append(_packed(RetryInfo(retry_delay=delay)))
+    if isinstance(error, (RulebookCompileError, CatalogueError, ArtifactError)):
+        violation = PreconditionFailure.Violation(type=reason, description=str(error))
+        details.append(_packed(PreconditionFailure(violations=[violation])))
+    return details
+
+
+def _packed(
+    message: ErrorInfo | BadRequest | RetryInfo | PreconditionFailure,
+) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed
+
+
+async def abort(context: grpc.aio.ServicerContext[object, object], error: Exception) -> None:
+    """End a call with the status of `error`."""
+    status = rpc_status.to_status(to_status(error))
+    await context.abort(status.code, status.details, status.trailing_metadata)

@@ -1,0 +1,35 @@
+"""Settings of a running service, from `NEXTBEST_*` environment variables and command-line options."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where things are and how long they may take."""
+
+    model_config = SettingsConfigDict(env_prefix="NEXTBEST_", frozen=True, extra="ignore")
+
+    redis_url: str = ""
+    """Your Redis, such as redis://host:6379/0 or unix:///path; empty = a private embedded server."""
+    data_directory: Path = Path("var/data")
+    """Where the embedded Redis keeps its data."""
+    prefix: str = "nextbest"
+    """First part of every key; one per deployment."""
+    rulebook: Path = Path("rules/grocery")
+    """Directory of the rulebook to serve."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port of the decision, interaction and snapshot services; 0 = any free one."""
+    rulebook_port: int = Field(default=8081, ge=0, le=65535)
+    """Port of the rulebook service, so that it can be firewalled apart."""
+    store_timeout_ms: int = Field(default=200, gt=0)
+    """After so long without a reply from Redis a request degrades."""
+    kept_decisions_s: int = Field(default=600, gt=0)
+    """A decision is kept so long for retries with the same request_id."""
+    history_entries: int = Field(default=128, gt=0, le=4096)
+    """Entries kept in each of a customer's two histories."""
+    drain_s: float = Field(default=10.0, ge=0)
+    """Grace for requests in flight when the service is asked to stop."""
+    log_level: str = "info"
