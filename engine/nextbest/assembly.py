@@ -20,6 +20,29 @@ from nextbest.rulebook.rulebook import Rulebook
 VALUE, PROFIT = 0, 1
 """Places of the outcomes in the peer grid."""
 OUTCOMES = ("actual_value", "actual_profit")
+VALUE_FACTS = (
+    "revenue_net",
+    "cogs",
+    "margin_rate",
+    "points_earned",
+    "immediate_rewards",
+    "saved_rewards",
+    "satisfaction",
+    "minutes_spent",
+    "complaint_count",
+)
+"""Standard facts in the order of `potential.value.ValueInput`."""
+LTV_FACTS = (
+    "repeat_purchases",
+    "recency_weeks",
+    "observed_weeks",
+    "mean_repeat_value",
+    "margin_rate",
+    "contract_state",
+    "contract_margin",
+    "contract_retention",
+)
+"""Standard facts that lifetime value reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,10 @@ class Model:
     digest: str
     """Identity of everything that shapes a decision besides row, history, context, state and time."""
     tables: Tables
+    value_columns: I64
+    """Columns of `VALUE_FACTS`."""
+    ltv_columns: I64
+    """Columns of `LTV_FACTS`."""
     loyalty_columns: I64
     quality: QualityTables
     peers: Peers | None
@@ -91,6 +118,8 @@ def assemble(rulebook: Rulebook, artifacts: Artifacts) -> Model:
         artifacts=artifacts,
         digest=model_digest(rulebook.digest, artifacts.digests),
         tables=pack_rulebook(rulebook),
+        value_columns=np.array([rulebook.catalogue.column(f) for f in VALUE_FACTS], np.int64),
+        ltv_columns=np.array([rulebook.catalogue.column(f) for f in LTV_FACTS], np.int64),
         loyalty_columns=loyalty_columns(rulebook.catalogue),
         quality=quality_tables(rulebook.catalogue),
         peers=None if artifacts.grid is None else _peers(rulebook, artifacts.grid),

@@ -180,8 +180,8 @@ STANDARD_FACTS: tuple[Fact, ...] = (
         "saved_rewards",
         _T.DOUBLE,
         _G.TRANSACTION,
-        "points saved up in 12 months",
-        unit="count",
+        "face value of the rewards saved up in 12 months",
+        unit="money",
         bounds=(0, None),
     ),
     _fact(

@@ -1,0 +1,288 @@
+"""Every figure of a customer that decisions, explanations and reports read, from one snapshot.
+
+Order (design, decision 1): lifetime value and P(alive) → index, level and stage → τ → potential and
+gaps → investment ceiling. Nothing here is fitted or looked up outside the arguments.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nextbest.assembly import PROFIT, VALUE, Model, Peers
+from nextbest.behaviour.quality import data_quality
+from nextbest.behaviour.stage import LoyaltyFigures, effective_stages, loyalty_figures
+from nextbest.facts import Figure
+from nextbest.kernels import kernel
+from nextbest.model import DAY_S, F64, I32, I64, Bools, Rows, Stage
+from nextbest.potential.gap import gaps, reached
+from nextbest.potential.ltv import (
+    LtvColumn,
+    contract_rows,
+    investment_ceiling_rows,
+    ltv_rows,
+    word_of_mouth_rows,
+)
+from nextbest.potential.tables import potential
+from nextbest.potential.value import (
+    ValueInput,
+    add_terms,
+    complete,
+    cost_to_serve,
+    credit_terms,
+    profit_terms,
+    value_for_money,
+    value_terms,
+)
+from nextbest.rulebook.rulebook import ValueModel
+from nextbest.standard_facts import CONTRACT_STATES
+
+IN_FORCE = float(CONTRACT_STATES.index("in_force"))
+
+
+@dataclass(frozen=True, slots=True)
+class Valuation:
+    """What n customers are worth in a year; money in the rulebook's currency."""
+
+    profit_terms: F64
+    """(n, ProfitTerm), summing to the actual profit."""
+    value_terms: F64
+    """(n, ValueTerm), summing to the actual value."""
+    cost_to_serve: F64
+    """(n,)."""
+    flags: I32
+    """(n,) of `potential.value.ValueFlag`: what was assumed."""
+    revenue: F64
+    """(n,) NaN = missing."""
+    exposure: F64
+    """(n,) share of the fit window observed; unknown counts as all of it."""
+
+    @property
+    def profit(self) -> F64:
+        """(n,) actual profit, NaN where revenue is missing."""
+        return add_terms(self.profit_terms)
+
+    @property
+    def value(self) -> F64:
+        """(n,) actual customer value."""
+        return add_terms(self.value_terms)
+
+
+@kernel
+def take_columns(numbers: F64, columns: I64) -> F64:
+    """(n, k) the named columns of a row matrix; NaN for column -1, a fact the catalogue lacks."""
+    taken = np.empty((len(numbers), len(columns)))
+    for i in range(len(numbers)):
+        for k in range(len(columns)):
+            taken[i, k] = numbers[i, columns[k]] if columns[k] >= 0 else np.nan
+    return taken
+
+
+def value_rates(value: ValueModel) -> F64:
+    """The rulebook's rates in the order of `potential.value.ValueRate`."""
+    return np.array(
+        [
+            value.point_face,
+            value.redemption_probability,
+            value.quality_rate,
+            value.value_of_time,
+            value.complaint_cost,
+            value.default_margin_rate,
+            value.credibility_years,
+        ]
+    )
+
+
+def valuation(model: Model, rows: Rows) -> Valuation:
+    """Actual profit and customer value of the observed window, before any credit from peers.
+
+    Source: domain model, section 2.
+    """
+    value = model.rulebook.value
+    column = model.rulebook.catalogue.column
+    money = take_columns(rows.numbers, model.value_columns)
+    activities = take_columns(rows.numbers, np.array([column(f) for f, _ in value.activities], np.int64))
+    benefits = take_columns(rows.numbers, np.array([column(f) for f, _ in value.benefits], np.int64))
+    flags = complete(money, activities, benefits, value.default_margin_rate)
+    costs = cost_to_serve(activities, np.array([rate for _, rate in value.activities], np.float64))
+    rates, worths = value_rates(value), np.array([worth for _, worth in value.benefits], np.float64)
+    return Valuation(
+        profit_terms=profit_terms(money, costs, rates),
+        value_terms=value_terms(money, benefits, worths, rates),
+        cost_to_serve=costs,
+        flags=flags,
+        revenue=money[:, ValueInput.REVENUE_NET],
+        exposure=_exposure(rows, column("exposure_share")),
+    )
+
+
+def _exposure(rows: Rows, column: int) -> F64:
+    if column < 0:
+        return np.ones(len(rows))
+    share = rows.numbers[:, column]
+    return np.where(np.isnan(share), 1.0, share)
+
+
+def figures_of(model: Model, rows: Rows, now: F64) -> F64:
+    """Compute every figure.
+
+    Args:
+        model: Rulebook and artifacts.
+        rows: n snapshots.
+        now: (n,) epoch seconds.
+
+    Returns:
+        (n, Figure), NaN = missing.
+
+    Cost: about 2 µs a customer, most of it lifetime value.
+    """
+    column = model.rulebook.catalogue.column
+    figures = np.full((len(rows), len(Figure)), np.nan)
+    worth = valuation(model, rows)
+    _lifetime(model, rows, figures)
+    quality = data_quality(rows.numbers, rows.known, rows.as_of, now, model.quality)
+    figures[:, Figure.DATA_QUALITY] = quality.quality
+    loyalty = loyalty_at(model, rows, figures[:, Figure.ALIVE], quality.completeness, now)
+    stage = effective_stages(rows.numbers, model.loyalty_columns, loyalty.raw_stage)
+    figures[:, Figure.STAGE] = stage
+    figures[:, Figure.LEVEL] = loyalty.level
+    figures[:, Figure.LOYALTY_INDEX] = loyalty.loyalty_index
+    figures[:, Figure.FALSE_LOYALTY] = loyalty.false_loyalty
+    figures[:, Figure.ACTION_LOYAL] = loyalty.action_loyal
+    figures[:, Figure.TENURE_DAYS] = loyalty.tenure_days
+    figures[:, Figure.COST_TO_SERVE] = worth.cost_to_serve
+    figures[:, Figure.SNAPSHOT_AGE_DAYS] = (now - rows.as_of) / DAY_S
+    last_purchase = column("last_purchase")
+    if last_purchase >= 0:
+        figures[:, Figure.DAYS_SINCE_PURCHASE] = (now - rows.numbers[:, last_purchase]) / DAY_S
+    cells = None if model.peers is None else _cells(model.peers, rows)
+    _actuals(model, worth, cells, figures)
+    if model.peers is not None and cells is not None:
+        _potentials(model, model.peers, rows, cells, worth.exposure, figures)
+    _ceiling(model, rows, cells, figures)
+    return figures
+
+
+def loyalty_at(model: Model, rows: Rows, alive: F64, completeness: F64, now: F64) -> LoyaltyFigures:
+    """Index, level, raw stage and flags; also what `advance_stages` takes."""
+    bound = np.nan if model.artifacts.ltv is None else model.artifacts.ltv.frequency_top_quartile
+    return loyalty_figures(
+        rows.numbers,
+        model.loyalty_columns,
+        bool_fact(model, rows, "complaint_open"),
+        bool_fact(model, rows, "lock_in"),
+        alive,
+        completeness,
+        now,
+        float(bound),
+        model.rulebook.stages.array,
+    )
+
+
+def bool_fact(model: Model, rows: Rows, name: str) -> F64:
+    """(n,) a bool fact as 1, 0 or NaN = unknown."""
+    place = model.rulebook.catalogue.bits.get(name)
+    if place is None:
+        return np.full(len(rows), np.nan)
+    known = (rows.known[:, place.known_word] >> np.uint64(place.known_bit)) & np.uint64(1)
+    flag = (rows.words[:, place.word] >> np.uint64(place.shift)) & np.uint64(1)
+    return np.where(known == 1, flag.astype(np.float64), np.nan)
+
+
+def _lifetime(model: Model, rows: Rows, figures: F64) -> None:
+    """P(alive), LTV, multiplier and survival of buyers; contract customers by their closed form."""
+    figures[:, Figure.MULTIPLIER] = 1.0
+    if model.ltv_parameters is None or model.artifacts.ltv is None:
+        return
+    inputs = take_columns(rows.numbers, model.ltv_columns)
+    x, t_x, observed, zbar, margin = (np.ascontiguousarray(inputs[:, k]) for k in range(5))
+    default = model.rulebook.value.default_margin_rate
+    margin = np.where(np.isnan(margin), default, margin)
+    lifetime = ltv_rows(x, t_x, observed, zbar, margin, model.ltv_parameters)
+    contract = inputs[:, 5] > 0.0
+    if contract.any():
+        years = model.artifacts.ltv.horizon_years
+        of_contract = contract_rows(
+            np.ascontiguousarray(inputs[:, 6]),
+            np.ascontiguousarray(inputs[:, 7]),
+            inputs[:, 5] == IN_FORCE,
+            model.artifacts.ltv.yearly_discount,
+            years,
+        )
+        lifetime[contract] = of_contract[contract]
+    figures[:, Figure.ALIVE] = lifetime[:, LtvColumn.ALIVE]
+    figures[:, Figure.LTV] = lifetime[:, LtvColumn.LTV]
+    figures[:, Figure.MULTIPLIER] = lifetime[:, LtvColumn.MULTIPLIER]
+    _overdue(model.ltv_parameters, x, t_x, observed, figures)
+
+
+def _overdue(parameters: F64, x: F64, t_x: F64, observed: F64, figures: F64) -> None:
+    """S(g) of section 7: how surprising the silence since the last purchase is, given alive."""
+    r, alpha = parameters[0], parameters[1]
+    ratio = (alpha + t_x) / (alpha + observed)
+    figures[:, Figure.OVERDUE_SURVIVAL] = np.where(x > 0, ratio ** (r + x), np.nan)
+
+
+def _cells(peers: Peers, rows: Rows) -> I32:
+    return peers.tables.locate(take_columns(rows.numbers, peers.columns))
+
+
+def _actuals(model: Model, worth: Valuation, cells: I32 | None, figures: F64) -> None:
+    """Actual value and profit; a short history borrows from its peers (section 2)."""
+    value_terms, profit_terms = worth.value_terms, worth.profit_terms
+    if cells is not None and model.peers is not None and (worth.exposure < 1.0).any():
+        mean, years = model.peers.tables.backed_off_mean, model.rulebook.value.credibility_years
+        credit_terms(value_terms, worth.exposure, mean[VALUE, cells], years)
+        credit_terms(profit_terms, worth.exposure, mean[PROFIT, cells], years)
+    figures[:, Figure.ACTUAL_VALUE] = worth.value
+    figures[:, Figure.ACTUAL_PROFIT] = worth.profit
+    figures[:, Figure.VALUE_FOR_MONEY] = value_for_money(
+        np.ascontiguousarray(worth.revenue), np.ascontiguousarray(figures[:, Figure.ACTUAL_VALUE])
+    )
+
+
+def _potentials(model: Model, peers: Peers, rows: Rows, cells: I32, exposure: F64, figures: F64) -> None:
+    """Potential at the stage's stretch quantile, gap and reached, for value and for profit."""
+    tau = peers.tau_of_stage[figures[:, Figure.STAGE].astype(np.int64)]
+    in_fit: Bools = (rows.as_of <= peers.fitted_at) & (exposure >= 1.0)
+    median = np.full(len(rows), peers.median, np.int64)
+    strategy = model.rulebook.strategy
+    for outcome, actual, target, gap, hit in (
+        (VALUE, Figure.ACTUAL_VALUE, Figure.POTENTIAL_VALUE, Figure.VALUE_GAP, Figure.VALUE_REACHED),
+        (PROFIT, Figure.ACTUAL_PROFIT, Figure.POTENTIAL_PROFIT, Figure.PROFIT_GAP, Figure.PROFIT_REACHED),
+    ):
+        own = np.ascontiguousarray(figures[:, actual])
+        quantiles = peers.tables.quantiles[outcome]
+        reach = potential(quantiles, cells, tau, own, in_fit)
+        middle = potential(quantiles, cells, median, own, np.zeros(len(rows), np.bool_))
+        figures[:, target] = reach
+        figures[:, gap] = gaps(own, reach, middle, strategy.gap_cap, strategy.gap_floor)
+        figures[:, hit] = reached(own, reach)
+    figures[:, Figure.PEER_CELL_SIZE] = peers.tables.n[PROFIT, cells]
+
+
+def _ceiling(model: Model, rows: Rows, cells: I32 | None, figures: F64) -> None:
+    """LTV* and the investment ceiling; a prospect is worth what its peers' mean profit is."""
+    strategy, column = model.rulebook.strategy, model.rulebook.catalogue.column
+    mentions = take_columns(
+        rows.numbers, np.array([column("positive_mentions"), column("negative_mentions")], np.int64)
+    )
+    ltv = np.ascontiguousarray(figures[:, Figure.LTV])
+    starred = word_of_mouth_rows(
+        ltv,
+        np.ascontiguousarray(mentions[:, 0]),
+        np.ascontiguousarray(mentions[:, 1]),
+        strategy.referral_worth,
+        strategy.referral_weight,
+    )
+    figures[:, Figure.LTV_WITH_REFERRALS] = starred
+    worth = starred
+    if cells is not None and model.peers is not None:
+        look_alike = model.peers.tables.backed_off_mean[PROFIT, cells]
+        worth = np.where(np.isnan(starred), look_alike, starred)
+    forgive = figures[:, Figure.STAGE] == Stage.FORGIVE_ME
+    worth = np.where(forgive, np.fmax(worth, ltv), worth)
+    spent = take_columns(rows.numbers, np.array([column("spent_on_customer")], np.int64))[:, 0]
+    spent = np.where(np.isnan(spent), 0.0, spent)
+    figures[:, Figure.INVESTMENT_CEILING] = investment_ceiling_rows(
+        worth, np.ascontiguousarray(spent), strategy.ceiling_share
+    )
