@@ -6,7 +6,7 @@ service what the agent chose and how the customer took it:
     python clients/examples/call_centre.py 4711
     python clients/examples/call_centre.py 4711 --language da --accept 1
 
-Exit codes: 0 advice was shown, 1 the service says that the request is wrong, 3 there was no advice to be had.
+Exit codes: 0 the call was served, 1 the request or the answer given was wrong, 3 there was no advice.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--max-results", type=int, default=0, help="most actions to show (default: 3)")
     parser.add_argument("--timeout-ms", type=float, default=1000.0, help="time for a call of the service")
-    parser.add_argument("--accept", type=int, metavar="N", help="do not ask: the customer accepted action N")
+    parser.add_argument("--accept", type=int, metavar="N", help="do not ask: action N was accepted, 0 = none")
     return parser.parse_args(argv)
 
 
@@ -107,12 +107,22 @@ def serve_call(client: NextBestClient, arguments: argparse.Namespace) -> int:
         return 0
     for action in actions:
         show_action(action, decision.currency)
-    outcomes = ask_outcomes(decision, actions, arguments.accept)
-    if outcomes:
-        results = client.capture_outcomes(decision.customer_id, outcomes)
-        recorded = sum(r.status == interaction_pb2.RECORD_STATUS_RECORDED for r in results)
-        print(f"\nRecorded: {recorded} of {len(results)} (decision {decision.decision_id}).")
+    if arguments.accept is not None and not 0 <= arguments.accept <= len(actions):
+        print(f"\nThere is no action {arguments.accept}: nothing was recorded.", file=sys.stderr)
+        return 1
+    record(client, decision, ask_outcomes(decision, actions, arguments.accept))
     return 0
+
+
+def record(
+    client: NextBestClient,
+    decision: decision_pb2.DecideResponse,
+    outcomes: list[interaction_pb2.CapturedOutcome],
+) -> None:
+    """Tell the service what came of the call."""
+    results = client.capture_outcomes(decision.customer_id, outcomes)
+    recorded = sum(r.status == interaction_pb2.RECORD_STATUS_RECORDED for r in results)
+    print(f"\nRecorded: {recorded} of {len(results)} (decision {decision.decision_id}).")
 
 
 def show_customer(decision: decision_pb2.DecideResponse) -> None:
@@ -121,9 +131,13 @@ def show_customer(decision: decision_pb2.DecideResponse) -> None:
     stage = common_pb2.Stage.Name(figures.stage).removeprefix("STAGE_").replace("_", " ").lower()
     level = f"{figures.level:+d}" if figures.HasField("level") else "unknown"
     print(f"Customer {decision.customer_id}: stage {stage}, ladder level {level}")
-    for label, name in (("value gap", "value_gap"), ("profit gap", "profit_gap"), ("lifetime value", "ltv")):
-        known = figures.HasField(name)
-        print(f"  {label:<15}{money(getattr(figures, name), decision.currency) if known else 'unknown'}")
+    known = {
+        "value gap": figures.value_gap if figures.HasField("value_gap") else None,
+        "profit gap": figures.profit_gap if figures.HasField("profit_gap") else None,
+        "lifetime value": figures.ltv if figures.HasField("ltv") else None,
+    }
+    for label, amount in known.items():
+        print(f"  {label:<15}{'unknown' if amount is None else money(amount, decision.currency)}")
 
 
 def show_action(action: decision_pb2.RankedAction, currency: str) -> None:
@@ -150,9 +164,9 @@ def ask_outcomes(
 ) -> list[interaction_pb2.CapturedOutcome]:
     """What came of the call: of the action the agent chose, or why none of them was used."""
     rank = accepted_rank if accepted_rank is not None else ask_rank(len(actions))
-    chosen = next((action for action in actions if action.rank == rank), None)
-    if chosen is None:
+    if rank == 0:
         return not_used(decision, actions, asked=accepted_rank is None)
+    chosen = actions[rank - 1]
     answer = common_pb2.OUTCOME_ACCEPTED if accepted_rank is not None else ask_answer()
     return [outcome_of(decision, chosen, outcome) for outcome in (common_pb2.OUTCOME_PRESENTED, answer)]
 

@@ -5,8 +5,8 @@ Reads member ids from the command line, or scanned one a line from standard inpu
     python clients/examples/pos_terminal.py 4711 4712
     python clients/examples/pos_terminal.py --identifier-type card < scans.txt
 
-The till never waits longer than its budget: when the service is late or away, the sale goes on without advice.
-What was shown is reported to the service in the background, after the customer has been served.
+The till never waits longer than its budget: when the service is late or away, the sale goes on without
+advice. What was shown is reported to the service in the background, after the customer has been served.
 """
 
 import argparse
@@ -135,9 +135,8 @@ def show(action: decision_pb2.RankedAction, currency: str) -> None:
 
 def offer_text(offer: decision_pb2.Offer, currency: str) -> str:
     """The offer as the till would carry it out."""
-    text = OFFER_TEXTS.get(
-        offer.type, common_pb2.OfferType.Name(offer.type).removeprefix("OFFER_TYPE_").lower()
-    )
+    kind = common_pb2.OfferType.Name(offer.type).removeprefix("OFFER_TYPE_").lower()
+    text = OFFER_TEXTS.get(offer.type, kind)
     products = offer.product_set or "everything"
     shown = text.format(value=offer.value, currency=currency, products=products)
     return f"{shown} [{offer.code}]" if offer.code else shown

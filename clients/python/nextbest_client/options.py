@@ -10,6 +10,8 @@ RETRIED_SERVICES = (
     "loyalty.nextbest.v1.SnapshotService",
 )
 """Every call of these may be repeated: requests, outcomes and events carry an identity."""
+MIN_BACKOFF_MS = 5.0
+"""With 1 ms gRPC loses the retry and the call hangs until its deadline (grpc/grpc#41036, grpcio 1.85)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,7 @@ class ClientOptions:
     max_attempts: int = 3
     """Most attempts of a call within its time, 1 to 5; 1 = no retry. Only UNAVAILABLE is retried."""
     initial_backoff_ms: float = 10.0
-    """Mean pause before the first retry; doubles with each."""
+    """Mean pause before the first retry, at least 5 ms; doubles with each."""
     max_backoff_ms: float = 250.0
     """Longest mean pause between two attempts."""
     reconnect_backoff_ms: int = 200
@@ -32,6 +34,20 @@ class ClientOptions:
     """Largest answer that is accepted; a batch of 1,000 full decisions takes about 3 MB."""
     channel_options: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
     """Further gRPC channel options, by name; they win over those made from the settings above."""
+
+    def __post_init__(self) -> None:
+        """Refuse what gRPC would take and then not do.
+
+        Raises:
+            ValueError: a setting is out of range.
+        """
+        if not 1 <= self.max_attempts <= 5:
+            raise ValueError(f"max_attempts is 1 to 5, not `{self.max_attempts}`")
+        if not MIN_BACKOFF_MS <= self.initial_backoff_ms <= self.max_backoff_ms:
+            raise ValueError(
+                f"backoff goes up from at least {MIN_BACKOFF_MS:g} ms, "
+                f"not from `{self.initial_backoff_ms:g}` to `{self.max_backoff_ms:g}`"
+            )
 
     def as_channel_options(self) -> list[tuple[str, str | int]]:
         """The settings as gRPC channel options."""

@@ -192,4 +192,4 @@ def _value_field(value: Value) -> _ValueField:
         return {"time": timestamp(value)}
     if isinstance(value, AbstractSet):
         return {"members": common_pb2.StringSet(values=sorted(value))}  # sorted: same set, same bytes
-    return {"members": common_pb2.StringSet(values=value)}
+    return {"members": common_pb2.StringSet(values=list(value))}  # protobuf would take None for empty
