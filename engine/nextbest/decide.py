@@ -13,6 +13,7 @@ from nextbest.action.contact import fill_cooling, fill_pressure
 from nextbest.action.tables import Batch, Terms, pack_state
 from nextbest.assembly import Model
 from nextbest.figures import figures_of
+from nextbest.learning.propensity import score_propensity
 from nextbest.local_time import local_hours
 from nextbest.model import (
     DAY_S,
@@ -210,7 +211,8 @@ def _facts(model: Model, rows: Rows, contexts: Contexts, now: F64) -> F64:
 def _models(model: Model, rows: Rows) -> F64:
     scores = np.empty((len(rows), len(model.propensities)))
     for column, propensity in enumerate(model.propensities):
-        scores[:, column] = propensity.model.score(rows.numbers, propensity.columns)
+        fitted = propensity.model
+        scores[:, column] = score_propensity(rows.numbers, propensity.columns, fitted.table, fitted.constants)
     return scores
 
 

@@ -1,6 +1,5 @@
 """What the engine decided → answers of the contract."""
 
-import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -75,7 +74,7 @@ def decided(answer: Answer) -> decision_pb2.DecideResponse:
     if question.full:
         response.figures.CopyFrom(figures(answer.decisions.figures[answer.row]))
     facts = answer.facts
-    for place in range(int(answer.decisions.count[answer.row])):
+    for place in range(min(int(answer.decisions.count[answer.row]), question.max_results)):
         response.results.append(_ranked(answer, facts, place))
     response.results.append(_do_nothing(len(response.results) + 1))
     return response
@@ -286,8 +285,3 @@ def funnel(steps: Iterable[FunnelStep]) -> list[explanation_pb2.FunnelStep]:
         )
         for step in steps
     ]
-
-
-def iso(time: float) -> str:
-    """Epoch seconds as an ISO date-time, for logs."""
-    return dt.datetime.fromtimestamp(time, dt.UTC).isoformat()

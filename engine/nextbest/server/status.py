@@ -1,6 +1,7 @@
 """The one table that maps errors to gRPC statuses with machine-readable details."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import grpc.aio
 from google.protobuf import any_pb2, duration_pb2
@@ -19,6 +20,9 @@ from nextbest.errors import (
     SnapshotUnreadable,
     StoreUnavailable,
 )
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
 
 DOMAIN = "nextbest"
 RETRY_AFTER_S = 1
@@ -67,7 +71,7 @@ def _packed(
     return packed
 
 
-async def abort(context: grpc.aio.ServicerContext[object, object], error: Exception) -> None:
+async def abort(context: grpc.aio.ServicerContext[Request, Response], error: Exception) -> None:
     """End a call with the status of `error`."""
     status = rpc_status.to_status(to_status(error))
     await context.abort(status.code, status.details, status.trailing_metadata)

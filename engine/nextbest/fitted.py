@@ -1,0 +1,71 @@
+"""Fitted models as artifacts and back: what `fit` writes is what a service assembles."""
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from nextbest.artifact import Artifact, pack, unpack
+from nextbest.assembly import Artifacts, FittedGrid
+from nextbest.errors import ArtifactError
+from nextbest.learning.propensity import PropensityModel
+from nextbest.potential.grid import PeerGrid
+from nextbest.potential.ltv_parameters import LtvParameters
+
+LTV, GRID, PROPENSITY = "ltv", "grid", "propensity"
+
+
+def pack_ltv(parameters: LtvParameters) -> bytes:
+    """Lifetime-value parameters as an artifact; they depend on no catalogue."""
+    return pack(LTV, parameters.to_dict(), {})
+
+
+def pack_grid(fitted: FittedGrid, catalogue_fingerprint: int) -> bytes:
+    """A peer grid as an artifact; its codes are those of one catalogue."""
+    meta, arrays = fitted.grid.to_arrays()
+    meta["fitted_at"] = fitted.fitted_at
+    return pack(GRID, meta, arrays, catalogue_fingerprint=catalogue_fingerprint)
+
+
+def pack_propensity(model: PropensityModel) -> bytes:
+    """A propensity model as an artifact; it names its facts, so it depends on no catalogue."""
+    return pack(PROPENSITY, model.to_dict(), {})
+
+
+def role_of(artifact: Artifact) -> str:
+    """What an artifact is used as: `ltv`, `grid` or `propensity/<id>`."""
+    return f"{PROPENSITY}/{artifact.meta['id']}" if artifact.kind == PROPENSITY else artifact.kind
+
+
+def read_artifacts(contents: Iterable[bytes]) -> Artifacts:
+    """Read artifacts, one of each role.
+
+    Raises:
+        ArtifactError: one is damaged or of a kind that is not fitted, or two have the same role.
+    """
+    found: dict[str, Artifact] = {}
+    for content in contents:
+        artifact = unpack(content)
+        if found.setdefault(role_of(artifact), artifact) is not artifact:
+            raise ArtifactError(f"two artifacts are given as `{role_of(artifact)}`")
+    unknown = [role for role, artifact in found.items() if artifact.kind not in (LTV, GRID, PROPENSITY)]
+    if unknown:
+        raise ArtifactError(f"artifacts of kind {unknown} are not fitted models")
+    models = [_propensity(artifact) for artifact in found.values() if artifact.kind == PROPENSITY]
+    return Artifacts(
+        ltv=LtvParameters.from_dict(found[LTV].meta) if LTV in found else None,
+        grid=_grid(found[GRID]) if GRID in found else None,
+        propensity={model.id: model for model in models},
+        digests={role: artifact.digest for role, artifact in found.items()},
+    )
+
+
+def _grid(artifact: Artifact) -> FittedGrid:
+    meta = cast("Mapping[str, object]", artifact.meta)
+    try:
+        fitted_at = float(cast("float", meta["fitted_at"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"grid does not say when it was fitted: {error!r}") from error
+    return FittedGrid(PeerGrid.from_arrays(meta, artifact.arrays), fitted_at)
+
+
+def _propensity(artifact: Artifact) -> PropensityModel:
+    return PropensityModel.from_dict(cast("Mapping[str, object]", artifact.meta))
