@@ -50,7 +50,7 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         self._clock = clock
 
     @guarded
-    async def Decide(  # noqa: N802  (the contract's name)
+    async def Decide(
         self,
         request: decision_pb2.DecideRequest,
         context: Context[decision_pb2.DecideRequest, decision_pb2.DecideResponse],
@@ -73,7 +73,7 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         return await self._keep(question, response) if question.request_id else response
 
     @guarded
-    async def DecideBatch(  # noqa: N802  (the contract's name)
+    async def DecideBatch(
         self,
         request: decision_pb2.DecideBatchRequest,
         context: Context[decision_pb2.DecideBatchRequest, decision_pb2.DecideBatchResponse],
@@ -117,7 +117,7 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
                 item.decision.CopyFrom(outcome)
 
     @guarded
-    async def Explain(  # noqa: N802  (the contract's name)
+    async def Explain(
         self,
         request: decision_pb2.ExplainRequest,
         context: Context[decision_pb2.ExplainRequest, decision_pb2.ExplainResponse],
