@@ -1,0 +1,168 @@
+"""Forgive me: win the customer back, limit the damage, or apologise and close; never silence.
+
+Source: domain model, section 6, forgive mode; capabilities C11 and C12.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from nextbest.errors import InvalidInput, Violation
+from nextbest.kernels import kernel
+from nextbest.model import F64, I64
+from nextbest.parameters import StageParameter
+
+
+class ForgiveInput(IntEnum):
+    """Columns of what the choice of mode reads; NaN = unknown."""
+
+    BACK_PROBABILITY = 0
+    """p_back, that the customer comes back."""
+    BACK_LTV = 1
+    """LTV_back, lifetime value once back, money."""
+    BACK_COST = 2
+    """c of the attempt to win back, money."""
+    BACK_REWARD = 3
+    """What a returning customer is paid, money."""
+    REACH = 4
+    """People whom the customer's word reaches."""
+    HARM_AVOIDED = 5
+    """Δp, by how much damage control lowers the chance that each of them turns away."""
+    REFERRAL_WORTH = 6
+    """v_ref, worth of a recommendation, money."""
+    DAMAGE_COST = 7
+    """c of damage control, money."""
+
+
+class ForgiveMode(IntEnum):
+    """What is done in Forgive me."""
+
+    WIN_BACK = 0
+    DAMAGE_CONTROL = 1
+    APOLOGY = 2
+    """An apology and a closing message; mandatory."""
+
+
+class ForgiveChoice(NamedTuple):
+    """The mode of n customers, with the figures that decided it."""
+
+    mode: I64
+    """(n,) of `ForgiveMode`."""
+    win_back_value: F64
+    """(n,) expected value, money, NaN = unknown."""
+    damage_value: F64
+    """(n,) expected value, money, NaN = unknown."""
+
+
+@kernel
+def win_back_value(case: F64) -> float:
+    """EV_win = p_back·LTV_back − c − p_back·reward, NaN if anything is unknown."""
+    gain = case[ForgiveInput.BACK_LTV] - case[ForgiveInput.BACK_REWARD]
+    return case[ForgiveInput.BACK_PROBABILITY] * gain - case[ForgiveInput.BACK_COST]
+
+
+@kernel
+def damage_value(case: F64, parameters: F64) -> float:
+    """EV_damage = reach·Δp·v_ref·5 − c, NaN if anything is unknown."""
+    loss = case[ForgiveInput.REFERRAL_WORTH] * parameters[StageParameter.NEGATIVE_MENTION_FACTOR]
+    return case[ForgiveInput.REACH] * case[ForgiveInput.HARM_AVOIDED] * loss - case[ForgiveInput.DAMAGE_COST]
+
+
+@kernel
+def forgive_mode(win: float, damage: float) -> int:
+    """The larger of the two if above 0, winning back on a tie, else the apology."""
+    if win > 0.0 and not damage > win:
+        return ForgiveMode.WIN_BACK.value
+    if damage > 0.0:
+        return ForgiveMode.DAMAGE_CONTROL.value
+    return ForgiveMode.APOLOGY.value
+
+
+@kernel
+def forgive_modes(cases: F64, parameters: F64) -> ForgiveChoice:
+    """Mode of n customers in Forgive me.
+
+    Args:
+        cases: (n, inputs) of `ForgiveInput`, NaN = unknown; a value it leaves unknown is no reason to act.
+        parameters: (stage parameters,).
+
+    Oracle: `tests.naive.forgive.forgive_mode`.
+    """
+    n = len(cases)
+    mode, win, damage = np.empty(n, np.int64), np.empty(n), np.empty(n)
+    for i in range(n):
+        win[i] = win_back_value(cases[i])
+        damage[i] = damage_value(cases[i], parameters)
+        mode[i] = forgive_mode(win[i], damage[i])
+    return ForgiveChoice(mode, win, damage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgiveCase:
+    """One broken trust: why, what was done about it, and how it ended.
+
+    Raises:
+        InvalidInput: the reason code is empty, or the case closes before it opens.
+    """
+
+    reason_code: str
+    """Why trust failed; `StageCause` names serve where staff give none."""
+    mode: ForgiveMode
+    opened_at: float
+    """Epoch seconds."""
+    closed_at: float = math.nan
+    """Epoch seconds, NaN = still open."""
+    won_back: bool = False
+    lesson: str = ""
+    """What the company learnt; one short sentence."""
+
+    def __post_init__(self) -> None:
+        problems: list[Violation] = []
+        if not self.reason_code.strip():
+            problems.append(Violation("reason_code", "must not be empty"))
+        if self.closed_at < self.opened_at:
+            problems.append(Violation("closed_at", f"`{self.closed_at}` is before the case was opened"))
+        if problems:
+            raise InvalidInput(problems)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the case still waits for its closing message."""
+        return math.isnan(self.closed_at)
+
+    def close(self, at: float, *, won_back: bool, lesson: str = "") -> "ForgiveCase":
+        """The same case after its closing message, whether or not the customer came back."""
+        return replace(self, closed_at=at, won_back=won_back, lesson=lesson)
+
+
+@dataclass(frozen=True, slots=True)
+class LessonCount:
+    """What happened for one reason code."""
+
+    cases: int
+    closed: int
+    won_back: int
+    lessons: tuple[str, ...]
+    """Distinct, in order of first appearance."""
+
+
+def lessons_by_reason(cases: Iterable[ForgiveCase]) -> Mapping[str, LessonCount]:
+    """Aggregate cases by reason code, the most frequent first (capability C12)."""
+    grouped: dict[str, list[ForgiveCase]] = {}
+    for case in cases:
+        grouped.setdefault(case.reason_code, []).append(case)
+    ordered = sorted(grouped.items(), key=lambda item: (-len(item[1]), item[0]))
+    return {code: _count(group) for code, group in ordered}
+
+
+def _count(cases: list[ForgiveCase]) -> LessonCount:
+    return LessonCount(
+        cases=len(cases),
+        closed=sum(not case.is_open for case in cases),
+        won_back=sum(case.won_back for case in cases),
+        lessons=tuple(dict.fromkeys(case.lesson for case in cases if case.lesson)),
+    )

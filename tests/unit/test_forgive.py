@@ -1,0 +1,95 @@
+"""What is done in Forgive me, and what is learnt from it."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.naive import forgive as naive
+from tests.unit.behaviour_rows import as_float, maybe
+
+from nextbest.behaviour.forgive import (
+    ForgiveCase,
+    ForgiveInput,
+    ForgiveMode,
+    forgive_modes,
+    lessons_by_reason,
+)
+from nextbest.behaviour.index import default_stage_parameters
+from nextbest.errors import InvalidInput
+
+PARAMETERS = default_stage_parameters()
+NAMES = tuple(column.name.lower() for column in ForgiveInput)
+MONEY = maybe(st.sampled_from([0.0, 1.0, 5.0, 100.0]) | st.floats(0, 1e4))
+CASES = st.fixed_dictionaries(
+    {name: maybe(st.floats(0, 1)) if "prob" in name or "harm" in name else MONEY for name in NAMES}
+)
+
+
+def choose(case):
+    """Mode and both expected values of one case."""
+    matrix = np.array([[as_float(case[name]) for name in NAMES]])
+    choice = forgive_modes(matrix, PARAMETERS)
+    return ForgiveMode(int(choice.mode[0])), choice.win_back_value[0], choice.damage_value[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=CASES)
+def test_mode_equals_the_oracle(case):
+    """Mode and expected values equal the text's, whatever is unknown."""
+    mode, win, damage = choose(case)
+    expected, naive_win, naive_damage = naive.forgive_mode(case)
+    assert win == pytest.approx(as_float(naive_win), abs=1e-9, nan_ok=True)
+    assert damage == pytest.approx(as_float(naive_damage), abs=1e-9, nan_ok=True)
+    margins = [abs(v) for v in (naive_win, naive_damage) if v is not None]
+    close = any(m < 1e-9 for m in margins) or (len(margins) == 2 and abs(naive_win - naive_damage) < 1e-9)
+    assert close or mode.name.lower() == expected
+
+
+PROFITABLE = dict(zip(NAMES, (0.3, 1000.0, 20.0, 50.0, 10.0, 0.02, 30.0, 15.0), strict=True))
+
+
+def test_win_back_pays():
+    """A profitable customer is won back: .3 × (1000 − 50) − 20 against 10 × .02 × 30 × 5 − 15."""
+    assert choose(PROFITABLE) == (ForgiveMode.WIN_BACK, pytest.approx(265.0), pytest.approx(15.0))
+
+
+def test_unprofitable_with_reach_is_damage_control():
+    """An unprofitable customer whose word carries gets damage control (C11)."""
+    assert choose(PROFITABLE | {"back_ltv": 10.0})[0] is ForgiveMode.DAMAGE_CONTROL
+
+
+@pytest.mark.parametrize("unknown", [{}, dict.fromkeys(NAMES)])
+def test_never_silence(unknown):
+    """Where nothing pays or nothing is known, an apology still goes out (C11)."""
+    assert choose(PROFITABLE | {"back_ltv": 10.0, "reach": 0.0} | unknown)[0] is ForgiveMode.APOLOGY
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [({"reason_code": " "}, "reason_code"), ({"closed_at": 5.0}, "closed_at")],
+)
+def test_a_case_needs_a_reason_and_a_sound_end(fields, field):
+    """A case without a reason code, or closed before it opened, is refused (C12)."""
+    sound = {"reason_code": "late", "mode": ForgiveMode.APOLOGY, "opened_at": 10.0}
+    with pytest.raises(InvalidInput) as error:
+        ForgiveCase(**(sound | fields))
+    assert [violation.field for violation in error.value.violations] == [field]
+
+
+def test_lessons_are_counted_by_reason():
+    """Cases aggregate by reason code, most frequent first, open ones included (C12)."""
+    late = ForgiveCase(reason_code="late", mode=ForgiveMode.WIN_BACK, opened_at=0.0)
+    rude = ForgiveCase(reason_code="rude", mode=ForgiveMode.APOLOGY, opened_at=0.0)
+    cases = [
+        rude.close(5.0, won_back=False, lesson="train the desk"),
+        late,
+        late.close(3.0, won_back=True, lesson="call before noon"),
+    ]
+    found = lessons_by_reason(cases)
+    assert list(found) == ["late", "rude"]
+    assert (found["late"].cases, found["late"].closed, found["late"].won_back) == (2, 1, 1)
+    assert found["rude"].lessons == ("train the desk",)
+    assert late.is_open
+    assert math.isnan(late.closed_at)
