@@ -1,6 +1,9 @@
 """The fake service that other people's tests use, through both clients."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -240,3 +243,30 @@ async def test_asynchronous_client_speaks_to_the_fake(fake):
         assert await client.resolve(card) == "4711"
         assert (await client.export("4711")).snapshot == snapshot
         assert (await client.erase("4711")).history_entries_erased == 2
+
+
+README = Path(__file__).parents[2] / "clients" / "python" / "README.md"
+
+
+def shown_in_readme(containing: str) -> str:
+    """The README's first Python block that holds a text."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    return next(block for block in blocks if containing in block)
+
+
+def test_tests_in_the_readme_pass():
+    """The tests that the README shows to other people run as they stand."""
+    names: dict[str, Any] = {}
+    exec(compile(shown_in_readme("def test_"), str(README), "exec"), names)
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
+
+
+def test_first_program_in_the_readme_runs(fake, capsys):
+    """The program that the README begins with shows the advice and records the outcome."""
+    fake.recommend("4711", recommended("win_back", say="20 % off", staff_reason="overdue"))
+    exec(shown_in_readme("localhost:50051").replace("localhost:50051", fake.address), {})
+    assert capsys.readouterr().out == "1 20 % off | overdue\n"
+    assert len(fake.received(interaction_pb2.CaptureOutcomesRequest)) == 1

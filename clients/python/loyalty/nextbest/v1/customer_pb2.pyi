@@ -153,7 +153,7 @@ class CustomerFigures(_message.Message):
     ltv_with_referrals: _builtins.float
     """Lifetime value with the worth of the customer's word of mouth, in money."""
     multiplier: _builtins.float
-    """Discounted lifetime over one year, at least 1; what a gain per year that recurs is multiplied by."""
+    """Discounted lifetime over one year, a ratio of at least 1; a yearly gain that recurs is multiplied by it."""
     actual_value: _builtins.float
     """What the relation is worth to the customer, in money per year."""
     actual_profit: _builtins.float
