@@ -16,22 +16,11 @@ from nextbest.potential.grid import PeerGrid
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.potential.tables import MEDIAN, PotentialTables
 from nextbest.rulebook.rulebook import Rulebook
+from nextbest.valuation import WorthTables, worth_tables
 
 VALUE, PROFIT = 0, 1
 """Places of the outcomes in the peer grid."""
 OUTCOMES = ("actual_value", "actual_profit")
-VALUE_FACTS = (
-    "revenue_net",
-    "cogs",
-    "margin_rate",
-    "points_earned",
-    "immediate_rewards",
-    "saved_rewards",
-    "satisfaction",
-    "minutes_spent",
-    "complaint_count",
-)
-"""Standard facts in the order of `potential.value.ValueInput`."""
 LTV_FACTS = (
     "repeat_purchases",
     "recency_weeks",
@@ -95,8 +84,7 @@ class Model:
     digest: str
     """Identity of everything that shapes a decision besides row, history, context, state and time."""
     tables: Tables
-    value_columns: I64
-    """Columns of `VALUE_FACTS`."""
+    worth: WorthTables
     ltv_columns: I64
     """Columns of `LTV_FACTS`."""
     loyalty_columns: I64
@@ -118,7 +106,7 @@ def assemble(rulebook: Rulebook, artifacts: Artifacts) -> Model:
         artifacts=artifacts,
         digest=model_digest(rulebook.digest, artifacts.digests),
         tables=pack_rulebook(rulebook),
-        value_columns=np.array([rulebook.catalogue.column(f) for f in VALUE_FACTS], np.int64),
+        worth=worth_tables(rulebook),
         ltv_columns=np.array([rulebook.catalogue.column(f) for f in LTV_FACTS], np.int64),
         loyalty_columns=loyalty_columns(rulebook.catalogue),
         quality=quality_tables(rulebook.catalogue),

@@ -4,16 +4,13 @@ Order (design, decision 1): lifetime value and P(alive) → index, level and sta
 gaps → investment ceiling. Nothing here is fitted or looked up outside the arguments.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from nextbest.assembly import PROFIT, VALUE, Model, Peers
 from nextbest.behaviour.quality import data_quality
 from nextbest.behaviour.stage import LoyaltyFigures, effective_stages, loyalty_figures
 from nextbest.facts import Figure
-from nextbest.kernels import kernel
-from nextbest.model import DAY_S, F64, I32, I64, Bools, Rows, Stage
+from nextbest.model import DAY_S, F64, I32, Bools, Rows, Stage
 from nextbest.potential.gap import gaps, reached
 from nextbest.potential.ltv import (
     LtvColumn,
@@ -23,103 +20,11 @@ from nextbest.potential.ltv import (
     word_of_mouth_rows,
 )
 from nextbest.potential.tables import potential
-from nextbest.potential.value import (
-    ValueInput,
-    add_terms,
-    complete,
-    cost_to_serve,
-    credit_terms,
-    profit_terms,
-    value_for_money,
-    value_terms,
-)
-from nextbest.rulebook.rulebook import ValueModel
+from nextbest.potential.value import credit_terms, value_for_money
 from nextbest.standard_facts import CONTRACT_STATES
+from nextbest.valuation import Valuation, take_columns, valuation
 
 IN_FORCE = float(CONTRACT_STATES.index("in_force"))
-
-
-@dataclass(frozen=True, slots=True)
-class Valuation:
-    """What n customers are worth in a year; money in the rulebook's currency."""
-
-    profit_terms: F64
-    """(n, ProfitTerm), summing to the actual profit."""
-    value_terms: F64
-    """(n, ValueTerm), summing to the actual value."""
-    cost_to_serve: F64
-    """(n,)."""
-    flags: I32
-    """(n,) of `potential.value.ValueFlag`: what was assumed."""
-    revenue: F64
-    """(n,) NaN = missing."""
-    exposure: F64
-    """(n,) share of the fit window observed; unknown counts as all of it."""
-
-    @property
-    def profit(self) -> F64:
-        """(n,) actual profit, NaN where revenue is missing."""
-        return add_terms(self.profit_terms)
-
-    @property
-    def value(self) -> F64:
-        """(n,) actual customer value."""
-        return add_terms(self.value_terms)
-
-
-@kernel
-def take_columns(numbers: F64, columns: I64) -> F64:
-    """(n, k) the named columns of a row matrix; NaN for column -1, a fact the catalogue lacks."""
-    taken = np.empty((len(numbers), len(columns)))
-    for i in range(len(numbers)):
-        for k in range(len(columns)):
-            taken[i, k] = numbers[i, columns[k]] if columns[k] >= 0 else np.nan
-    return taken
-
-
-def value_rates(value: ValueModel) -> F64:
-    """The rulebook's rates in the order of `potential.value.ValueRate`."""
-    return np.array(
-        [
-            value.point_face,
-            value.redemption_probability,
-            value.quality_rate,
-            value.value_of_time,
-            value.complaint_cost,
-            value.default_margin_rate,
-            value.credibility_years,
-        ]
-    )
-
-
-def valuation(model: Model, rows: Rows) -> Valuation:
-    """Actual profit and customer value of the observed window, before any credit from peers.
-
-    Source: domain model, section 2.
-    """
-    value = model.rulebook.value
-    column = model.rulebook.catalogue.column
-    money = take_columns(rows.numbers, model.value_columns)
-    activities = take_columns(rows.numbers, np.array([column(f) for f, _ in value.activities], np.int64))
-    benefits = take_columns(rows.numbers, np.array([column(f) for f, _ in value.benefits], np.int64))
-    flags = complete(money, activities, benefits, value.default_margin_rate)
-    costs = cost_to_serve(activities, np.array([rate for _, rate in value.activities], np.float64))
-    rates, worths = value_rates(value), np.array([worth for _, worth in value.benefits], np.float64)
-    return Valuation(
-        profit_terms=profit_terms(money, costs, rates),
-        value_terms=value_terms(money, benefits, worths, rates),
-        cost_to_serve=costs,
-        flags=flags,
-        revenue=money[:, ValueInput.REVENUE_NET],
-        exposure=_exposure(rows, column("exposure_share")),
-    )
-
-
-def _exposure(rows: Rows, column: int) -> F64:
-    if column < 0:
-        return np.ones(len(rows))
-    share = rows.numbers[:, column]
-    return np.where(np.isnan(share), 1.0, share)
 
 
 def figures_of(model: Model, rows: Rows, now: F64) -> F64:
@@ -137,7 +42,7 @@ def figures_of(model: Model, rows: Rows, now: F64) -> F64:
     """
     column = model.rulebook.catalogue.column
     figures = np.full((len(rows), len(Figure)), np.nan)
-    worth = valuation(model, rows)
+    worth = valuation(model.worth, rows)
     _lifetime(model, rows, figures)
     quality = data_quality(rows.numbers, rows.known, rows.as_of, now, model.quality)
     figures[:, Figure.DATA_QUALITY] = quality.quality
@@ -231,8 +136,8 @@ def _actuals(model: Model, worth: Valuation, cells: I32 | None, figures: F64) ->
     value_terms, profit_terms = worth.value_terms, worth.profit_terms
     if cells is not None and model.peers is not None and (worth.exposure < 1.0).any():
         mean, years = model.peers.tables.backed_off_mean, model.rulebook.value.credibility_years
-        credit_terms(value_terms, worth.exposure, mean[VALUE, cells], years)
-        credit_terms(profit_terms, worth.exposure, mean[PROFIT, cells], years)
+        credit_terms(value_terms, worth.exposure, mean[VALUE, cells], years, worth.flags)
+        credit_terms(profit_terms, worth.exposure, mean[PROFIT, cells], years, worth.flags)
     figures[:, Figure.ACTUAL_VALUE] = worth.value
     figures[:, Figure.ACTUAL_PROFIT] = worth.profit
     figures[:, Figure.VALUE_FOR_MONEY] = value_for_money(

@@ -1,0 +1,34 @@
+"""Advance the stage state of snapshots: what every writer of snapshots does, and all at once after a fit."""
+
+from nextbest.assembly import Model
+from nextbest.behaviour.quality import data_quality
+from nextbest.behaviour.stage import advance_stages
+from nextbest.facts import Figure
+from nextbest.figures import bool_fact, figures_of, loyalty_at
+from nextbest.model import F64, Rows
+
+
+def advanced_stages(model: Model, rows: Rows, now: F64) -> F64:
+    """Stage state of n customers after an evaluation at `now`.
+
+    Args:
+        model: Rulebook and artifacts; without a lifetime-value fit P(alive) is unknown.
+        rows: n snapshots.
+        now: (n,) epoch seconds.
+
+    Returns:
+        (n, 3) new values of `held_stage` (a code), `stage_since` and `up_qualified_since`, NaN = none.
+
+    Source: domain model, section 6.
+    """
+    quality = data_quality(rows.numbers, rows.known, rows.as_of, now, model.quality)
+    alive = figures_of(model, rows, now)[:, Figure.ALIVE].copy()
+    loyalty = loyalty_at(model, rows, alive, quality.completeness, now)
+    return advance_stages(
+        rows.numbers,
+        model.loyalty_columns,
+        bool_fact(model, rows, "complaint_open"),
+        loyalty,
+        now,
+        model.rulebook.stages.array,
+    )
