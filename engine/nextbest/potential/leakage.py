@@ -1,0 +1,151 @@
+"""The leakage guard: a peer dimension may not be a function of the outcome.
+
+Otherwise each cell's quantile hugs the edge of its band and every gap collapses to nothing. Names
+are checked when a rulebook is compiled, data when a grid is fitted.
+
+Source: domain.md §3; runs of k kinds: Barton & David, Biometrika 44(1/2), 1957.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nextbest.model import F64, I64
+from nextbest.potential.cells import Codes, peer_codes
+
+OUTCOME_WORDS: Final = frozenset(
+    {
+        "clv",
+        "frequency",
+        "gap",
+        "ltv",
+        "margin",
+        "monetary",
+        "potential",
+        "profit",
+        "revenue",
+        "rfm",
+        "sales",
+        "spend",
+        "spending",
+        "turnover",
+        "zbar",
+    }
+)
+"""Words that name an outcome or a band of one, such as in `spend_band`."""
+
+OUTCOME_FACTS: Final = frozenset(
+    {"x", "t_x", "actual_value", "investment_ceiling", "multiplier", "value_for_money"}
+)
+"""Whole names of outcomes that no such word is in."""
+
+LEAST_ORDER: Final = 0.5
+"""A dimension that changes along the sorted outcome less than half as often as by chance leaks."""
+
+MOST_EXPLAINED: Final = 0.8
+"""So does one that explains four fifths of what bands of the outcome itself would explain."""
+
+LEAST_SURPRISE: Final = 4.0
+"""Standard errors by which the order must differ from chance to be believed."""
+
+
+def names_outcome(name: str) -> bool:
+    """Say whether a fact's name says that it is an outcome, or a band of one."""
+    return name in OUTCOME_FACTS or not OUTCOME_WORDS.isdisjoint(re.split(r"[^a-z]+", name.lower()))
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A dimension that is (nearly) a function of an outcome."""
+
+    dimension: int
+    """Column of the codes."""
+
+    outcome: int
+    """Column of the values."""
+
+    disorder: float
+    """Changes of the code along the sorted outcome, relative to chance: 0 a function of it, 1 unrelated."""
+
+    explained: float
+    """Share of the outcome's rank variance explained, relative to bands of the outcome of the same sizes."""
+
+
+def _expected_changes(sizes: I64) -> tuple[float, float]:
+    """Mean and variance of the number of changes along a random order of kinds of these sizes."""
+    n = float(sizes.sum())
+    squares, cubes = float((sizes**2.0).sum()), float((sizes**3.0).sum())
+    variance = (squares * (squares + n * (n + 1)) - 2 * n * cubes - n**3) / (n * n * (n - 1))
+    return (n * n - squares) / n, variance
+
+
+def _between(ranks: F64, codes: NDArray[np.intp], sizes: I64) -> float:
+    """Variance of the ranks between codes, times n."""
+    sums = np.bincount(codes, ranks, minlength=sizes.size)
+    return float((sums**2 / sizes).sum() - ranks.sum() ** 2 / ranks.size)
+
+
+def _explained(ranks: F64, codes: NDArray[np.intp], sizes: I64) -> float:
+    """Rank variance explained by the codes, over that of contiguous bands in the same order."""
+    order = np.argsort(np.bincount(codes, ranks, minlength=sizes.size) / sizes)
+    bands = np.repeat(np.arange(sizes.size), sizes[order])
+    most = _between(np.sort(ranks), bands, sizes[order])
+    return _between(ranks, codes, sizes) / most if most > 0 else 0.0
+
+
+def _judge(codes: NDArray[np.intp], values: F64, shuffle: NDArray[np.intp]) -> tuple[float, float]:
+    """Disorder and explained share of one dimension and outcome, all known; 1 and 0 if undecided."""
+    sizes = np.bincount(codes).astype(np.int64)
+    if codes.size < 2 or sizes.size < 2:
+        return 1.0, 0.0
+    # equal outcomes must not keep the order in which customers came
+    order = shuffle[np.argsort(values[shuffle], kind="stable")]
+    changes = float(np.count_nonzero(np.diff(codes[order])))
+    mean, variance = _expected_changes(sizes)
+    if mean - changes <= LEAST_SURPRISE * np.sqrt(variance):
+        return 1.0, 0.0
+    _, ties, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[ties]
+    return changes / mean, _explained(ranks, codes, sizes)
+
+
+def leaking_dimensions(codes: Codes, values: F64, *, seed: int = 0) -> list[Leak]:
+    """Find the dimensions that are (nearly) a function of an outcome.
+
+    Pass every figure that a dimension may not follow: spend, profit, LTV, frequency, zbar.
+
+    Args:
+        codes: (n, k) codes of the dimensions; NaN and negative = missing.
+        values: (n, o) outcomes; NaN and ±inf = missing.
+        seed: of the order given to equal outcomes.
+
+    Returns:
+        The leaks, by dimension and outcome. Empty when there is too little data to tell.
+
+    Cost: one sort of the customers a dimension and outcome.
+    Oracle: tests/naive/leakage.py.
+    """
+    columns = peer_codes(codes)
+    found = list[Leak]()
+    for d in range(columns.shape[1]):
+        for o in range(values.shape[1]):
+            known = (columns[:, d] >= 0) & np.isfinite(values[:, o])
+            kinds = np.unique(columns[known, d], return_inverse=True)[1]
+            shuffle = np.random.default_rng(seed).permutation(kinds.size)
+            disorder, explained = _judge(kinds, values[known, o], shuffle)
+            if disorder < LEAST_ORDER or explained > MOST_EXPLAINED:
+                found.append(Leak(d, o, disorder, explained))
+    return found
+
+
+def leak_messages(leaks: Iterable[Leak], dimensions: Sequence[str], outcomes: Sequence[str]) -> list[str]:
+    """Say in words which dimension leaks which outcome."""
+    return [
+        f"peer dimension `{dimensions[leak.dimension]}` follows the outcome `{outcomes[leak.outcome]}`: "
+        "customers would be compared with those who reach the same, and every gap would be 0"
+        for leak in leaks
+    ]
