@@ -11,6 +11,7 @@ NextBestError
 ├── ArtifactError              an artifact is damaged, or was made for something else
 ├── FitError                   a model cannot be fitted to the data given
 └── StoreUnavailable           Redis does not answer
+    └── StoreRefused           Redis answers with an error
 """
 
 from collections.abc import Sequence
@@ -81,3 +82,12 @@ class FitError(NextBestError):
 
 class StoreUnavailable(NextBestError):  # noqa: N818  (states a condition the caller degrades on)
     """Redis does not answer, or answers that it cannot serve."""
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis answered a command with an error, such as NOAUTH, OOM, READONLY or NOSCRIPT."""
+
+    def __init__(self, reply: str) -> None:
+        self.code = reply.split(" ", 1)[0]
+        """The first word of the reply."""
+        super().__init__(f"Redis refuses: {reply}")
