@@ -27,7 +27,8 @@ from nextbest.model import (
     Term,
     Trace,
 )
-from nextbest.rulebook.matching import Matches, match
+from nextbest.rulebook.matching import inputs_of, match, no_suppression
+from nextbest.rulebook.program import Matches
 from nextbest.rulebook.windows import window_columns
 
 DEFAULT_RESULTS = 3
@@ -147,7 +148,7 @@ def _batch(model: Model, rows: Rows, histories: Histories, contexts: Contexts, n
     octets = entries.view("u1").reshape(-1, 72)
     pressure = np.empty((n, 2))
     fill_pressure(numbers, octets, contacts.starts, now, model.tables.channels, pressure)
-    cooling = np.zeros((n, 1 + len(rulebook.triggers) // 64), np.uint64)
+    cooling = no_suppression(len(rulebook.triggers), n)
     fill_cooling(numbers, codes, octets, contacts.starts, now, model.tables.trigger_cool_down, cooling)
     figures = figures_of(model, rows, now)
     matches = _match(model, rows, histories, contexts, figures, cooling, now)
@@ -182,7 +183,7 @@ def _match(
 ) -> Matches:
     program = model.rulebook.program
     history = window_columns(program, histories, now)
-    return match(program, rows, figures, contexts, history, cooling, now)
+    return match(program, inputs_of(rows, figures, contexts, now, history=history, suppressed=cooling))
 
 
 def _masks(model: Model, rows: Rows) -> U64:

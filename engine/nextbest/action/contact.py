@@ -97,14 +97,14 @@ def fill_pressure(numbers: F64, octets: U8, starts: I64, now: F64, channels: F64
 def fill_cooling(
     numbers: F64, codes: U64, octets: U8, starts: I64, now: F64, cool_down: F64, cooling: U64
 ) -> None:
-    """Set a trigger's bit in `cooling` (n, words) while a contact it caused is within its cool-down."""
+    """Mark in `cooling` (triggers, blocks) the customers with a recent contact caused by the trigger."""
     for i in range(len(now)):
         for e in range(starts[i], starts[i + 1]):
             trigger = np.int64(codes[e, 6])
             if octets[e, 8] != _CONTACT or trigger >= len(cool_down):
                 continue
             if now[i] - cool_down[trigger] < numbers[e, 0] <= now[i]:
-                cooling[i, trigger >> 6] |= np.uint64(1) << np.uint64(trigger & 63)
+                cooling[trigger, i >> 6] |= np.uint64(1) << np.uint64(i & 63)
 
 
 @kernel

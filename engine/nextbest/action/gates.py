@@ -150,7 +150,7 @@ def trigger_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Ve
         condition = int(tables.trigger_conditions[trigger])
         if holds(batch.true, customer, condition):
             return 0, float(trigger), NAN
-        cooling = batch.cooling[customer, trigger >> 6] >> np.uint64(trigger & 63)
+        cooling = batch.cooling[trigger, customer >> 6] >> np.uint64(customer & 63)
         if cooling & np.uint64(1) != np.uint64(0):
             reason = _TRIGGER_COOLING
         elif reason == _TRIGGER_NOT_FIRED and not holds(batch.false, customer, condition):

@@ -182,7 +182,7 @@ class Batch(NamedTuple):
     pressure: F64
     """(n, 2) contact pressure P_eff, time of the latest location-bound contact."""
     cooling: U64
-    """(n, words) bit set of triggers in their cool-down."""
+    """(triggers, blocks) 1 = the trigger is in its cool-down for the customer."""
 
 
 class Terms(NamedTuple):

@@ -5,7 +5,6 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from loyalty.nextbest.v1 import decision_pb2
 from nextbest.action.reasons import Explainer
 from nextbest.assembly import Model
 from nextbest.data.history import HistoryCodec
-from nextbest.data.reader import StoredCustomer
+from nextbest.data.reader import CustomerReader, Records
 from nextbest.decide import decide, explain
 from nextbest.errors import InvalidInput, SnapshotError, StoreUnavailable, Violation
 from nextbest.facts_of import FactsOf
@@ -33,18 +32,6 @@ _DEGRADED = {
     RowProblem.FOREIGN: Degraded.SNAPSHOT_UNREADABLE,
     RowProblem.WRONG_CUSTOMER: Degraded.SNAPSHOT_UNREADABLE,
 }
-
-
-class CustomerReader(Protocol):
-    """Reads what is stored about customers."""
-
-    async def read(self, customer_id: str, request_id: str = "") -> StoredCustomer:
-        """One customer; raises StoreUnavailable."""
-        ...
-
-    async def read_many(self, customer_ids: Sequence[str]) -> list[StoredCustomer]:
-        """Many customers in one round trip a node; raises StoreUnavailable."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -86,18 +73,16 @@ class Situation:
         return max(question.max_results for question in self.questions)
 
 
-def situation(
-    serving: Serving, questions: Sequence[Question], stored: Sequence[StoredCustomer], clock: Clock
-) -> Situation:
+def situation(serving: Serving, questions: Sequence[Question], stored: Records, clock: Clock) -> Situation:
     """Decode what is stored about the customers of n questions; an inline snapshot replaces the row."""
-    rows = [q.row if q.row is not None else s.row for q, s in zip(questions, stored, strict=True)]
+    rows = [row if q.row is None else q.row for q, row in zip(questions, stored.rows, strict=True)]
     checks = id_checks_of([q.customer_id.encode() for q in questions])
     time = clock()
     return Situation(
         serving=serving,
         questions=questions,
         decoded=serving.rows.decode_batch(rows, checks),
-        histories=serving.histories.decode([s.contacts for s in stored], [s.events for s in stored]),
+        histories=serving.histories.decode(stored.contacts, stored.events),
         contexts=gather_contexts(questions),
         now=np.array([time if q.evaluation_time is None else q.evaluation_time for q in questions]),
         decision_ids=[_decision_id(question) for question in questions],
@@ -203,15 +188,17 @@ def _decision_id(question: Question) -> bytes:
 
 async def read_in_time(
     reader: CustomerReader, question: Question, time_left_s: float | None
-) -> StoredCustomer | Degraded:
-    """What is stored, or why it could not be read in time.
+) -> list[bytes | None] | Degraded:
+    """Row, contacts, events and, with a request_id, the kept decision; or why they could not be read.
 
     Raises:
         StoreUnavailable: the store does not answer and the question is strict.
     """
     try:
         async with asyncio.timeout(None if time_left_s is None else max(time_left_s - RESERVE_S, 0.0)):
-            return await reader.read(question.customer_id, question.request_id)
+            if question.request_id:
+                return await reader.read_request(question.customer_id, question.request_id)
+            return await reader.read(question.customer_id)
     except TimeoutError:
         return Degraded.DEADLINE
     except StoreUnavailable:

@@ -6,12 +6,11 @@ from typing import Protocol
 import grpc.aio
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, decision_pb2_grpc
-from nextbest.data.reader import StoredCustomer
+from nextbest.data.reader import CustomerReader, Records
 from nextbest.errors import InvalidInput, NextBestError, SnapshotError, StoreUnavailable, Violation
 from nextbest.model import Degraded
 from nextbest.server.deciding import (
     Clock,
-    CustomerReader,
     Serving,
     answers,
     explained,
@@ -25,7 +24,6 @@ from nextbest.server.status import to_status
 from nextbest.telemetry import logger, pseudonym
 
 MAX_BATCH = 1000
-NOTHING_STORED = StoredCustomer(row=None, contacts=None, events=None, kept=None)
 
 Context = grpc.aio.ServicerContext
 
@@ -65,9 +63,9 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         stored = await read_in_time(self._reader, question, context.time_remaining())
         if isinstance(stored, Degraded):
             return self._without_store(serving, question, stored)
-        if stored.kept is not None:
-            return decision_pb2.DecideResponse.FromString(stored.kept)
-        response = answers(situation(serving, [question], [stored], self._clock))[0]
+        if question.request_id and stored[3] is not None:
+            return decision_pb2.DecideResponse.FromString(stored[3])
+        response = answers(situation(serving, [question], _records(stored), self._clock))[0]
         if isinstance(response, SnapshotError):
             raise response
         return await self._keep(question, response) if question.request_id else response
@@ -132,11 +130,9 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
             raise InvalidInput([Violation("customer_id", "is not the customer of the request")])
         serving = self._serving()
         question = parse_question(subject, serving.model.rulebook, serving.rows)
-        stored = NOTHING_STORED
-        if question.row is None:
-            stored = await self._reader.read(question.customer_id)
+        stored = _records(await self._reader.read(question.customer_id))
         language = choose_language(request.language or subject.language, EXPLAINED_IN)
-        return explained(situation(serving, [question], [stored], self._clock), request.actions, language)
+        return explained(situation(serving, [question], stored, self._clock), request.actions, language)
 
     def _without_store(
         self, serving: Serving, question: Question, reason: Degraded
@@ -161,6 +157,10 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
 
 EXPLAINED_IN = ("en", "da")
 """Languages of explanations; the first is the default."""
+
+
+def _records(values: list[bytes | None]) -> Records:
+    return Records(values[0:1], values[1:2], values[2:3])
 
 
 def _item_status(error: NextBestError) -> common_pb2.Status:
