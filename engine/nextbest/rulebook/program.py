@@ -57,7 +57,7 @@ class Op(IntEnum):
     """LESS to EQUAL: dst node = slot a ? slot b; a computed NaN compares false."""
     KNOWN = 6
     """dst node = slot a is neither missing nor an error: two-valued."""
-    SELECT = 7
+    SELECT = 9
     """dst slot = plane a ? slot b : slot c."""
     ADD = 10
     SUBTRACT = 11
@@ -97,6 +97,8 @@ class Op(IntEnum):
     """Field b (of `CalendarField`) of the duration in slot a."""
     LOCAL = 33
     """Timestamp in slot a as local seconds; tables[b:b + c] are transitions, tables[b + c:b + 2c] offsets."""
+    COUNT_BITS = 34
+    """Members of the set in word a (-1 = placements), known where bit c of known word b is set."""
 
 
 class CalendarField(IntEnum):
@@ -167,6 +169,18 @@ class WindowSpec:
     """AMOUNT or COST, for a sum."""
     filters: tuple[tuple[EntryField, tuple[int, ...]], ...] = ()
     """All must hold: the field's code is one of these. For PEERS_HAVE the one code is the set member's."""
+
+
+_NOT_FOR_KERNEL = frozenset(
+    {
+        "window_shape",
+        "window_seconds",
+        "filter_starts",
+        "filter_field",
+        "filter_code_starts",
+        "filter_codes",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -248,6 +262,11 @@ class Program:
             + len(self.known_slot)
             + len(self.known_bits)
         )
+
+    @cached_property
+    def tables_for_kernel(self) -> tuple[object, ...]:
+        """The tables in the order `kernel.match_blocks` takes them."""
+        return tuple(getattr(self, f.name) for f in fields(self) if f.name not in _NOT_FOR_KERNEL)
 
     @cached_property
     def windows(self) -> tuple[WindowSpec, ...]:

@@ -1,0 +1,110 @@
+"""Runs a program over customers, 64 at a time: one bit a customer in every truth word."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+
+from nextbest.model import F64, U64, Bools, Contexts, Rows
+from nextbest.rulebook.kernel import match_blocks
+from nextbest.rulebook.program import LANES, Matches, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a program reads of n customers. Arrays are contiguous by row; NaN or a cleared bit = missing."""
+
+    numbers: F64
+    """(n, catalogue.n_numbers)."""
+    words: U64
+    """(n, catalogue.n_words)."""
+    known: U64
+    """(n, catalogue.n_known_words)."""
+    figures: F64
+    """(n, figures)."""
+    contexts: Contexts
+    history: F64
+    """(n, program.n_windows), see `windows.fill_windows`."""
+    now: F64
+    """(n,) epoch seconds."""
+    suppressed: U64
+    """(triggers, blocks) 1 = the trigger is in its cool-down."""
+
+    def __len__(self) -> int:
+        return len(self.now)
+
+    @property
+    def arrays(self) -> tuple[object, ...]:
+        """The arrays in the order `kernel.match_blocks` takes them."""
+        c = self.contexts
+        situation = (c.numbers, c.channel, c.direction, c.phase, c.role, c.placements)
+        rows = (self.numbers, self.words, self.known, self.figures)
+        return (*rows, *situation, self.history, self.now, self.suppressed)
+
+
+def inputs_of(
+    rows: Rows, figures: F64, contexts: Contexts, now: F64, *, history: F64, suppressed: U64
+) -> Inputs:
+    """Inputs from the types that `decide` has at hand; shapes as in `Inputs`."""
+    return Inputs(rows.numbers, rows.words, rows.known, figures, contexts, history, now, suppressed)
+
+
+def no_suppression(n_triggers: int, n: int) -> U64:
+    """The plane of triggers none of which is in its cool-down."""
+    return np.zeros((n_triggers, n_blocks(n)), np.uint64)
+
+
+def no_history(n: int, program: Program) -> F64:
+    """History columns that are all UNKNOWN."""
+    return np.full((n, program.n_windows), np.nan)
+
+
+def n_blocks(n: int) -> int:
+    """Blocks of 64 that hold n customers."""
+    return -(-n // LANES)
+
+
+def match(program: Program, inputs: Inputs, *, threads: int = 1, out: Matches | None = None) -> Matches:
+    """Find which conditions hold, and the values, for n customers.
+
+    Args:
+        program: conditions and values.
+        inputs: n customers.
+        threads: threads to share the blocks over; the kernel holds no lock.
+        out: result of an earlier call for as many customers, to be overwritten.
+
+    Returns:
+        Known-true and known-false planes and values.
+
+    Oracle: tests/naive/expressions.py.
+    """
+    n = len(inputs)
+    blocks = n_blocks(n)
+    if out is None:
+        shape = (blocks, program.n_conditions)
+        out = Matches(np.empty(shape, np.uint64), np.empty(shape, np.uint64), np.empty((n, program.n_values)))
+    if threads <= 1 or blocks < 2 * threads:
+        _run(program, inputs, 0, blocks, out)
+        return out
+    bounds = [blocks * i // threads for i in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        runs = [
+            pool.submit(_run, program, inputs, first, last, out) for first, last in pairwise(bounds)
+        ]
+        for run in runs:
+            run.result()
+    return out
+
+
+def _run(program: Program, inputs: Inputs, first: int, last: int, out: Matches) -> None:
+    run = cast("Callable[..., None]", match_blocks)
+    run(*program.tables_for_kernel, *inputs.arrays, first, last, out.true, out.false, out.values)
+
+
+def holds(plane: U64, condition: int, n: int) -> Bools:
+    """One condition's plane of `Matches` as n bools."""
+    words = np.ascontiguousarray(plane[:, condition])
+    return np.unpackbits(words.view(np.uint8), bitorder="little")[:n].astype(np.bool_)
