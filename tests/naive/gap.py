@@ -1,4 +1,4 @@
-"""Gap and reached of domain.md §3 in exact arithmetic."""
+"""Gap and reached of section 3 of the domain model in exact arithmetic."""
 
 import math
 from fractions import Fraction

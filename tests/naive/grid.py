@@ -1,4 +1,4 @@
-"""The peer grid of domain.md §3, by counting customers one by one with rational arithmetic."""
+"""The peer grid of section 3 of the domain model, by counting customers one by one with rational arithmetic."""
 
 import math
 from collections import Counter, defaultdict

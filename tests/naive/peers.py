@@ -1,4 +1,4 @@
-"""Peers' penetration and lift of domain.md §3, by counting customers in rational arithmetic."""
+"""Peers' penetration and lift of section 3 of the domain model, by counting customers in rational arithmetic."""
 
 from collections.abc import Sequence
 from fractions import Fraction

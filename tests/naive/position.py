@@ -1,4 +1,4 @@
-"""The position grid of domain.md §3, by looking up each customer."""
+"""The position grid of section 3 of the domain model, by looking up each customer."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The sketch of domain.md §3 with rational arithmetic: slow, obvious, and no table."""
+"""The sketch of section 3 of the domain model with rational arithmetic: slow, obvious, and no table."""
 
 import math
 from collections import Counter

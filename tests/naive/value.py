@@ -1,4 +1,4 @@
-"""Value and profit of domain.md §2 for one customer at a time, with dictionaries and None for missing."""
+"""Value and profit of section 2 of the domain model, one customer at a time, None for missing."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ def known(value: float) -> Number:
 def complete(
     money: Mapping[str, Number], counts: Sequence[Sequence[Number]], default_margin: float
 ) -> tuple[dict[str, Number], list[list[float]], set[str]]:
-    """Apply the defaults of §1 and §2; return what was filled in and the names of the flags."""
+    """Apply the defaults of sections 1 and 2; return what was filled in and the names of the flags."""
     filled, flags = dict(money), set[str]()
     if filled["revenue_net"] is None:
         flags.add("REVENUE_MISSING")

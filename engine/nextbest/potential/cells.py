@@ -4,7 +4,7 @@ A cell is a path of codes, one for each dimension in order; its parent drops the
 root has none. A customer sits in the deepest cell whose dimensions are all known, so one with the
 second dimension missing sits one level below the root whatever the later ones say.
 
-Source: domain.md §3. Oracle: tests/naive/grid.py `path_of`.
+Source: domain model, section 3. Oracle: tests/naive/grid.py `path_of`.
 """
 
 from dataclasses import dataclass

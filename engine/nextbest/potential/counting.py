@@ -3,7 +3,7 @@
 Two ways to the same counts: a dense table of cells × buckets that occur, and, where that would not
 fit, sorting. Only buckets that occur get a column, so one absurd amount costs one column.
 
-Source: domain.md §3. Oracle: tests/naive/grid.py `counts_of`.
+Source: domain model, section 3. Oracle: tests/naive/grid.py `counts_of`.
 """
 
 from typing import Final

@@ -3,7 +3,7 @@
 A gap is what can be obtained, so it is never negative; a potential that is reached turns the goal
 to keeping. It is a benchmark against similar customers, not a forecast.
 
-Source: domain.md §3. Oracle: tests/naive/gap.py.
+Source: domain model, section 3. Oracle: tests/naive/gap.py.
 """
 
 from typing import Final

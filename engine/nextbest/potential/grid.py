@@ -3,7 +3,7 @@
 The grid holds counts only, so grids of parts of a population add up to exactly the grid of the
 whole, in any order. What decisions read of it are the tables that `PeerGrid.tables` builds.
 
-Source: domain.md §3. Oracle: tests/naive/grid.py.
+Source: domain model, section 3. Oracle: tests/naive/grid.py.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -3,7 +3,7 @@
 Otherwise each cell's quantile hugs the edge of its band and every gap collapses to nothing. Names
 are checked when a rulebook is compiled, data when a grid is fitted.
 
-Source: domain.md §3; runs of k kinds: Barton & David, Biometrika 44(1/2), 1957.
+Source: domain model, section 3; runs of k kinds: Barton & David, Biometrika 44(1/2), 1957.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What peers have and the customer lacks: penetration, lift, and whether the lift can be trusted.
 
-Source: domain.md §3; Wilson, JASA 22(158), 1927. Oracle: tests/naive/peers.py.
+Source: domain model, section 3; Wilson, JASA 22(158), 1927. Oracle: tests/naive/peers.py.
 """
 
 import math

@@ -3,7 +3,7 @@
 It says where customers stand, not whom they are compared with: that is the peer grid's work, and
 the two are never mixed.
 
-Source: domain.md §3. Oracle: tests/naive/position.py.
+Source: domain model, section 3. Oracle: tests/naive/position.py.
 """
 
 from collections.abc import Iterable

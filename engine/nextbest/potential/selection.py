@@ -1,6 +1,6 @@
 """How much a cell leans on its parent: m chosen by the pinball loss on customers held out.
 
-Source: domain.md §3; Koenker & Bassett, Econometrica 46(1), 1978, for the loss.
+Source: domain model, section 3; Koenker & Bassett, Econometrica 46(1), 1978, for the loss.
 """
 
 from collections.abc import Sequence

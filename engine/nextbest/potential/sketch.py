@@ -5,7 +5,7 @@ amounts with ⌈ln y / ln γ⌉ = s − 231, and −s mirrors s. The logarithm i
 every γ^i, rounded down from 192-bit integers, decides the bucket exactly, on every machine alike
 (a libm logarithm that differs in its last bit would move an amount by a bucket, that is by 2 %).
 
-Source: domain.md §3; Masson, Rim & Lee, DDSketch, PVLDB 12(12), 2019.
+Source: domain model, section 3; Masson, Rim & Lee, DDSketch, PVLDB 12(12), 2019.
 """
 
 import math

@@ -4,7 +4,7 @@ F*_c = (n_c F_c + m F*_parent)/(n_c + m) is followed from the root down as N(v) 
 m F*_parent(v), so that every comparison is in customers. A cell of fewer than ten customers takes
 its parent's figures: none of its own is ever shown.
 
-Source: domain.md §3. Oracle: tests/naive/grid.py.
+Source: domain model, section 3. Oracle: tests/naive/grid.py.
 """
 
 from dataclasses import dataclass
@@ -52,8 +52,8 @@ class PotentialTables:
     n: I64
     """(O, C) customers with the outcome known."""
 
-    parent: I32
-    """(C,) parent of each cell, −1 for the root."""
+    tree: CellTree
+    """The cells' paths and parents."""
 
     children: Children
     """What `locate` reads."""
@@ -78,6 +78,14 @@ class PotentialTables:
     def visible(self) -> Bools:
         """(O, C) cells whose own figures may be shown."""
         return self.n >= PRIVACY_FLOOR
+
+    def sizes(self, outcome: int, cells: I32) -> F64:
+        """Return the (n,) sizes of customers' cells; NaN where a cell is too small to be shown."""
+        return np.where(self.visible[outcome, cells], self.n[outcome, cells].astype(np.float64), np.nan)
+
+    def look_alike(self, outcome: int, cells: I32) -> F64:
+        """Return the (n,) values of prospects: the mean outcome of their peers after back-off."""
+        return self.backed_off_mean[outcome, cells]
 
     def locate(self, codes: Codes) -> I32:
         """Return the (n,) cells of customers with (n, k) codes; NaN and negative = missing."""
@@ -237,7 +245,7 @@ def cell_tables(
         star[o] = _back_off_mean(mean[o], tree.parent, n[o], m)
     for array in (quantiles, mean, star, n, taus):
         array.setflags(write=False)
-    return PotentialTables(taus, quantiles, mean, star, n, tree.parent, tree.children())
+    return PotentialTables(taus, quantiles, mean, star, n, tree, tree.children())
 
 
 @kernel

@@ -4,7 +4,8 @@
 `ValueFlag`; everything after it passes NaN on. Every total is the sum of signed components, in the
 order of its enum, so that the components always add up to it.
 
-Source: domain.md §1, §2; Kaplan & Anderson, Time-Driven Activity-Based Costing, HBR 82(11), 2004.
+Source: domain model, sections 1 and 2; Kaplan & Anderson, Time-Driven Activity-Based Costing,
+Harvard Business Review 82(11), 2004.
 """
 
 from enum import IntEnum, IntFlag

@@ -239,6 +239,17 @@ def test_means_equal_the_oracle() -> None:
             assert tables.backed_off_mean[outcome, cell] == pytest.approx(hand.star_mean(at), rel=1e-12)
 
 
+def test_a_prospect_is_worth_what_its_peers_are() -> None:
+    """Look-alike value and size come from the prospect's cell, the size only where it may be shown."""
+    people = [(0.0, 0.0, 0.0, 200.0, 50.0)] * 40 + [(1.0, 0.0, 0.0, 900.0, 300.0)] * 5
+    tables = build(people).tables(TAUS)
+    cells_ = tables.locate(np.array([[0.0, 0.0, 2.0], [1.0, 0.0, 0.0]]))
+    worth = tables.look_alike(1, cells_)
+    assert worth[0] < worth[1] < 100
+    assert worth[1] == tables.backed_off_mean[1, 0]
+    assert tables.sizes(1, cells_).tolist() == pytest.approx([40, math.nan], nan_ok=True)
+
+
 def test_nobody_has_no_potential() -> None:
     """An empty grid is a root without figures, and locates everyone in it."""
     grid = build([])
