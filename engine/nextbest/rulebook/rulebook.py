@@ -356,6 +356,8 @@ class Rulebook:
     catalogue: Catalogue
     context_facts: tuple[Fact, ...]
     """Declared `context.<key>`; columns of `Contexts.numbers` in this order."""
+    event_kinds: tuple[str, ...]
+    """Kinds of business event that history windows filter by, in code order."""
     strategy: Strategy
     value: ValueModel
     stages: StageModel

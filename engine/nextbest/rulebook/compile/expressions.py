@@ -1,0 +1,98 @@
+"""Expressions → outputs of the program, with errors at their place in the file."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from nextbest.rulebook.builder import ProgramBuilder
+from nextbest.rulebook.compile.report import At, Report
+from nextbest.rulebook.diagnostics import Severity
+from nextbest.rulebook.expressions import (
+    ExpressionError,
+    Scope,
+    TypedExpression,
+    compile_condition,
+    compile_expression,
+    compile_number,
+)
+from nextbest.rulebook.expressions.types import Kind
+from nextbest.rulebook.program import Program
+
+NONE = -1
+"""No output: the expression is absent, or was reported."""
+_WORD = re.compile(r"\w+")
+
+Check = Callable[[str, Scope], TypedExpression]
+
+
+class Expressions:
+    """Compiles a rulebook's expressions one by one into one program; equal ones share an output.
+
+    Triggers come first, in the order of the scope; the others may read them, they not each other.
+    """
+
+    def __init__(self, scope: Scope, report: Report) -> None:
+        self._scope = scope
+        self._scope_of_triggers = replace(scope, triggers=())
+        self._report = report
+        self._builder = ProgramBuilder()
+        self._outputs: dict[tuple[Check, str], int] = {}
+
+    def trigger(self, source: str, index: int, at: At) -> int:
+        """Condition output of a trigger; one that was reported is never true."""
+        checked = self._check(compile_condition, source, at, self._scope_of_triggers)
+        if checked is None:
+            checked = compile_condition("false", self._scope)
+        return self._builder.add_condition(checked, trigger=index)
+
+    def condition(self, source: str, at: At) -> int:
+        """Condition output of an expression that is true or false."""
+        return self._output(compile_condition, source, at, self._builder.add_condition)
+
+    def number(self, source: str, at: At) -> int:
+        """Value output of an expression that is a number."""
+        return self._output(compile_number, source, at, self._builder.add_value)
+
+    def evidence(self, source: str, at: At) -> tuple[int, int]:
+        """(condition output, value output) of an expression that is either; one of them is `NONE`."""
+        checked = self._check(compile_expression, source, at, self._scope)
+        if checked is None:
+            return NONE, NONE
+        if checked.type.kind is Kind.BOOL:
+            return self.condition(source, at), NONE
+        return NONE, self.number(source, at)
+
+    def program(self) -> Program:
+        """All outputs so far as tables."""
+        return self._builder.build()
+
+    def _output(self, check: Check, source: str, at: At, add: Callable[[TypedExpression], int]) -> int:
+        known = self._outputs.get((check, source))
+        if known is not None:
+            return known
+        checked = self._check(check, source, at, self._scope)
+        if checked is None:
+            return NONE
+        try:
+            output = add(checked)
+        except ExpressionError as error:
+            self._report_error(error, source, at)
+            return NONE
+        self._outputs[check, source] = output
+        return output
+
+    def _check(self, check: Check, source: str, at: At, scope: Scope) -> TypedExpression | None:
+        try:
+            checked = check(source, scope)
+        except ExpressionError as error:
+            self._report_error(error, source, at)
+            return None
+        for note in checked.notes:
+            code, span = note.code.replace("_", "-"), (note.start, note.end)
+            self._report.within(at, span, code, note.message, note.hint, severity=Severity.WARNING)
+        return checked
+
+    def _report_error(self, error: ExpressionError, source: str, at: At) -> None:
+        """Report it, unless it may come from a name whose own declaration was reported."""
+        if self._report.broken.isdisjoint(_WORD.findall(source)):
+            self._report.within(at, (error.start, error.end), "expression", error.message, error.hint)

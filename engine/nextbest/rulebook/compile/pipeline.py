@@ -1,0 +1,236 @@
+"""A rulebook directory → the compiled rulebook, or everything that is wrong with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from nextbest.errors import RulebookCompileError
+from nextbest.facts import Catalogue, Fact
+from nextbest.parameters import stage_parameter_problems
+from nextbest.rulebook.compile.actions import (
+    ActionNames,
+    PlacedAction,
+    benefit_groups,
+    compile_actions,
+    ordered_actions,
+)
+from nextbest.rulebook.compile.channels import Channels, channel_tables, compile_channels
+from nextbest.rulebook.compile.conditions import (
+    PlacedTrigger,
+    compile_segments,
+    compile_triggers,
+    ordered_triggers,
+)
+from nextbest.rulebook.compile.expressions import Expressions
+from nextbest.rulebook.compile.facts import compile_catalogue, compile_context, compile_event_kinds
+from nextbest.rulebook.compile.reading import Read, read_document
+from nextbest.rulebook.compile.report import Report
+from nextbest.rulebook.compile.strategy import (
+    Names,
+    compile_names,
+    compile_roles,
+    compile_strategy,
+    compile_value,
+)
+from nextbest.rulebook.diagnostics import Diagnostic, errors_in, in_order, render_text
+from nextbest.rulebook.documents.actions import ActionsFile
+from nextbest.rulebook.documents.author_tests import TestsFile
+from nextbest.rulebook.documents.common import Document
+from nextbest.rulebook.documents.conditions import SegmentsFile, TriggersFile
+from nextbest.rulebook.documents.experiments import ExperimentsFile
+from nextbest.rulebook.documents.facts import FactsFile
+from nextbest.rulebook.documents.policies import PoliciesFile
+from nextbest.rulebook.documents.stages import StageConstants, StagesFile
+from nextbest.rulebook.documents.strategy import StrategyFile
+from nextbest.rulebook.expressions.scope import Scope
+from nextbest.rulebook.rulebook import Rulebook, StageModel
+from nextbest.rulebook.source import RulebookSource, load_source
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """All files as documents; what could not be read is absent."""
+
+    strategy: Read[StrategyFile] | None
+    facts: Read[FactsFile] | None
+    stages: Read[StageConstants] | None
+    segments: Read[SegmentsFile] | None
+    policies: Read[PoliciesFile] | None
+    triggers: list[Read[TriggersFile]]
+    actions: list[Read[ActionsFile]]
+
+
+def compile_rulebook(directory: Path) -> Rulebook:
+    """Compile a rulebook directory.
+
+    Raises:
+        RulebookCompileError: it has errors; all of them, over all files, are in the exception.
+    """
+    return compile_source(load_source(directory))[0]
+
+
+def compile_source(source: RulebookSource) -> tuple[Rulebook, list[Diagnostic]]:
+    """Compile a rulebook that was read, and give its warnings beside it.
+
+    Raises:
+        RulebookCompileError: it has errors.
+    """
+    rulebook, diagnostics = _compile(source)
+    if rulebook is None or errors_in(diagnostics):
+        raise RulebookCompileError(diagnostics, render_text(diagnostics, source.by_path))
+    return rulebook, diagnostics
+
+
+def check_rulebook(directory: Path) -> list[Diagnostic]:
+    """Everything that is wrong or doubtful in a rulebook directory, in file order."""
+    return _compile(load_source(directory))[1]
+
+
+def _compile(source: RulebookSource) -> tuple[Rulebook | None, list[Diagnostic]]:
+    report = Report()
+    documents = _documents(source, report)
+    rulebook = None
+    if documents.strategy and documents.facts:
+        declared = _declared(documents, documents.strategy, documents.facts, report)
+        rulebook = _assemble(documents, documents.strategy, declared, source.digest, report)
+    return rulebook, _without_echoes(source.diagnostics, report.diagnostics)
+
+
+def _without_echoes(yaml: tuple[Diagnostic, ...], later: list[Diagnostic]) -> list[Diagnostic]:
+    """All diagnostics, but one a place where the YAML itself is at fault."""
+    places = {(d.file, d.line, d.column) for d in yaml}
+    return in_order([*yaml, *(d for d in later if (d.file, d.line, d.column) not in places)])
+
+
+def _documents(source: RulebookSource, report: Report) -> _Documents:
+    _all(source, "experiments", ExperimentsFile, report)
+    _all(source, "tests", TestsFile, report)
+    return _Documents(
+        strategy=_single(source, "strategy", StrategyFile, report),
+        facts=_single(source, "facts", FactsFile, report),
+        stages=_single(source, "stages", StagesFile, report),
+        segments=_single(source, "segments", SegmentsFile, report),
+        policies=_single(source, "policies", PoliciesFile, report),
+        triggers=_all(source, "triggers", TriggersFile, report),
+        actions=_all(source, "actions", ActionsFile, report),
+    )
+
+
+def _all(source: RulebookSource, kind: str, model: type[DocumentT], report: Report) -> list[Read[DocumentT]]:
+    reads = [read_document(file, model, report) for file in source.of_kind(kind)]
+    return [read for read in reads if read is not None]
+
+
+def _single(
+    source: RulebookSource,
+    kind: str,
+    model: type[DocumentT],
+    report: Report,
+) -> Read[DocumentT] | None:
+    files = source.of_kind(kind)
+    return read_document(files[0], model, report) if files else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What the files declare by name, before any expression is compiled."""
+
+    names: Names
+    catalogue: Catalogue
+    context: tuple[Fact, ...]
+    events: tuple[str, ...]
+    channels: Channels
+    triggers: list[PlacedTrigger]
+    actions: list[PlacedAction]
+
+
+def _declared(
+    documents: _Documents, strategy: Read[StrategyFile], facts: Read[FactsFile], report: Report
+) -> _Declared:
+    catalogue = compile_catalogue(facts, report)
+    actions = ordered_actions(documents.actions, report)
+    used = [key for action in actions for key in action.entry.treatments]
+    return _Declared(
+        names=compile_names(strategy, report),
+        catalogue=catalogue,
+        context=compile_context(facts, report),
+        events=compile_event_kinds(facts, report),
+        channels=compile_channels(documents.policies, used, catalogue, report),
+        triggers=ordered_triggers(documents.triggers, report),
+        actions=actions,
+    )
+
+
+def _assemble(
+    documents: _Documents,
+    strategy: Read[StrategyFile],
+    declared: _Declared,
+    digest: str,
+    report: Report,
+) -> Rulebook:
+    names, catalogue, channels = declared.names, declared.catalogue, declared.channels
+    expressions = Expressions(_scope(declared, strategy), report)
+    triggers = compile_triggers(declared.triggers, expressions, catalogue, names.languages, report)
+    segments = compile_segments(documents.segments, expressions, names.languages, report)
+    action_names = ActionNames(
+        strategy=names,
+        channels=channels,
+        catalogue=catalogue,
+        segments={segment.id: i for i, segment in enumerate(segments)},
+        triggers={trigger.id: i for i, trigger in enumerate(triggers)},
+        benefit_groups=benefit_groups(declared.actions),
+    )
+    actions = compile_actions(declared.actions, action_names, expressions, report)
+    return Rulebook(
+        id=strategy.document.id,
+        digest=digest,
+        currency=strategy.document.currency,
+        languages=tuple(names.languages.names),
+        catalogue=catalogue,
+        context_facts=declared.context,
+        event_kinds=declared.events,
+        strategy=compile_strategy(strategy, names, catalogue, report),
+        value=compile_value(strategy, catalogue, report),
+        stages=_stage_model(documents.stages, report),
+        channels=channels.channels,
+        placements=channels.placements,
+        roles=compile_roles(strategy),
+        segments=segments,
+        triggers=triggers,
+        actions=actions.actions,
+        treatments=actions.treatments,
+        propensity_models=actions.propensity_models,
+        action_tables=actions.tables,
+        channel_tables=channel_tables(channels.channels),
+        program=expressions.program(),
+    )
+
+
+def _scope(declared: _Declared, strategy: Read[StrategyFile]) -> Scope:
+    actions = tuple(action.entry.id for action in declared.actions)
+    treatments = (f"{a.entry.id}/{key}" for a in declared.actions for key in a.entry.treatments)
+    return Scope(
+        catalogue=declared.catalogue,
+        context_facts=declared.context,
+        triggers=tuple(entry.id for entry, _ in declared.triggers),
+        channels=tuple(channel.id for channel in declared.channels.channels),
+        placements=declared.channels.placements,
+        roles=tuple(role.id for role in compile_roles(strategy)),
+        actions=actions,
+        treatments=tuple(treatments),
+        event_kinds=declared.events,
+    )
+
+
+def _stage_model(read: Read[StageConstants] | None, report: Report) -> StageModel:
+    numbers = (read.document if read else StagesFile()).numbers()
+    if read is not None:
+        for name, problem in stage_parameter_problems(numbers):
+            report.error(read.at / name, "invalid-value", problem)
+    array = np.array(list(numbers.values()))
+    array.setflags(write=False)
+    return StageModel(numbers, array)

@@ -1,0 +1,262 @@
+"""strategy.yaml → the strategy, the value model, and the names that actions refer to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+
+import numpy as np
+
+from nextbest.facts import STAGE_NAMES, Catalogue, FactType, Figure
+from nextbest.model import F64
+from nextbest.rulebook.compile.clock import load_time_zone
+from nextbest.rulebook.compile.reading import Read
+from nextbest.rulebook.compile.report import At, Report
+from nextbest.rulebook.compile.texts import Languages
+from nextbest.rulebook.documents.strategy import Goal, Group, StrategyFile
+from nextbest.rulebook.rulebook import Arbitration, Role, Strategy, ValueModel
+
+CUSTOMER_WEIGHTS = (0.5, 0.6, 0.7, 0.7)
+"""λ by stage (domain model, section 9)."""
+STRETCH = (0.70, 0.80, 0.90, 0.50)
+"""τ by stage (section 3)."""
+PRESSURE_CAPS = (4.0, 6.0, 8.0, 3.0)
+"""Cap on contact pressure by stage (section 8)."""
+
+NEVER_A_GOAL = frozenset({"handle_time", "cross_sell_count"})
+"""What staff must not be measured by: problems solved are the goal (capability F6)."""
+NO_GOAL_ALONE = frozenset({"enrolments", "email_addresses", "app_downloads"})
+"""Means that are often mistaken for goals (capability F7)."""
+
+LEAKING_FACTS = frozenset(
+    [
+        "repeat_purchases",
+        "recency_weeks",
+        "observed_weeks",
+        "mean_repeat_value",
+        "revenue_net",
+        "cogs",
+        "margin_rate",
+        "discount",
+        "returns_value",
+        "points_earned",
+        "points_redeemed",
+        "immediate_rewards",
+        "saved_rewards",
+        "n_visits",
+        "spent_on_customer",
+        "contract_margin",
+        "baseline_mean",
+        "baseline_variance",
+    ]
+)
+"""Standard facts that the outcomes are computed from."""
+LEAKING_WORDS = frozenset(
+    [
+        "spend",
+        "spending",
+        "spent",
+        "revenue",
+        "turnover",
+        "sales",
+        "profit",
+        "margin",
+        "profitability",
+        "ltv",
+        "clv",
+        "lifetime",
+        "value",
+        "values",
+        "rfm",
+        "frequency",
+        "monetary",
+        "basket",
+        "baskets",
+        "money",
+        "purchases",
+        "visits",
+        "wallet",
+        "quintile",
+        "decile",
+        "tier",
+        "gap",
+    ]
+)
+"""Words in a fact's name that say it is a function of the outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What actions may refer to."""
+
+    languages: Languages
+    time_zone: tzinfo
+    issues: Mapping[str, float]
+    """Lever of each issue, per cent."""
+    groups: Mapping[str, Group]
+    group_index: dict[str, int]
+    authority: Mapping[str, int]
+    """By role."""
+    promises: Mapping[str, str]
+    arbitration: Arbitration
+
+
+def compile_names(read: Read[StrategyFile], report: Report) -> Names:
+    """The names that the strategy declares, each once."""
+    document, at = read.document, read.at
+    _unique((goal.id for goal in document.goals), at / "goals", "goal", report)
+    _unique(
+        (entry.issue for entry in document.priorities), at / "priorities", "priority", report, key="issue"
+    )
+    _unique((role.id for role in document.roles), at / "roles", "role", report)
+    _unique((group.id for group in document.groups), at / "groups", "group", report)
+    _unique(document.languages, at / "languages", "language", report, key=None)
+    languages = Languages(document.languages)
+    promises = {
+        name: languages.resolve(text, at / "promises" / name, report)[languages.default]
+        for name, text in document.promises.items()
+    }
+    return Names(
+        languages=languages,
+        time_zone=load_time_zone(document.time_zone, at / "time_zone", report),
+        issues={entry.issue: entry.lever for entry in document.priorities},
+        groups={group.id: group for group in document.groups},
+        group_index={group.id: i for i, group in enumerate(document.groups)},
+        authority={role.id: role.authority for role in document.roles},
+        promises=promises,
+        arbitration=Arbitration[document.arbitration.upper()],
+    )
+
+
+def compile_strategy(
+    read: Read[StrategyFile], names: Names, catalogue: Catalogue, report: Report
+) -> Strategy:
+    """The strategy with every default of the domain model."""
+    document, at = read.document, read.at
+    _check_goals(document.goals, at / "goals", report)
+    _check_references(read, names, report)
+    split = document.budget
+    if abs(split.acquire + split.retain + split.repair - 1) > 1e-9:
+        total = split.acquire + split.retain + split.repair
+        report.error(at / "budget", "budget-split", f"the split sums to {total:g}, not to 1")
+    return Strategy(
+        goals=tuple(goal.id for goal in document.goals),
+        priorities=tuple(entry.issue for entry in document.priorities),
+        promises=names.promises,
+        archetype=document.archetype,
+        arbitration=names.arbitration,
+        customer_weight=_by_stage(document, "customer_weight", CUSTOMER_WEIGHTS),
+        stretch=_by_stage(document, "stretch", STRETCH),
+        pressure_cap=_by_stage(document, "pressure_cap", PRESSURE_CAPS),
+        budget_split=np.array([split.acquire, split.retain, split.repair]),
+        gap_cap=document.potential.gap_cap,
+        gap_floor=document.potential.gap_floor,
+        data_quality_floor=document.data_quality.floor,
+        sell_hold_score=float(document.sell_hold.score),
+        sell_hold_days=document.sell_hold.within / 86400.0,
+        ceiling_share=document.ceiling_share,
+        time_zone=document.time_zone,
+        referral_weight=document.referral.weight,
+        referral_worth=document.referral.worth,
+        peer_dimensions=_peer_dimensions(read, catalogue, report),
+        ltv_step_weeks=document.lifetime.step_weeks,
+        ltv_steps=document.lifetime.steps,
+        ltv_discount_rate=document.lifetime.discount_rate,
+    )
+
+
+def compile_value(read: Read[StrategyFile], catalogue: Catalogue, report: Report) -> ValueModel:
+    """How value and profit are computed."""
+    value, at = read.document.value, read.at / "value"
+    for key, counted in (("activities", value.activities), ("benefits", value.benefits)):
+        for name in counted:
+            _check_count(name, at / key / name, catalogue, report)
+    return ValueModel(
+        activities=tuple((name, float(cost)) for name, cost in value.activities.items()),
+        benefits=tuple((name, float(worth)) for name, worth in value.benefits.items()),
+        point_face=value.points.face,
+        redemption_probability=value.points.redemption_probability,
+        quality_rate=value.quality_rate,
+        value_of_time=value.value_of_time,
+        complaint_cost=value.complaint_cost,
+        default_margin_rate=value.default_margin_rate,
+        credibility_years=value.credibility_years,
+    )
+
+
+def compile_roles(read: Read[StrategyFile]) -> tuple[Role, ...]:
+    """The roles in the order of the file."""
+    return tuple(Role(role.id, role.authority) for role in read.document.roles)
+
+
+def _unique(names: Iterable[str], at: At, noun: str, report: Report, *, key: str | None = "id") -> None:
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if name in seen:
+            place = at / i / key if key else at / i
+            report.error(place, "duplicate-id", f"{noun} `{name}` is declared twice")
+        seen.add(name)
+
+
+def _check_goals(goals: list[Goal], at: At, report: Report) -> None:
+    for i, goal in enumerate(goals):
+        if goal.measure in NEVER_A_GOAL:
+            message = f"`{goal.measure}` is no goal: it rewards getting rid of customers"
+            report.error(at / i / "measure", "no-goal", message, "measure `problems_solved` instead")
+    alone = bool(goals) and all(goal.measure in NO_GOAL_ALONE | NEVER_A_GOAL for goal in goals)
+    for i, goal in enumerate(goals):
+        if alone and goal.measure in NO_GOAL_ALONE:
+            message = f"`{goal.measure}` is a means, not a goal"
+            report.error(at / i / "measure", "no-goal", message, "add what it is for, such as `retention`")
+
+
+def _check_references(read: Read[StrategyFile], names: Names, report: Report) -> None:
+    for i, step in enumerate(read.document.plan):
+        if step.owner not in names.authority:
+            report.unknown(read.at / "plan" / i / "owner", "role", step.owner, names.authority)
+    for i, group in enumerate(read.document.groups):
+        if group.issue is not None and group.issue not in names.issues:
+            report.unknown(read.at / "groups" / i / "issue", "priority", group.issue, names.issues)
+
+
+def _by_stage(document: StrategyFile, key: str, defaults: tuple[float, ...]) -> F64:
+    given = [getattr(getattr(document.stages, stage), key) for stage in STAGE_NAMES]
+    return np.array([d if g is None else g for g, d in zip(given, defaults, strict=True)], np.float64)
+
+
+def _peer_dimensions(read: Read[StrategyFile], catalogue: Catalogue, report: Report) -> tuple[str, ...]:
+    at = read.at / "potential" / "peer_dimensions"
+    names = read.document.potential.peer_dimensions
+    _unique(names, at, "dimension", report, key=None)
+    for i, name in enumerate(names):
+        leak = _leak(name, catalogue)
+        if leak:
+            hint = (
+                "peers must be alike in who they are, not in what they spend: every gap would collapse to 0"
+            )
+            report.error(at / i, "leaking-dimension", f"peer dimension `{name}` {leak}", hint)
+        elif name not in catalogue:
+            known = [fact.name for fact in catalogue.facts if fact.type is FactType.ENUM]
+            report.unknown(at / i, "fact", name, known)
+        elif catalogue[name].type is not FactType.ENUM:
+            message = f"peer dimension `{name}` is a {catalogue[name].type}, not an enum"
+            report.error(at / i, "invalid-dimension", message, "store it as bands, in a fact of type enum")
+    return tuple(names)
+
+
+def _leak(name: str, catalogue: Catalogue) -> str:
+    """Why a dimension is a function of the outcome; empty if nothing says so."""
+    unit = catalogue[name].unit if name in catalogue else ""
+    if name in LEAKING_FACTS or name.upper() in Figure.__members__:
+        return "is part of the outcome"
+    if unit == "money":
+        return "is money"
+    words = sorted(LEAKING_WORDS.intersection(name.split("_")))
+    return f"follows from the outcome, by its name (`{words[0]}`)" if words else ""
+
+
+def _check_count(name: str, at: At, catalogue: Catalogue, report: Report) -> None:
+    if name not in catalogue:
+        known = [f.name for f in catalogue.facts if f.unit in ("count", "minutes")]
+        report.unknown_key(at, "fact", name, known)
+    elif catalogue[name].type not in (FactType.INT, FactType.DOUBLE):
+        report.key_error(at, "invalid-value", f"`{name}` is a {catalogue[name].type} and counts nothing")

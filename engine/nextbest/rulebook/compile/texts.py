@@ -1,0 +1,82 @@
+"""Texts by language, and the facts that texts for staff may quote."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nextbest.facts import Catalogue, Figure
+from nextbest.rulebook.compile.report import At, Report
+from nextbest.rulebook.rulebook import Texts
+from nextbest.rulebook.suggest import did_you_mean
+
+_QUOTE = re.compile(r"\{([^{}]*)\}?|\}")
+_FIGURES = frozenset(figure.name.lower() for figure in Figure)
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """The rulebook's languages; the first is the default."""
+
+    names: Sequence[str]
+
+    @property
+    def default(self) -> str:
+        """The language of plain texts."""
+        return self.names[0]
+
+    def resolve(self, value: "str | dict[str, str] | None", at: At, report: Report) -> Texts:
+        """A text by language; has the default language whatever was written."""
+        if value is None or isinstance(value, str):
+            return {self.default: value or ""}
+        for language in value:
+            if language not in self.names:
+                report.unknown_key(at / language, "language", language, self.names)
+        if self.default not in value:
+            report.key_error(at, "missing-language", f"missing the default language `{self.default}`")
+        missing = [name for name in self.names[1:] if name not in value]
+        if missing:
+            listed = ", ".join(f"`{name}`" for name in missing)
+            report.warning(
+                at, "missing-language", f"no text in {listed}", "the default language is shown instead"
+            )
+        return {self.default: ""} | value
+
+
+def check_quotes(
+    value: "str | dict[str, str] | None", at: At, report: Report, catalogue: Catalogue, *, shows_figures: bool
+) -> None:
+    """Check every `{customer.<fact>}` of a text.
+
+    Args:
+        value: the text or texts as written.
+        at: where.
+        report: receives the problems.
+        catalogue: what may be quoted.
+        shows_figures: whether computed figures may be quoted: for staff, never for customers.
+    """
+    if isinstance(value, dict):
+        for language, text in value.items():
+            check_quotes(text, at / language, report, catalogue, shows_figures=shows_figures)
+    elif value is not None:
+        for match in _QUOTE.finditer(value):
+            _check_quote(match, at, report, catalogue, shows_figures)
+
+
+def _check_quote(
+    match: re.Match[str],
+    at: At,
+    report: Report,
+    catalogue: Catalogue,
+    shows_figures: bool,  # noqa: FBT001  (passed through)
+) -> None:
+    span, inner = match.span(), (match[1] or "").strip()
+    name = inner.removeprefix("customer.")
+    if not inner.startswith("customer.") or not match[0].endswith("}"):
+        hint = "write `{customer.<fact>}`"
+        report.within(at, span, "invalid-quote", f"`{match[0]}` quotes no fact", hint)
+    elif name in _FIGURES and not shows_figures:
+        hint = "customers are shown no computed figures; quote it in `staff`"
+        report.within(at, span, "internal-figure", f"`{match[0]}` is not for customers", hint)
+    elif name not in catalogue and name not in _FIGURES and name not in report.broken:
+        known = [*(fact.name for fact in catalogue.facts), *_FIGURES]
+        report.within(at, span, "unknown-fact", f"unknown fact `{name}`", did_you_mean(name, known))

@@ -1,0 +1,172 @@
+"""What pydantic found wrong with a document → diagnostics in an author's words."""
+
+from collections.abc import Iterable, Mapping
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from nextbest.rulebook.compile.report import At, Report
+from nextbest.rulebook.source import PathLike, SourceFile
+from nextbest.rulebook.suggest import did_you_mean
+
+_KINDS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "`true` or `false`",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "list_type": "a list",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def report_details(
+    file: SourceFile, model: type[BaseModel], details: Iterable[ErrorDetails], report: Report
+) -> None:
+    """Report every problem of a file, but not a missing key where a misspelt one stands in its place."""
+    details = list(details)
+    misspelt: set[PathLike] = set()
+    for detail in details:
+        if detail["type"] == "extra_forbidden":
+            misspelt.add(_report_unknown_key(At(file), model, detail["loc"], report))
+    for detail in details:
+        if detail["type"] == "missing" and detail["loc"] not in misspelt:
+            _report_missing(At(file), model, detail["loc"], report)
+        elif detail["type"] not in ("missing", "extra_forbidden"):
+            _report_value(At(file), detail, report)
+
+
+def _report_unknown_key(root: At, model: type[BaseModel], loc: PathLike, report: Report) -> PathLike:
+    """Report it, and return where the key that was probably meant would stand."""
+    name = str(loc[-1])
+    hint = did_you_mean(name, _keys(model, loc[:-1]))
+    report.key_error(root.down(loc), "unknown-key", f"unknown key `{name}`", hint)
+    return (*loc[:-1], hint.split("`")[1]) if hint.startswith("did") else ()
+
+
+def _report_missing(root: At, model: type[BaseModel], loc: PathLike, report: Report) -> None:
+    hint = _description(model, loc)
+    report.key_error(root.down(loc[:-1]), "missing-key", f"missing `{loc[-1]}`", hint)
+
+
+def _report_value(root: At, detail: ErrorDetails, report: Report) -> None:
+    message, hint = _wording(detail)
+    if detail["loc"][-1:] == ("[key]",):
+        report.key_error(root.down(detail["loc"][:-1]), "invalid-key", message, hint)
+    else:
+        report.error(root.down(detail["loc"]), "invalid-value", message, hint)
+
+
+def _wording(detail: ErrorDetails) -> tuple[str, str]:
+    kind, found = detail["type"], _shown(detail["input"])
+    context: dict[str, Any] = detail.get("ctx") or {}
+    if kind in _KINDS:
+        quoted = isinstance(detail["input"], bool | int | float) and kind == "string_type"
+        return f"expected {_KINDS[kind]}, found {found}", f"quote it: `'{detail['input']}'`" if quoted else ""
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        return f"expected a number {words} {context[key]:g}, found {found}", ""
+    if kind in ("literal_error", "enum"):
+        return _choice(str(context["expected"]), detail["input"])
+    if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
+        return _length(kind, context)
+    if kind == "string_pattern_mismatch":
+        return f"{found} does not have the form `{context['pattern']}`", ""
+    return f"{detail['msg'][:1].lower()}{detail['msg'][1:].rstrip('.')}, found {found}", ""
+
+
+def _choice(expected: str, found: object) -> tuple[str, str]:
+    names = [name.strip("' ") for name in expected.replace(" or ", ", ").split(",")]
+    if not isinstance(found, str):
+        return f"expected one of {_listed(names)}, found {_shown(found)}", ""
+    hint = did_you_mean(found, names)
+    if hint.startswith("did"):
+        return f"unknown value {_shown(found)}", hint
+    return f"unknown value {_shown(found)}", f"expected one of {_listed(names)}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _length(kind: str, context: Mapping[str, Any]) -> tuple[str, str]:
+    noun = "characters" if kind.startswith("string") else "entries"
+    if kind.endswith("short"):
+        least = context["min_length"]
+        return (f"expected at least {least} {noun}" if least > 1 else "must not be empty"), ""
+    return f"expected at most {context['max_length']} {noun}", ""
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    cleaned = "".join(c if c.isprintable() else " " for c in text)
+    return f"`{cleaned[:60]}…`" if len(cleaned) > 60 else f"`{cleaned}`"
+
+
+def _keys(model: type[BaseModel], path: PathLike) -> set[str]:
+    """Keys that the models at a path take."""
+    return {
+        field.alias or name
+        for candidate in _models(_types_at(model, path))
+        for name, field in candidate.model_fields.items()
+    }
+
+
+def _description(model: type[BaseModel], path: PathLike) -> str:
+    for candidate in _models(_types_at(model, path[:-1])):
+        for name, field in candidate.model_fields.items():
+            if (field.alias or name) == path[-1] and field.description:
+                return f"`{path[-1]}`: {field.description[0].lower()}{field.description[1:].rstrip('.')}"
+    return ""
+
+
+def _types_at(model: type[BaseModel], path: PathLike) -> list[Any]:
+    types: list[Any] = [model]
+    for label in path:
+        found = [inner for t in types for inner in _step(t, label)]
+        types = found or types
+    return types
+
+
+def _step(annotation: object, label: str | int) -> list[Any]:
+    """Types of what lies under a label; none when the label only names a variant."""
+    steps: list[Any] = []
+    for plain in _alternatives(annotation):
+        origin, arguments = get_origin(plain), get_args(plain)
+        if isinstance(plain, type) and issubclass(plain, BaseModel):
+            steps += [f.annotation for n, f in plain.model_fields.items() if (f.alias or n) == label]
+        elif origin is list and isinstance(label, int):
+            steps.append(arguments[0])
+        elif origin is dict and isinstance(label, str):
+            steps.append(arguments[1])
+    return steps
+
+
+def _models(types: Iterable[object]) -> list[type[BaseModel]]:
+    plain = [inner for annotation in types for inner in _alternatives(annotation)]
+    return [t for t in plain if isinstance(t, type) and issubclass(t, BaseModel)]
+
+
+def _alternatives(annotation: object) -> list[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [inner for member in get_args(annotation) for inner in _alternatives(member)]
+    return [] if origin is Literal else [annotation]

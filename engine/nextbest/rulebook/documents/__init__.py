@@ -1,0 +1,1 @@
+"""Models of the rulebook's files: what an author may write, key by key."""

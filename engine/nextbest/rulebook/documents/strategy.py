@@ -1,0 +1,257 @@
+"""strategy.yaml: what stands above all rules."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nextbest.rulebook.documents.common import (
+    Amount,
+    Cost,
+    Day,
+    Document,
+    Duration,
+    FactName,
+    Factor,
+    Identifier,
+    Language,
+    Share,
+    Texts,
+)
+
+Measure = Literal[
+    "revenue",
+    "profit",
+    "lifetime_value",
+    "customer_value",
+    "gap_closed",
+    "retention",
+    "churn",
+    "relation_nps",
+    "satisfaction",
+    "share_of_wallet",
+    "share_of_market",
+    "share_of_life",
+    "recommendations",
+    "problems_solved",
+    "cost_to_serve",
+    "enrolments",
+    "email_addresses",
+    "app_downloads",
+    "handle_time",
+    "cross_sell_count",
+]
+
+
+class Goal(Document):
+    """What the programme is to reach."""
+
+    id: Identifier = Field(description="Name of the goal.", examples=["close_gaps"])
+    measure: Measure = Field(
+        description="What tells whether it is reached. `handle_time` and `cross_sell_count` are refused as"
+        " goals; `enrolments`, `email_addresses` and `app_downloads` are no goals on their own."
+    )
+    target: float | None = Field(default=None, description="Value aimed at, in the measure's unit.")
+    by: Day | None = Field(default=None, description="Day by which the target is to be reached.")
+    text: Texts = Field(description="The goal in words.")
+
+
+class Priority(Document):
+    """A business issue; the order of the list is the order of priority."""
+
+    issue: Identifier = Field(description="Name that actions refer to.", examples=["repair"])
+    text: Texts = Field(description="Why it stands where it stands.")
+    lever: float = Field(
+        default=0, ge=-100, le=1000, description="Per cent added to the lever of every action of this issue."
+    )
+
+
+class Step(Document):
+    """One step of the action plan."""
+
+    step: Texts = Field(description="What is done.")
+    owner: Identifier = Field(description="Role that does it.")
+    due: Day | None = Field(default=None, description="Day by which it is done.")
+
+
+class RoleEntry(Document):
+    """Who asks on a customer's behalf, or owns a step of the plan."""
+
+    id: Identifier = Field(description="Name of the role, as requests give it.", examples=["agent"])
+    authority: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="How far the role may go; an action needs at least its own `authority`.",
+    )
+    text: Texts = Field(description="Who has the role.")
+
+
+class StageWeights(Document):
+    """How one loyalty stage is treated."""
+
+    customer_weight: Share | None = Field(
+        default=None, description="λ: weight of the customer's gain against the company's."
+    )
+    stretch: float | None = Field(
+        default=None, gt=0, lt=1, description="τ: quantile of the peers that counts as the potential."
+    )
+    pressure_cap: Factor | None = Field(
+        default=None, description="Contact pressure above which outbound contact stops."
+    )
+
+
+class Stages(Document):
+    """Weights of the four stages; what is left out keeps the domain model's default."""
+
+    know_me: StageWeights = Field(default=StageWeights(), description="Cognitive: acquisition.")
+    hear_me: StageWeights = Field(default=StageWeights(), description="Affective: development.")
+    grow_me: StageWeights = Field(default=StageWeights(), description="Conative: retention, integration.")
+    forgive_me: StageWeights = Field(
+        default=StageWeights(), description="Repair, win-back or damage control."
+    )
+
+
+class Budget(Document):
+    """How effort is split; sums to 1."""
+
+    acquire: Share = Field(default=0.20, description="Share for Know me.")
+    retain: Share = Field(default=0.58, description="Share for Hear me and Grow me.")
+    repair: Share = Field(default=0.22, description="Share for Forgive me.")
+
+
+class Group(Document):
+    """Actions of one kind, of which a customer gets at most one at a time."""
+
+    id: Identifier = Field(description="Name that actions refer to.", examples=["coupons"])
+    issue: Identifier | None = Field(
+        default=None, description="Issue of the group's actions, unless they say."
+    )
+    lever: float = Field(
+        default=0, ge=-100, le=1000, description="Per cent added to the lever of every action."
+    )
+
+
+class Points(Document):
+    """What points are worth."""
+
+    face: Cost = Field(default=0, description="Money a point is worth when it is redeemed.")
+    redemption_probability: Share = Field(default=1, description="Share of points that are ever redeemed.")
+
+
+class Value(Document):
+    """How actual value and profit are computed (domain model, section 2)."""
+
+    activities: dict[FactName, Cost] = Field(
+        default={},
+        description="Cost of one unit of each activity, by the fact that counts it.",
+        examples=[{"n_calls": 6}],
+    )
+    benefits: dict[FactName, Amount] = Field(
+        default={}, description="Worth to the customer of one emotional benefit, by the fact that counts it."
+    )
+    points: Points = Field(default=Points(), description="What points are worth.")
+    quality_rate: Factor = Field(default=0.25, description="κ_q: worth of satisfaction per unit of revenue.")
+    value_of_time: Cost = Field(default=0, description="Money per minute of the customer's own time.")
+    complaint_cost: Cost = Field(default=0, description="Money a complaint costs the customer.")
+    default_margin_rate: float = Field(
+        default=0.25,
+        ge=-1,
+        le=1,
+        description="Margin share where neither `cogs` nor `margin_rate` is known; flagged.",
+    )
+    credibility_years: Factor = Field(
+        default=0.25, description="k: years of the peers' mean a short history is mixed with."
+    )
+
+
+class Potential(Document):
+    """Peers, potential and gaps (domain model, section 3)."""
+
+    peer_dimensions: Annotated[list[FactName], Field(max_length=16)] = Field(
+        default=[],
+        description="Facts that make customers alike, most important first; a cell's parent drops the last."
+        " None may follow from spend, profit or frequency.",
+        examples=[["peer_segment", "household"]],
+    )
+    gap_cap: float = Field(
+        default=5, gt=0, le=1000, description="κ: a gap is at most so many medians of the cell."
+    )
+    gap_floor: Cost = Field(default=100, description="Least median that `gap_cap` is applied to, money.")
+
+
+class Lifetime(Document):
+    """Lifetime value (domain model, section 4)."""
+
+    step_weeks: int = Field(default=4, ge=1, le=52, description="Length of a period, weeks.")
+    steps: int = Field(default=39, ge=1, le=1000, description="Number of periods.")
+    discount_rate: float = Field(default=0.10, ge=0, lt=10, description="Yearly discount rate.")
+
+
+class Referral(Document):
+    """Worth of word of mouth."""
+
+    weight: Factor = Field(default=1, description="λ_ref: how much it counts in lifetime value.")
+    worth: Cost = Field(default=0, description="v_ref: money a recommendation is worth.")
+
+
+class DataQuality(Document):
+    """What is asked of a snapshot before anything is sold on it."""
+
+    floor: Share = Field(
+        default=0.4,
+        description="Below it only service, information, repair, listening and questions are allowed.",
+    )
+
+
+class SellHold(Document):
+    """No selling shortly after a bad touchpoint."""
+
+    score: int = Field(
+        default=6, ge=0, le=10, description="A touchpoint score at or below it holds selling ..."
+    )
+    within: Duration = Field(default=14 * 86400.0, description="... for so long.")
+
+
+class StrategyFile(Document):
+    """Goals, priorities, plan, roles and promises, and the numbers that stand above all rules."""
+
+    id: Identifier = Field(description="Name of the rulebook.", examples=["grocery"])
+    currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code of all money.", examples=["USD"])
+    languages: Annotated[list[Language], Field(min_length=1, max_length=64)] = Field(
+        description="Languages of the texts; the first is the default.", examples=[["en", "da"]]
+    )
+    time_zone: str = Field(
+        default="UTC",
+        description="IANA time zone of dates in the rules, and of customers whose own is unknown.",
+        examples=["Europe/Copenhagen"],
+    )
+    archetype: Literal["brand", "cluster", "licence"] = Field(
+        default="cluster", description="Kind of company; a price premium is assumed for `brand` only."
+    )
+    goals: Annotated[list[Goal], Field(min_length=1)] = Field(description="What the programme is to reach.")
+    priorities: Annotated[list[Priority], Field(min_length=1)] = Field(
+        description="Business issues, most important first."
+    )
+    plan: Annotated[list[Step], Field(min_length=1)] = Field(description="The action plan: who does what.")
+    roles: Annotated[list[RoleEntry], Field(min_length=1)] = Field(
+        description="Who acts, and how far they may go."
+    )
+    promises: Annotated[dict[Identifier, Texts], Field(min_length=1)] = Field(
+        description="What customers are promised, by name; actions cite the promises they keep."
+    )
+    stages: Stages = Field(default=Stages(), description="Weights by loyalty stage.")
+    budget: Budget = Field(default=Budget(), description="Split of the effort.")
+    groups: list[Group] = Field(default=[], description="Groups of actions.")
+    value: Value = Field(default=Value(), description="How actual value and profit are computed.")
+    potential: Potential = Field(default=Potential(), description="Peers, potential and gaps.")
+    lifetime: Lifetime = Field(default=Lifetime(), description="Lifetime value.")
+    referral: Referral = Field(default=Referral(), description="Word of mouth.")
+    ceiling_share: Share = Field(
+        default=0.10, description="Share of lifetime value that may be invested in a customer in 12 months."
+    )
+    data_quality: DataQuality = Field(default=DataQuality(), description="What is asked of a snapshot.")
+    sell_hold: SellHold = Field(default=SellHold(), description="No selling shortly after a bad touchpoint.")
+    arbitration: Literal["mutual", "classic"] = Field(
+        default="mutual",
+        description="`mutual`: expected mutual value; `classic`: propensity × context × value × lever.",
+    )
