@@ -10,8 +10,8 @@ mean over the dropout probability p ~ Beta(a, b+x):
 
 Three sums give it, each where it is exact and short:
 
-* *wide* (spec): C·F − (1−z)^ε·Σ, the Euler transform of the published ₂F₁, with
-  F = −expm1(ε·log1p(−z))/ε. It subtracts, and loses a factor C/s when b is large.
+* *wide* (spec): C·F − (1−z)^ε·Σ with C = a+b+x−1, A = a+b−1−r, ε = a−1, the Euler transform
+  of the published ₂F₁, F = −expm1(ε·log1p(−z))/ε. It subtracts, and loses a factor C/s when b is large.
 * *narrow*: the same subtraction made inside each term, Σ β_n·G_n·z^n with G_n > 0. Nothing
   cancels however large b is, but it needs more terms when x is large.
 * *quadrature*: the mean over p by the trapezoidal rule in logit(p), exponentially convergent
@@ -32,6 +32,8 @@ NARROW_RATIO = 8.0
 """Above C/s = 8 the wide sum would lose a digit, so the narrow one is used."""
 ALTERNATING_BELOW = -8.0
 """Below A = a+b−1−r = −8 a series alternates by more than 2^8 before it settles."""
+ROUNDING = 2.0**-53
+"""A series ends when what is left of it is below this share of its sum."""
 LONGEST = 1e100
 """Horizons beyond this many (α+T) overflow: the answer is NaN."""
 
@@ -55,29 +57,44 @@ def alive_probability(x: float, t_x: float, T: float, r: float, alpha: float, a:
 
 
 @kernel
-def _closed_part(epsilon: float, log_left: float) -> float:
-    """F = (1 − (1−z)^ε)/ε with log_left = log(1−z), continuous through ε = 0."""
-    return -log_left if epsilon == 0.0 else -math.expm1(epsilon * log_left) / epsilon
+def _left_power(epsilon: float, tau: float) -> tuple[float, float]:
+    """(1−z)^ε, and F = (1 − (1−z)^ε)/ε continued through ε = 0."""
+    # log is half the price of log1p, and as exact where its argument is not near 1.
+    log_left = -math.log1p(tau) if tau < 0.5 else -math.log(1.0 + tau)
+    if epsilon == 0.0:
+        return 1.0, -log_left
+    power = math.expm1(epsilon * log_left)
+    # 1 + power is exact to a rounding unless most of it cancels; it saves an exponential.
+    return 1.0 + power if power > -0.5 else math.exp(epsilon * log_left), -power / epsilon
+
+
+@kernel
+def _ratio(n: float, x: float, r: float, a: float, b: float) -> float:
+    """Of the wide sum's coefficient n+2 to its coefficient n+1."""
+    return (a + b - r + n) * (a + n) / ((a + b + x + n) * (n + 2.0))
 
 
 @kernel
 def _wide(x: float, tau: float, r: float, a: float, b: float) -> float:
     """C·F − (1−z)^ε·Σ; NaN when the terms run out.
 
-    C times the sum is accumulated, so C = 0 (x = 0, a+b = 1) needs no case of its own.
+    C times the sum is accumulated, so C = 0 (x = 0, a+b = 1) needs no case of its own. Four
+    terms a pass let the divisions overlap: 2 ns a term instead of 2.5.
     """
-    log_left = -math.log1p(tau)
     z = tau / (1.0 + tau)
-    tolerance = 2.0**-54 * (1.0 - z)
+    tolerance = ROUNDING * (1.0 - z)
     term = z * (a + b - 1.0 - r)
     total = term
-    for n in range(MAX_TERMS):
-        # One division a term, and only a multiplication in the chain between terms: 2.5 ns each.
-        term *= z * (a + b - r + n) * (a + n) / ((a + b + x + n) * (n + 2.0))
-        total += term
+    for n in range(0, MAX_TERMS, 4):
+        first = z * _ratio(n, x, r, a, b)
+        second = first * (z * _ratio(n + 1.0, x, r, a, b))
+        third = z * _ratio(n + 2.0, x, r, a, b)
+        fourth = third * (z * _ratio(n + 3.0, x, r, a, b))
+        total += term * ((first + second) + second * (third + fourth))
+        term *= second * fourth
         if abs(term) <= tolerance * abs(total):
-            epsilon = a - 1.0
-            return (a + b + x - 1.0) * _closed_part(epsilon, log_left) - math.exp(epsilon * log_left) * total
+            scale, closed = _left_power(a - 1.0, tau)
+            return (a + b + x - 1.0) * closed - scale * total
     return math.nan
 
 
@@ -89,7 +106,7 @@ def _narrow(x: float, tau: float, r: float, a: float, b: float) -> float:
     """
     s = r + x
     z = tau / (1.0 + tau)
-    tolerance = 2.0**-54 * (1.0 - z)
+    tolerance = ROUNDING * (1.0 - z)
     source = (a + b + x - 1.0) * s
     power = z
     share = s
@@ -100,7 +117,7 @@ def _narrow(x: float, tau: float, r: float, a: float, b: float) -> float:
         term = power * share
         total += term
         if term <= tolerance * total:
-            return math.exp((1.0 - a) * math.log1p(tau)) * total
+            return _left_power(a - 1.0, tau)[0] * total
     return math.nan
 
 
@@ -226,34 +243,47 @@ def expected_purchases_rows(x: F64, t_x: F64, T: F64, t: float, bgnbd: F64) -> F
 
 
 @kernel
+def _next_term(
+    n: float, factor: float, beta: float, x: float, r: float, a: float, b: float, source: float
+) -> tuple[float, float]:
+    """Step from one coefficient factor·beta to the next; `source` is 0 for the wide sum."""
+    if source == 0.0:
+        return factor * _ratio(n, x, r, a, b), 1.0
+    return (factor * (a + b - r + n) + source) / (a + b + x + n), beta * (a + n) / (n + 2.0)
+
+
+@kernel
 def _sum_series(x: float, r: float, a: float, b: float, z: F64, powers: F64, sums: F64) -> int:
     """Run one series for ascending z at once; return how many of the first z converged.
 
     The coefficients do not depend on z, so each is made once and added to every lane that
-    still needs it: the inner loop is a vector operation. A lane with a smaller z converges
-    no later, so lanes retire from the front. `sums` gets Σ c_n·z^n of `_wide` or `_narrow`.
+    still needs it: the inner loop is a vector operation, four terms a pass (half the time of
+    one). A lane with a smaller z converges no later, so lanes retire from the front. `sums`
+    gets Σ c_n·z^n of `_wide` or `_narrow`.
     """
     s = r + x
     narrow = a + b + x - 1.0 > NARROW_RATIO * s
     source = (a + b + x - 1.0) * s if narrow else 0.0
-    factor = s if narrow else a + b - 1.0 - r
-    beta = 1.0
+    factor, beta = s if narrow else a + b - 1.0 - r, 1.0
     for k in range(len(z)):
         powers[k] = z[k]
         sums[k] = z[k] * factor
     # Unsigned, or numba guards every index against wrapping and LLVM gives up on vectors (2.2 ×).
     done, lanes = np.uint64(0), np.uint64(len(z))
-    for n in range(MAX_TERMS):
-        factor = (factor * (a + b - r + n) + source) / (a + b + x + n)
-        beta *= (a + n) / (n + 2.0)
-        coefficient = beta * factor
+    for n in range(0, MAX_TERMS, 4):
+        factor, beta = _next_term(n, factor, beta, x, r, a, b, source)
+        c1 = factor * beta
+        factor, beta = _next_term(n + 1.0, factor, beta, x, r, a, b, source)
+        c2 = factor * beta
+        factor, beta = _next_term(n + 2.0, factor, beta, x, r, a, b, source)
+        c3 = factor * beta
+        factor, beta = _next_term(n + 3.0, factor, beta, x, r, a, b, source)
+        c4 = factor * beta
         for k in range(done, lanes):
-            powers[k] *= z[k]
-            sums[k] += coefficient * powers[k]
-        while done < lanes:
-            rest = abs(coefficient * powers[done]) / (1.0 - z[done])
-            if rest > 2.0**-54 * abs(sums[done]):
-                break
+            square = z[k] * z[k]
+            sums[k] += powers[k] * (z[k] * (c1 + c2 * z[k]) + square * z[k] * (c3 + c4 * z[k]))
+            powers[k] *= square * square
+        while done < lanes and abs(c4 * powers[done]) <= ROUNDING * (1.0 - z[done]) * abs(sums[done]):
             done += np.uint64(1)
         if done == lanes:
             break
@@ -261,35 +291,42 @@ def _sum_series(x: float, r: float, a: float, b: float, z: F64, powers: F64, sum
 
 
 @kernel
-def expected_at_steps(
-    x: float, T: float, step: float, r: float, alpha: float, a: float, b: float, expected: F64, scratch: F64
+def expected_at(
+    x: float, start: float, horizons: F64, r: float, a: float, b: float, expected: F64, scratch: F64
 ) -> None:
-    """Fill expected[k−1] with the purchases of an alive customer in the next k·step weeks.
+    """Fill `expected` with the purchases of an alive customer until each of m horizons.
 
-    `expected` is (K,), `scratch` (3, K). Same sums as `expected_if_alive`, with the
-    coefficients shared by all horizons: 39 of them cost as much as 8 alone.
+    Same sums as `expected_if_alive`, with the coefficients shared by all horizons.
 
+    Args:
+        x: repeat buying occasions.
+        start: α+T, weeks.
+        horizons: (m,) weeks from now, positive and ascending.
+        r: shape of the purchase rate over customers.
+        a: of the dropout's Beta(a, b).
+        b: of the same.
+        expected: (m,) is written.
+        scratch: (3, m) is written.
+
+    Cost: 1.3 µs for 39 horizons up to three years at T = 30.
     Oracle: `tests.naive.ltv.expected_if_alive`.
+
     """
     C = a + b + x - 1.0
     narrow = NARROW_RATIO * (r + x) < C
     z, powers, sums = scratch[0], scratch[1], scratch[2]
     short = 0
-    for k in range(len(expected)):
-        tau = (k + 1.0) * step / (alpha + T)
+    for k in range(len(horizons)):
+        tau = horizons[k] / start
         z[k] = tau / (1.0 + tau)
         short += 36.0 * tau < MAX_TERMS
     if a + b - 1.0 - r < ALTERNATING_BELOW:
         short = 0
     short = _sum_series(x, r, a, b, z[:short], powers[:short], sums[:short])
-    for k in range(len(expected)):
-        tau = (k + 1.0) * step / (alpha + T)
+    for k in range(len(horizons)):
+        tau = horizons[k] / start
         if k >= short:
             expected[k] = _quadrature(x, tau, r, a, b) if tau < LONGEST else math.nan
             continue
-        log_left = -math.log1p(tau)
-        power = math.expm1((a - 1.0) * log_left)
-        # 1 + power is exact to a rounding unless most of it cancels; saves a third of the logarithms' time.
-        scale = 1.0 + power if power > -0.5 else math.exp((a - 1.0) * log_left)
-        closed = -log_left if a == 1.0 else -power / (a - 1.0)
+        scale, closed = _left_power(a - 1.0, tau)
         expected[k] = scale * sums[k] if narrow else C * closed - scale * sums[k]

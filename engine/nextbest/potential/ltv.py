@@ -14,8 +14,7 @@ from nextbest.kernels import kernel
 from nextbest.model import F64, Bools
 from nextbest.potential.bgnbd import (
     alive_probability,
-    expected_at_steps,
-    expected_if_alive,
+    expected_at,
     is_rfm,
 )
 
@@ -96,6 +95,20 @@ def discount_weights(yearly_discount: float, step_weeks: float, steps: int) -> F
 
 
 @kernel
+def _horizons(yearly_discount: float, step_weeks: float, steps: int) -> tuple[F64, F64, int]:
+    """The steps and one year, ascending, in weeks; ω with 0 for the year; the year's place."""
+    each = discount_weights(yearly_discount, step_weeks, steps)
+    year = min(int(WEEKS_A_YEAR / step_weeks), steps)
+    horizons, weights = np.empty(steps + 1), np.zeros(steps + 1)
+    horizons[year] = WEEKS_A_YEAR
+    for k in range(steps):
+        place = k if k < year else k + 1
+        horizons[place] = (k + 1.0) * step_weeks
+        weights[place] = each[k]
+    return horizons, weights, year
+
+
+@kernel
 def ltv_rows(x: F64, t_x: F64, T: F64, zbar: F64, margin: F64, parameters: F64) -> F64:
     """Lifetime value of n customers without a contract.
 
@@ -117,28 +130,26 @@ def ltv_rows(x: F64, t_x: F64, T: F64, zbar: F64, margin: F64, parameters: F64) 
     """
     r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
     p, q, v = parameters[4], parameters[5], parameters[6]
-    step_weeks, steps = parameters[8], int(parameters[9])
-    weights = discount_weights(parameters[7], step_weeks, steps)
-    at_steps = np.empty(steps)
-    scratch = np.empty((3, steps))
+    horizons, weights, year = _horizons(parameters[7], parameters[8], int(parameters[9]))
+    expected = np.empty(len(horizons))
+    scratch = np.empty((3, len(horizons)))
     figures = np.full((len(x), N_COLUMNS), np.nan)
     for i in range(len(x)):
         figures[i, _MULTIPLIER] = 1.0
         if not is_rfm(x[i], t_x[i], T[i]):
             continue
         alive = alive_probability(x[i], t_x[i], T[i], r, alpha, a, b)
-        expected_at_steps(x[i], T[i], step_weeks, r, alpha, a, b, at_steps, scratch)
+        expected_at(x[i], alpha + T[i], horizons, r, a, b, expected, scratch)
         discounted = 0.0
-        for k in range(steps):
-            discounted += weights[k] * at_steps[k]
-        year = expected_if_alive(x[i], WEEKS_A_YEAR / (alpha + T[i]), r, a, b)
+        for k in range(len(horizons)):
+            discounted += weights[k] * expected[k]
         figures[i, _ALIVE] = alive
-        figures[i, _YEAR] = alive * year
+        figures[i, _YEAR] = alive * expected[year]
         figures[i, _DISCOUNTED] = alive * discounted
         figures[i, _SPEND] = expected_spend(x[i], zbar[i], p, q, v)
         figures[i, _LTV] = margin[i] * figures[i, _SPEND] * figures[i, _DISCOUNTED]
-        if discounted > year:
-            figures[i, _MULTIPLIER] = discounted / year
+        if discounted > expected[year]:
+            figures[i, _MULTIPLIER] = discounted / expected[year]
     return figures
 
 
