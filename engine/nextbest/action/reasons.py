@@ -198,10 +198,8 @@ class Explainer:
         return _date(required) if reason in _DATES else shown(required)
 
     def _triggers(self, action: int) -> list[tuple[str, str]]:
-        tables = self.rulebook.action_tables
-        span = slice(int(tables.trigger_starts[action]), int(tables.trigger_starts[action + 1]))
-        triggers = (self.rulebook.triggers[int(t)] for t in tables.trigger_index[span])
-        return [(t.id, t.source) for t in triggers]
+        triggers = (self.rulebook.triggers[t] for t in self.rulebook.action_tables.triggers_of(action))
+        return [(trigger.id, trigger.source) for trigger in triggers]
 
     def _sentence(
         self,

@@ -256,6 +256,14 @@ class ActionTables:
     treatment_consent: U64
     """(T,) bit set over fact `consent`, all needed for an outbound contact; 0 = none."""
 
+    def triggers_of(self, action: int) -> list[int]:
+        """Indices of the triggers any of which must have fired for an action."""
+        return self.trigger_index[self.trigger_starts[action] : self.trigger_starts[action + 1]].tolist()
+
+    def treatments_of(self, action: int) -> range:
+        """Indices of an action's treatments."""
+        return range(int(self.treatment_starts[action]), int(self.treatment_starts[action + 1]))
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelTables:

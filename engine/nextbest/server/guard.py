@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Protocol, TypeVar, cast
 
 import grpc.aio
 from structlog.contextvars import bound_contextvars
@@ -11,20 +11,24 @@ from nextbest.errors import NextBestError, StoreUnavailable
 from nextbest.server.status import abort
 from nextbest.telemetry import logger
 
-S = TypeVar("S")
-Request = TypeVar("Request")
-Response = TypeVar("Response")
-Context = grpc.aio.ServicerContext[Request, Response]
-Handler = Callable[[S, Request, Context[Request, Response]], Awaitable[Response]]
+H = TypeVar("H", bound=Callable[..., Awaitable[object]])
 
 
-def guarded(handler: Handler[S, Request, Response]) -> Handler[S, Request, Response]:
+class Request(Protocol):
+    """A request that may carry its own id."""
+
+    request_id: str
+
+
+def guarded(handler: H) -> H:
     """Log with the request's id, and end calls that fail with a status that says all that is wrong."""
     name = handler.__name__
 
     @wraps(handler)
-    async def answer(self: S, request: Request, context: Context[Request, Response]) -> Response:
-        with bound_contextvars(method=name, request_id=str(getattr(request, "request_id", ""))):
+    async def answer(
+        self: object, request: Request, context: grpc.aio.ServicerContext[object, object]
+    ) -> object:
+        with bound_contextvars(method=name, request_id=getattr(request, "request_id", "")):
             try:
                 return await handler(self, request, context)
             except StoreUnavailable as error:
@@ -33,10 +37,12 @@ def guarded(handler: Handler[S, Request, Response]) -> Handler[S, Request, Respo
             except NextBestError as error:
                 logger().info("refused", error=type(error).__name__)
                 failure = error
+            except grpc.aio.AbortError:
+                raise
             except Exception as error:
                 logger().exception("internal_error")
                 failure = error
             await abort(context, failure)
             raise AssertionError("abort always raises")
 
-    return answer
+    return cast("H", answer)

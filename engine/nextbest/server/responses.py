@@ -174,9 +174,7 @@ def _ranked(answer: Answer, facts: FactsOf, place: int) -> decision_pb2.RankedAc
 
 
 def _fired(rulebook: Rulebook, action: int) -> list[str]:
-    tables = rulebook.action_tables
-    span = slice(int(tables.trigger_starts[action]), int(tables.trigger_starts[action + 1]))
-    return [rulebook.triggers[int(t)].id for t in tables.trigger_index[span]]
+    return [rulebook.triggers[t].id for t in rulebook.action_tables.triggers_of(action)]
 
 
 def _treatment(
@@ -191,11 +189,12 @@ def _treatment(
     )
     if treatment.offer is not None:
         until = float(rulebook.action_tables.valid_until[action])
-        message.offer.CopyFrom(_offer(treatment.offer, until))
+        message.offer.CopyFrom(offer_message(treatment.offer, until))
     return message
 
 
-def _offer(offer: Offer, valid_until: float) -> decision_pb2.Offer:
+def offer_message(offer: Offer, valid_until: float) -> decision_pb2.Offer:
+    """The typed payload that a till can act on."""
     message = decision_pb2.Offer(
         type=common_pb2.OfferType.Value(f"OFFER_TYPE_{offer.type.upper()}"),
         product_set=offer.products,
