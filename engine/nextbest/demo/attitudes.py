@@ -115,7 +115,7 @@ def _attitudes(draw: _Draws, now: datetime) -> dict[str, object]:
 
 
 def _relation_nps(draw: _Draws, mood: float, now: datetime) -> dict[str, object]:
-    if draw("nps_asked") > 0.7:
+    if draw("nps_asked") > 0.8:
         return {"nps_relation": None, "nps_relation_at": None}
     return {"nps_relation": _score(draw, mood, "nps"), "nps_relation_at": _ago(draw, "nps", now, 365)}
 
@@ -128,7 +128,7 @@ def _touchpoint(draw: _Draws, mood: float, now: datetime) -> dict[str, object]:
 
 
 def _satisfaction(draw: _Draws, mood: float, now: datetime) -> dict[str, object]:
-    if draw("satisfaction_asked") > 0.65:
+    if draw("satisfaction_asked") > 0.7:
         return {"satisfaction": None, "satisfaction_at": None}
     level = 70 + 13 * mood + 7 * _NORMAL.inv_cdf(draw("satisfaction"))
     return {
@@ -138,13 +138,13 @@ def _satisfaction(draw: _Draws, mood: float, now: datetime) -> dict[str, object]
 
 
 def _share_of_wallet(draw: _Draws, mood: float) -> float | None:
-    if draw("wallet_asked") > 0.6:
+    if draw("wallet_asked") > 0.7:
         return None
     return round(_NORMAL.cdf(0.3 + 0.5 * mood + 0.7 * _NORMAL.inv_cdf(draw("wallet"))), 3)
 
 
 def _complaint(draw: _Draws, mood: float, now: datetime) -> dict[str, object]:
-    if draw("complaint") > 0.12 * (1.0 - 0.5 * min(max(mood, -2.0), 2.0)):
+    if draw("complaint") > 0.16 * (1.0 - 0.5 * min(max(mood, -2.0), 2.0)):
         return {
             "complaint_count": 0,
             "complaint_severity": None,
@@ -155,14 +155,14 @@ def _complaint(draw: _Draws, mood: float, now: datetime) -> dict[str, object]:
     return {
         "complaint_count": 1 + (draw("complaints") > 0.85),
         "complaint_severity": 1 + int(3 * draw("severity")),
-        "complaint_open": now - at < timedelta(days=60) and draw("open") < 0.7,
+        "complaint_open": now - at < timedelta(days=90) and draw("open") < 0.7,
         "complaint_at": at,
     }
 
 
 def _score(draw: _Draws, mood: float, name: str) -> int:
     """A 0-10 score, most often 7 to 9."""
-    return min(max(round(7.6 + 1.6 * mood + 1.1 * _NORMAL.inv_cdf(draw(name))), 0), 10)
+    return min(max(round(7.6 + 1.9 * mood + 1.2 * _NORMAL.inv_cdf(draw(name))), 0), 10)
 
 
 def _ago(draw: _Draws, name: str, now: datetime, days: int) -> datetime:

@@ -30,6 +30,8 @@ MIN_OCCASIONS = 4
 CLUSTERS = 5
 """Clusters of the category mix."""
 EVENING_HOUR = 17
+BASIS = 10_000
+"""Margin rates are used in basis points."""
 
 INCOMES = {
     "under_35k": ("Under 15K", "15-24K", "25-34K"),
@@ -130,14 +132,15 @@ def _window_sums(window: pl.DataFrame, start: date, as_of: date) -> pl.DataFrame
     middle = start + (as_of - start) // 2
     late = pl.col("net").filter(pl.col("day") >= middle).sum()
     total = _positive(pl.sum("net"))
-    margins = assumed_margins()
+    # Whole numbers again: float sums depend on where a row happens to lie in its vector.
+    margins = [pl.sum(f"net_{name}") * round(rate * BASIS) for name, rate in assumed_margins().items()]
     return window.group_by("household_id").agg(
         window_revenue=pl.sum("net") / 100,
         window_discount=pl.sum("discount") / 100,
         window_coupon=pl.sum("coupon") / 100,
         window_baskets=pl.len(),
         window_occasions=pl.col("day").filter(pl.col("net") > 0).n_unique(),
-        margin_rate=pl.sum_horizontal(pl.sum(f"net_{name}") * rate for name, rate in margins.items()) / total,
+        margin_rate=pl.sum_horizontal(margins) / (BASIS * total),
         private_label_share=pl.sum("private") / total,
         spend_trend=(2 * late - pl.sum("net")) / total,
         owned_categories=pl.concat_list(

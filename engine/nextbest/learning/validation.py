@@ -160,7 +160,7 @@ def calibration_error(probability: F64, accepted: F64, replicates: Replicates) -
         replicates: weights of the n rows.
 
     Returns:
-        (1 + replicates,) figures.
+        (1 + replicates,) figures, NaN without any weight.
 
     Oracle: tests.naive.backtest.calibration_error
     """
@@ -170,13 +170,13 @@ def calibration_error(probability: F64, accepted: F64, replicates: Replicates) -
     tie = np.cumsum(np.r_[False, p[1:] != p[:-1]])
     came = np.nan_to_num(_ratio(ranked.positives, ranked.positives + ranked.negatives))[:, tie]
     total = weights.sum(axis=1, keepdims=True)
-    middle = (np.cumsum(weights, axis=1) - 0.5 * weights) / total
+    middle = np.nan_to_num(_ratio(np.cumsum(weights, axis=1) - 0.5 * weights, total))
     bins = np.minimum((BINS * middle).astype(np.int64), BINS - 1)
     places = bins + BINS * np.arange(len(weights))[:, None]
     surplus = np.bincount(
         places.ravel(), (weights * (p - came)).ravel(), minlength=BINS * len(weights)
     ).reshape(len(weights), BINS)
-    return np.abs(surplus).sum(axis=1) / total[:, 0]
+    return _ratio(np.abs(surplus).sum(axis=1), total[:, 0])
 
 
 def partial_correlation(x: F64, y: F64, controls: F64, replicates: Replicates) -> F64:
