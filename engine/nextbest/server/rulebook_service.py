@@ -36,7 +36,7 @@ class RulebookService(rulebook_pb2_grpc.RulebookServiceServicer):
             raise InvalidInput([Violation("revision", problem)])
         language = choose_language(request.language, rulebook.languages)
         revision = rulebook_pb2.RulebookRevision(
-            revision=rulebook.revision, digest=rulebook.digest, state=rulebook_pb2.REVISION_STATE_ACTIVE
+            revision=rulebook.revision, digest=rulebook.digest, state=rulebook_pb2.RULEBOOK_STATE_ACTIVE
         )
         return rulebook_pb2.DescribeResponse(
             revision=revision,
