@@ -1,9 +1,9 @@
-"""The peer grid of section 3 of the domain model, by counting customers one by one with rational arithmetic."""
+"""The peer grid of section 3 of the domain model, by counting one by one with rational arithmetic."""
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from tests.naive import sketch
@@ -50,6 +50,8 @@ class Grid:
     cells: dict[Path, Counter[int]]
     m: float
     floor: int = FLOOR
+    known: dict[tuple[Path, int], Fraction] = field(default_factory=dict)
+    """F* already computed."""
 
     def n(self, path: Path) -> int:
         """Customers in the cell."""
@@ -66,9 +68,12 @@ class Grid:
 
     def star(self, path: Path, number: int) -> Fraction:
         """F*_c(v)."""
-        if path and self.n(path) < self.floor:
-            return self.star(path[:-1], number)
-        return self.weight(path, number) / self.total(path)
+        if (path, number) not in self.known:
+            if path and self.n(path) < self.floor:
+                self.known[path, number] = self.star(path[:-1], number)
+            else:
+                self.known[path, number] = self.weight(path, number) / self.total(path)
+        return self.known[path, number]
 
     def first(self, path: Path, target: Fraction) -> int:
         """min{v : N(v) ≥ target} over the root's buckets."""

@@ -1,4 +1,4 @@
-"""Peers' penetration and lift of section 3 of the domain model, by counting customers in rational arithmetic."""
+"""Penetration and lift of section 3 of the domain model, by counting in rational arithmetic."""
 
 from collections.abc import Sequence
 from fractions import Fraction
