@@ -19,7 +19,7 @@ from nextbest.errors import ArtifactError, FitError
 from nextbest.model import F64, I32, I64, Bools
 from nextbest.potential.cells import CellTree, Codes, grow, peer_codes, tree_problem
 from nextbest.potential.counting import LIMIT, SPAN, CellCounts, add_up, count_outcome, counts_problem
-from nextbest.potential.sketch import Sketch
+from nextbest.potential.sketch import ALPHA, Sketch
 from nextbest.potential.tables import MEDIAN, PotentialTables, cell_tables
 
 DEFAULT_M: Final = 30.0
@@ -167,6 +167,7 @@ class PeerGrid:
             "dimensions": list(self.dimensions),
             "outcomes": list(self.outcomes),
             "m": self.m,
+            "alpha": ALPHA,
         }
         arrays: dict[str, NDArray[np.generic]] = {
             "paths": self.tree.paths,
@@ -192,6 +193,8 @@ class PeerGrid:
             pointers = np.asarray(arrays["pointers"], np.int64)
             buckets = np.asarray(arrays["buckets"], np.int32)
             counts = np.asarray(arrays["counts"], np.int64)
+            if meta["alpha"] != ALPHA:
+                raise ArtifactError(f"grid has buckets of another width: alpha `{meta['alpha']}`")
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"grid cannot be read: {error}") from error
         problem = tree_problem(tree, paths) or counts_problem(

@@ -347,6 +347,10 @@ def test_incomplete_files_are_refused() -> None:
         PeerGrid.from_arrays(meta, {k: v for k, v in arrays.items() if k != "counts"})
     with pytest.raises(ArtifactError, match="dimensions"):
         PeerGrid.from_arrays({}, arrays)
+    with pytest.raises(ArtifactError, match="another width"):
+        PeerGrid.from_arrays({**meta, "alpha": 0.02}, arrays)
+    with pytest.raises(ArtifactError, match="no weight"):
+        PeerGrid.from_arrays({**meta, "m": math.inf}, arrays)
 
 
 def test_misfits_are_refused() -> None:
