@@ -163,3 +163,24 @@ def gamma_gamma_log_likelihood(theta, x, zbar):
             total += q * mp.log(v) + (p * n - 1) * mp.log(z) + p * n * mp.log(n)
             total -= (p * n + q) * mp.log(v + n * z)
         return total
+
+
+def retention_at(renewals, alpha, beta):
+    """S(t+1)/S(t), S(t) = B(α, β+t)/B(α, β)."""
+    with mp.workdps(DIGITS):
+        alpha, beta = mp.mpf(float(alpha)), mp.mpf(float(beta))
+        return mp.beta(alpha, beta + renewals + 1) / mp.beta(alpha, beta + renewals)
+
+
+def retention_log_likelihood(theta, survivors):
+    """One cohort as published: Σ lost·ln P(T=t) + left·ln S(T), from the survivors at each time."""
+    with mp.workdps(DIGITS):
+        alpha, beta = (mp.mpf(float(v)) for v in theta)
+
+        def survival(t):
+            return mp.beta(alpha, beta + t) / mp.beta(alpha, beta)
+
+        total = survivors[-1] * mp.log(survival(len(survivors) - 1))
+        for t in range(1, len(survivors)):
+            total += (survivors[t - 1] - survivors[t]) * mp.log(survival(t - 1) - survival(t))
+        return total

@@ -6,12 +6,9 @@ never penalised.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
 
 import numpy as np
-from scipy import optimize  # pyright: ignore[reportMissingTypeStubs]
 
 from nextbest.errors import FitError, InvalidInput, Violation
 from nextbest.model import F64
@@ -24,35 +21,24 @@ from nextbest.potential.ltv_parameters import (
     GammaGamma,
     LtvParameters,
 )
+from nextbest.potential.maximum_likelihood import (
+    LOWER_BOUND,
+    MAX_ITERATIONS,
+    UPPER_BOUND,
+    Optimum,
+    mean_loss,
+    minimise,
+    standard_errors,
+)
 
-UPPER_BOUND = 1e4
-"""No parameter is fitted above this; b gets there when nobody ever drops out."""
-LOWER_BOUND = 1e-4
-"""Nor below this."""
 PENALTY = 0.001
 """Weight of n·Σ(ln θ)² in the BG/NBD refit."""
 CORRELATION_WARNING = 0.3
 """Gamma-Gamma assumes that frequency and spend are independent; from here on it says so."""
-SINGULAR_BELOW = 1e-8
-"""Smallest over largest eigenvalue of a Hessian that counts as identified."""
-MAX_ITERATIONS = 1000
-"""Of the optimiser, for each start."""
-GRADIENT_TOLERANCE = 1e-5
-"""Of the mean log-likelihood per unit of ln θ; above it a fit has not converged."""
 MAX_OCCASIONS = 1_000_000
 """Repeat buying occasions beyond this are an error in the data, not a customer."""
 ROWS_SHOWN = 100
 """Impossible rows listed one by one; the rest is counted."""
-
-_Objective = Callable[[F64], tuple[float, F64]]
-"""Mean negative log-likelihood and its gradient, both in ln θ."""
-
-
-class _OptimizeResult(Protocol):
-    x: F64
-    fun: float
-    nit: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +61,6 @@ class GammaGammaFit:
     log_likelihood: float
     standard_errors: dict[str, float | None]
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Optimum:
-    log_theta: F64
-    covariance: F64 | None
-    """Of ln θ; None where the Hessian is singular."""
-    at_bound: bool
 
 
 def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64) -> list[Violation]:
@@ -121,86 +99,6 @@ def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64) -> list[Violation]:
     return violations
 
 
-def _mean_loss(log_likelihood: Callable[[F64], tuple[float, F64]], n: int, penalty: float) -> _Objective:
-    """−ln L/n + penalty·Σ(ln θ)² as a function of ln θ."""
-
-    def loss(log_theta: F64) -> tuple[float, F64]:
-        theta = np.exp(log_theta)
-        value, gradient = log_likelihood(theta)
-        return (
-            -value / n + penalty * float(log_theta @ log_theta),
-            -gradient * theta / n + 2.0 * penalty * log_theta,
-        )
-
-    return loss
-
-
-def _hessian(loss: _Objective, at: F64) -> F64:
-    """Second derivatives by central differences of the analytic gradient."""
-    step = 1e-4
-    rows = [
-        (loss(at + direction)[1] - loss(at - direction)[1]) / (2.0 * step)
-        for direction in step * np.eye(len(at))
-    ]
-    hessian = np.array(rows)
-    return (hessian + hessian.T) / 2.0
-
-
-def _covariance(loss: _Objective, at: F64, n: int) -> F64 | None:
-    """Covariance of ln θ, or None where the data do not identify it."""
-    hessian = _hessian(loss, at)
-    if not np.isfinite(hessian).all():
-        return None
-    eigenvalues = np.linalg.eigvalsh(hessian)
-    if eigenvalues[0] <= SINGULAR_BELOW * eigenvalues[-1]:
-        return None
-    return np.linalg.inv(hessian) / n
-
-
-def _minimise(model: str, loss: _Objective, starts: F64, n: int, max_iterations: int) -> _Optimum:
-    """Return the best optimum over the starts.
-
-    Raises:
-        FitError: the best one is none: its gradient does not vanish.
-
-    """
-    low, high = math.log(LOWER_BOUND), math.log(UPPER_BOUND)
-    results = [
-        cast(
-            "_OptimizeResult",
-            optimize.minimize(  # pyright: ignore[reportUnknownMemberType]  (scipy is untyped)
-                loss,
-                np.log(start),
-                jac=True,
-                method="L-BFGS-B",
-                bounds=[(low, high)] * len(start),
-                options={"maxiter": max_iterations, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 20},
-            ),
-        )
-        for start in starts
-    ]
-    best = min(results, key=lambda result: result.fun)
-    gradient = loss(best.x)[1]
-    at_low, at_high = best.x <= low, best.x >= high
-    # At a bound only the part of the gradient that points inside counts.
-    free = np.where(at_low, np.minimum(gradient, 0.0), np.where(at_high, np.maximum(gradient, 0.0), gradient))
-    steepest = float(np.abs(free).max())
-    if not steepest <= GRADIENT_TOLERANCE:
-        raise FitError(
-            f"the {model} fit did not converge in `{best.nit}` iterations (gradient `{steepest:.2g}`); "
-            "check the units of the data (weeks, money) and remove outliers"
-        )
-    return _Optimum(best.x, _covariance(loss, best.x, n), bool((at_low | at_high).any()))
-
-
-def _standard_errors(names: tuple[str, ...], optimum: _Optimum) -> dict[str, float | None]:
-    """Standard errors of θ by the delta method, se(θ) = θ·se(ln θ)."""
-    if optimum.covariance is None:
-        return dict.fromkeys(names)
-    errors = np.exp(optimum.log_theta) * np.sqrt(np.diag(optimum.covariance))
-    return dict(zip(names, errors.tolist(), strict=True))
-
-
 def fit_bgnbd(x: F64, t_x: F64, T: F64, *, max_iterations: int = MAX_ITERATIONS) -> BgNbdFit:
     """Fit BG/NBD by maximum likelihood; with a penalty only where the data leave it no other way.
 
@@ -228,23 +126,23 @@ def fit_bgnbd(x: F64, t_x: F64, T: F64, *, max_iterations: int = MAX_ITERATIONS)
     def log_likelihood(theta: F64) -> tuple[float, F64]:
         return bgnbd_log_likelihood(theta, counts, t_x, T)
 
-    optimum = _minimise("BG/NBD", _mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations)
+    optimum = minimise("BG/NBD", mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations)
     warnings: tuple[str, ...] = ()
     penalised = optimum.at_bound or optimum.covariance is None
     if penalised:
         warnings = (_why_penalised(optimum),)
-        optimum = _minimise("BG/NBD", _mean_loss(log_likelihood, n, PENALTY), starts, n, max_iterations)
+        optimum = minimise("BG/NBD", mean_loss(log_likelihood, n, PENALTY), starts, n, max_iterations)
     theta = np.exp(optimum.log_theta)
     return BgNbdFit(
         parameters=BgNbd(*theta.tolist()),
         log_likelihood=log_likelihood(theta)[0],
-        standard_errors=_standard_errors(("r", "alpha", "a", "b"), optimum),
+        standard_errors=standard_errors(("r", "alpha", "a", "b"), optimum),
         penalised=penalised,
         warnings=warnings,
     )
 
 
-def _why_penalised(optimum: _Optimum) -> str:
+def _why_penalised(optimum: Optimum) -> str:
     r, alpha, a, b = np.exp(optimum.log_theta).tolist()
     found = f"r={r:.3g}, alpha={alpha:.3g}, a={a:.3g}, b={b:.3g}"
     cause = "ran to a bound" if optimum.at_bound else "was not identified by the data"
@@ -282,9 +180,9 @@ def fit_gamma_gamma(x: F64, zbar: F64, *, max_iterations: int = MAX_ITERATIONS) 
         return gamma_gamma_log_likelihood(theta, x, scaled)
 
     starts = np.array([[3.0, 3.0, 1.0], [1.0, 10.0, 10.0], [20.0, 3.0, 0.1]])
-    optimum = _minimise("Gamma-Gamma", _mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations)
+    optimum = minimise("Gamma-Gamma", mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations)
     theta = np.exp(optimum.log_theta)
-    errors = _standard_errors(("p", "q", "v"), optimum)
+    errors = standard_errors(("p", "q", "v"), optimum)
     if errors["v"] is not None:
         errors["v"] *= unit
     return GammaGammaFit(
@@ -295,7 +193,7 @@ def fit_gamma_gamma(x: F64, zbar: F64, *, max_iterations: int = MAX_ITERATIONS) 
     )
 
 
-def _gamma_gamma_warnings(optimum: _Optimum, x: F64, zbar: F64) -> tuple[str, ...]:
+def _gamma_gamma_warnings(optimum: Optimum, x: F64, zbar: F64) -> tuple[str, ...]:
     warnings: list[str] = []
     if optimum.at_bound or optimum.covariance is None:
         warnings.append("the Gamma-Gamma fit is not identified by the data: its parameters are at a bound")
