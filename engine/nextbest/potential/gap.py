@@ -6,12 +6,14 @@ to keeping. It is a benchmark against similar customers, not a forecast.
 Source: domain model, section 3. Oracle: tests/naive/gap.py.
 """
 
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
 
 from nextbest.kernels import kernel
-from nextbest.model import F64
+from nextbest.model import F64, I32, I64, Bools
+from nextbest.potential.tables import potential_of
 
 REACHED_SHARE: Final = 0.95
 """Share of a positive potential from which on it counts as reached."""
@@ -21,6 +23,14 @@ DEFAULT_CAP: Final = 5.0
 
 DEFAULT_FLOOR: Final = 100.0
 """Least median that the cap is taken of, in major units."""
+
+
+class GapFigure(IntEnum):
+    """Columns of `peer_gaps`."""
+
+    POTENTIAL = 0
+    GAP = 1
+    REACHED = 2
 
 
 @kernel
@@ -78,4 +88,42 @@ def reached(actual: F64, potential: F64) -> F64:
     for i in range(actual.size):
         known = not (np.isnan(actual[i]) or np.isnan(potential[i]))
         found[i] = (1.0 if is_reached(actual[i], potential[i]) else 0.0) if known else np.nan
+    return found
+
+
+@kernel
+def peer_gaps(
+    quantiles: F64,
+    cells: I32,
+    tau_index: I64,
+    median: int,
+    own: F64,
+    in_fit: Bools,
+    cap: float,
+    floor: float,
+) -> F64:
+    """Return potential, gap and reached of one outcome in a single pass.
+
+    Args:
+        quantiles: (C, T, 4) `PotentialTables.quantiles` of the outcome.
+        cells: (n,) cells of the customers.
+        tau_index: (n,) places of their τ in `PotentialTables.taus`.
+        median: `PotentialTables.median`.
+        own: (n,) their own amounts, money a year; NaN = missing.
+        in_fit: (n,) customers that the grid counted, in the very cell.
+        cap: κ.
+        floor: least median that the cap is taken of.
+
+    Returns:
+        (n, 3) columns of `GapFigure`, equal to `potential`, `gaps` and `reached` of the same customers.
+
+    Cost: about 15 ns a customer; 2 µs for one, mostly the call.
+    """
+    found = np.empty((cells.size, 3))
+    for i in range(cells.size):
+        potential = potential_of(quantiles[cells[i], tau_index[i]], own[i], in_fit[i])
+        gap = gap_of(own[i], potential, quantiles[cells[i], median, 0], cap, floor)
+        found[i, 0] = potential
+        found[i, 1] = gap
+        found[i, 2] = gap if np.isnan(gap) else (1.0 if is_reached(own[i], potential) else 0.0)
     return found

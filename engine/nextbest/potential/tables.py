@@ -249,6 +249,20 @@ def cell_tables(
 
 
 @kernel
+def potential_of(figures: F64, own: float, in_fit: bool) -> float:  # noqa: FBT001  (a kernel takes no keywords)
+    """Return what the peers of one customer reach (scalar kernel).
+
+    Args:
+        figures: (4,) of their cell and τ in `PotentialTables.quantiles`.
+        own: their own amount; NaN and ±inf = unknown, so never counted.
+        in_fit: whether the grid counted them, in the very cell: then they are left out.
+    """
+    if not (in_fit and np.isfinite(own)):
+        return figures[0]
+    return figures[1] if own > figures[3] else figures[2]
+
+
+@kernel
 def potential(quantiles: F64, cells: I32, tau_index: I64, own: F64, in_fit: Bools) -> F64:
     """Return what peers of each customer reach.
 
@@ -267,11 +281,5 @@ def potential(quantiles: F64, cells: I32, tau_index: I64, own: F64, in_fit: Bool
     """
     found = np.empty(cells.size)
     for i in range(cells.size):
-        row = quantiles[cells[i], tau_index[i]]
-        if not (in_fit[i] and np.isfinite(own[i])):
-            found[i] = row[0]
-        elif own[i] > row[3]:
-            found[i] = row[1]
-        else:
-            found[i] = row[2]
+        found[i] = potential_of(quantiles[cells[i], tau_index[i]], own[i], in_fit[i])
     return found

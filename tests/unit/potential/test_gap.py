@@ -10,7 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.naive import gap as naive
 
-from nextbest.potential.gap import DEFAULT_CAP, DEFAULT_FLOOR, gaps, reached
+from nextbest.potential.gap import DEFAULT_CAP, DEFAULT_FLOOR, gaps, peer_gaps, reached
+from nextbest.potential.grid import PeerGrid
+from nextbest.potential.tables import potential
 
 VECTORS = {case["name"]: case for case in json.loads(Path("tests/vectors.json").read_text())}
 money = st.one_of(
@@ -70,3 +72,23 @@ def test_a_missing_actual_leaves_the_gap_open() -> None:
     found = gaps(array(math.nan, 5), array(100, math.nan), array(50, 50), DEFAULT_CAP, DEFAULT_FLOOR)
     assert np.isnan(found).all()
     assert np.isnan(reached(array(math.nan, 5), array(100, math.nan))).all()
+
+
+def test_one_pass_equals_the_three_steps() -> None:
+    """Potential, gap and reached come out alike together and apart, missing figures included."""
+    draw = np.random.default_rng(5)
+    codes = draw.integers(0, 4, (500, 2)).astype(np.float64)
+    own = np.exp(draw.normal(5, 1, 500)) - 50
+    own[::9] = math.nan
+    grid = PeerGrid.build(codes, own.reshape(-1, 1), dimensions=("a", "b"), outcomes=("profit",))
+    tables = grid.tables([0.7, 0.9])
+    quantiles, cells, tau = tables.quantiles[0], tables.locate(codes), draw.integers(0, 2, 500)
+    in_fit = draw.random(500) < 0.5
+    reach = potential(quantiles, cells, tau, own, in_fit)
+    middle = quantiles[cells, tables.median, 0]
+    expected = np.column_stack(
+        [reach, gaps(own, reach, middle, DEFAULT_CAP, DEFAULT_FLOOR), reached(own, reach)]
+    )
+    found = peer_gaps(quantiles, cells, tau, tables.median, own, in_fit, DEFAULT_CAP, DEFAULT_FLOOR)
+    assert np.array_equal(found, expected, equal_nan=True)
+    assert np.isnan(found[::9, 1:]).all()
