@@ -17,7 +17,7 @@ def advanced_stages(model: Model, rows: Rows, now: F64) -> F64:
         now: (n,) epoch seconds.
 
     Returns:
-        (n, 3) new values of `held_stage` (a code), `stage_since` and `up_qualified_since`, NaN = none.
+        (n, 3) new values of `STAGE_STATE_FACTS`, NaN = none.
 
     Source: domain model, section 6.
     """
