@@ -7,7 +7,7 @@ from pathlib import Path
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.naive import ltv as naive
 
@@ -340,6 +340,7 @@ def test_contract_ltv_rises_with_retention(r, more, d, years):
 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 40))
+@example(r=1.0, d=1e-5, years=1)
 def test_the_contract_multiplier_is_the_sum_of_its_terms(r, d, years):
     """ρ(1−ρ^N)/(1−ρ) equals Σ ρ^i, ρ → 1 included."""
     exact = float(naive.contract_multiplier(r, d, years))

@@ -164,7 +164,8 @@ def contract_multiplier(r: float, d: float, years: float) -> float:
         return math.nan
     if r == 0.0 or years == 0.0:
         return 0.0
-    loss = 1.0 + d - r
+    # In this order a d far below 1 keeps its digits.
+    loss = (1.0 - r) + d
     if loss == 0.0:
         return years if years < math.inf else math.nan
     return r / loss * -math.expm1(-years * (math.log1p(d) - math.log(r)))
@@ -185,7 +186,7 @@ def contract_ltv_immediate(m: float, r: float, d: float) -> float:
 @kernel
 def contract_ltv_growth(m: float, r: float, d: float, g: float) -> float:
     """m·r/(1+d−r(1+g)): margin growing by g a year; NaN where the sum diverges, r(1+g) ≥ 1+d."""
-    loss = 1.0 + d - r * (1.0 + g)
+    loss = (1.0 - r) + d - r * g
     if not (0.0 <= r <= 1.0 and d >= 0.0 and g > -1.0 and loss > 0.0):
         return math.nan
     return m * r / loss
