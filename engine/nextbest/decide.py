@@ -149,7 +149,7 @@ def _batch(model: Model, rows: Rows, histories: Histories, contexts: Contexts, n
     pressure = np.empty((n, 2))
     fill_pressure(numbers, octets, contacts.starts, now, model.tables.channels, pressure)
     cooling = no_suppression(len(rulebook.triggers), n)
-    fill_cooling(numbers, codes, octets, contacts.starts, now, model.tables.trigger_cool_down, cooling)
+    fill_cooling(numbers, codes, octets, contacts.starts, now, model.tables, cooling)
     figures = figures_of(model, rows, now)
     matches = _match(model, rows, histories, contexts, figures, cooling, now)
     return Batch(

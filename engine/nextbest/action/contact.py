@@ -8,7 +8,7 @@ import numpy as np
 
 from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables
 from nextbest.kernels import kernel
-from nextbest.model import DAY_S, F64, I64, U8, U64, Direction, EntryFlag, EntryKind, Outcome
+from nextbest.model import DAY_S, F64, I64, U8, U32, U64, Direction, EntryFlag, EntryKind, Outcome
 from nextbest.rulebook.rulebook import PolicyScope
 
 PRESSURE_HALF_LIFE_DAYS = 7.0
@@ -29,6 +29,7 @@ _ANSWERS = sum(
 _OVERRIDE = int(EntryFlag.OVERRIDE)
 _OUTBOUND_WEIGHT, _LOCATION_BOUND = int(ChannelNumber.OUTBOUND_WEIGHT), int(ChannelNumber.LOCATION_BOUND)
 _GROUP = int(Code.GROUP)
+_FIRST_TRIGGER, _LAST_TRIGGER = int(Code.FIRST_TRIGGER), int(Code.LAST_TRIGGER)
 _ACTION_SCOPE, _GROUP_SCOPE, _CHANNEL_SCOPE = (
     int(PolicyScope.ACTION),
     int(PolicyScope.GROUP),
@@ -94,17 +95,30 @@ def fill_pressure(numbers: F64, octets: U8, starts: I64, now: F64, channels: F64
 
 
 @kernel
+def _cool(trigger: int, customer: int, age: float, cool_down: F64, cooling: U64) -> None:
+    if 0.0 <= age < cool_down[trigger]:
+        cooling[trigger, customer >> 6] |= np.uint64(1) << np.uint64(customer & 63)
+
+
+@kernel
 def fill_cooling(
-    numbers: F64, codes: U64, octets: U8, starts: I64, now: F64, cool_down: F64, cooling: U64
+    numbers: F64, codes: U32, octets: U8, starts: I64, now: F64, tables: Tables, cooling: U64
 ) -> None:
-    """Mark in `cooling` (triggers, blocks) the customers with a recent contact caused by the trigger."""
+    """Mark in `cooling` (triggers, blocks) the customers with a recent contact caused by the trigger.
+
+    A contact that does not say its trigger counts for every trigger of its action.
+    """
     for i in range(len(now)):
         for e in range(starts[i], starts[i + 1]):
-            trigger = np.int64(codes[e, 6])
-            if octets[e, 8] != _CONTACT or trigger >= len(cool_down):
+            if octets[e, 8] != _CONTACT:
                 continue
-            if now[i] - cool_down[trigger] < numbers[e, 0] <= now[i]:
-                cooling[trigger, i >> 6] |= np.uint64(1) << np.uint64(i & 63)
+            trigger, action = np.int64(codes[e, 6]), np.int64(codes[e, 4])
+            age = now[i] - numbers[e, 0]
+            if trigger < len(tables.trigger_cool_down):
+                _cool(trigger, i, age, tables.trigger_cool_down, cooling)
+            elif action < len(tables.codes):
+                for k in range(tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]):
+                    _cool(tables.triggers[k], i, age, tables.trigger_cool_down, cooling)
 
 
 @kernel

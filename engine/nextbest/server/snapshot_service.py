@@ -6,7 +6,8 @@ import grpc.aio
 import numpy as np
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, snapshot_pb2, snapshot_pb2_grpc
-from nextbest.batch.stages import STAGE_STATE, advanced_stages
+from nextbest.batch.stages import advanced_stages
+from nextbest.behaviour.stage import STAGE_STATE_FACTS
 from nextbest.data.keys import id_violations
 from nextbest.data.snapshots import SnapshotStore
 from nextbest.errors import InvalidInput, Violation
@@ -51,14 +52,21 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         return await self._advance(customer_id)
 
     async def _advance(self, customer_id: str) -> snapshot_pb2.PutResponse:
-        """Advance the stage state of a snapshot just written, and say what it is now."""
+        """Advance the stage state of a snapshot just written, and say what it is now.
+
+        Before the first lifetime-value fit there is no P(alive), so no stage is held yet.
+        """
         decoded = await self._snapshots.get_many([customer_id])
-        state = advanced_stages(self._serving().model, decoded.rows, np.array([self._clock()]))
+        model = self._serving().model
+        as_of = timestamp(float(decoded.rows.as_of[0]))
+        if model.artifacts.ltv is None:
+            return snapshot_pb2.PutResponse(as_of=as_of)
+        state = advanced_stages(model, decoded.rows, np.array([self._clock()]))
         catalogue = self._snapshots.codec.catalogue
-        columns = {name: state[:, i] for i, name in enumerate(STAGE_STATE) if name in catalogue}
+        columns = {name: state[:, i] for i, name in enumerate(STAGE_STATE_FACTS) if name in catalogue}
         await self._snapshots.write_numbers([customer_id], columns)
         response = snapshot_pb2.PutResponse(
-            as_of=timestamp(float(decoded.rows.as_of[0])),
+            as_of=as_of,
             stage=common_pb2.Stage.ValueType(int(state[0, 0]) + 1),
         )
         if not np.isnan(state[0, 1]):
@@ -95,9 +103,7 @@ def _write_violations(request: snapshot_pb2.PutRequest) -> list[Violation]:
     if not merging and not request.snapshot.HasField("as_of"):
         found.append(Violation("snapshot.as_of", "is required"))
     if not merging and request.cleared_facts:
-        found.append(
-            Violation("cleared_facts", "is for merging only: a replaced snapshot has no other facts")
-        )
+        found.append(Violation("cleared_facts", "is for merging: a replaced snapshot has no other facts"))
     given = {fact.name for fact in request.snapshot.facts}
     found += [
         Violation(f"cleared_facts[{i}]", f"`{name}` is given a value as well")
