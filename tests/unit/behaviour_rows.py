@@ -19,7 +19,9 @@ def maybe(strategy):
     return st.none() | strategy
 
 
-ADVERSARIAL = st.sampled_from([0.0, -0.0, 1.0, -1.0, 5e-324, 1e300, -1e300, math.inf, -math.inf])
+ADVERSARIAL = st.sampled_from(
+    [0.0, -0.0, 1.0, -1.0, 1.3, -0.3, 120.0, 5e-324, 1e300, -1e300, math.inf, -math.inf]
+)
 TIMES = (
     st.floats(-1200, 30).map(lambda days: NOW + days * DAY)
     | st.sampled_from([-90, -89.99, -180, -179, -30, 0, 1]).map(lambda days: NOW + days * DAY)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nextbest.behaviour.index import age_days, fact_at
+from nextbest.behaviour.index import age_days
 from nextbest.facts import Catalogue, Fact
 from nextbest.kernels import kernel
 from nextbest.model import F64, I64, U8, U64
@@ -98,26 +98,40 @@ def is_known_bit(known: U64, customer: int, word: int, bit: int) -> bool:
 
 
 @kernel
-def fact_state(
-    numbers: F64, known: U64, customer: int, as_of: float, now: float, tables: QualityTables, fact: int
-) -> int:
-    """One required fact of one customer: MISSING, STALE or FRESH.
+def fact_state(value: float, observed: float, now: float, fresh_days: float) -> int:
+    """One required fact, NaN = missing: MISSING, STALE or FRESH.
 
     A fact whose catalogue declares a time of observation that the row lacks is not known to be
     fresh, hence stale, unless it never ages.
     """
-    column = tables.column[fact]
-    if column >= 0:
-        if math.isnan(numbers[customer, column]):
-            return MISSING
-    elif not is_known_bit(known, customer, tables.known_word[fact], tables.known_bit[fact]):
+    if math.isnan(value):
         return MISSING
-    if tables.fresh_days[fact] == math.inf:
+    if fresh_days == math.inf:
         return FRESH
-    observed = as_of
-    if tables.observed_column[fact] >= 0:
-        observed = fact_at(numbers, customer, tables.observed_column[fact])
-    return FRESH if age_days(observed, now) <= tables.fresh_days[fact] else STALE
+    return FRESH if age_days(observed, now) <= fresh_days else STALE
+
+
+@kernel
+def fact_states(numbers: F64, known: U64, as_of: F64, now: F64, tables: QualityTables) -> U8:
+    """(n, required facts) of MISSING, STALE or FRESH, for explanations and for collecting.
+
+    Oracle: `tests.naive.quality.fact_state`.
+    """
+    n, facts = len(now), len(tables.weight)
+    columns, observed_columns, fresh_days = tables.column, tables.observed_column, tables.fresh_days
+    words, bits = tables.known_word, tables.known_bit
+    states = np.empty((n, facts), np.uint8)
+    for i in range(n):
+        for fact in range(facts):
+            if columns[fact] >= 0:
+                value = numbers[i, columns[fact]]
+            else:
+                value = 1.0 if is_known_bit(known, i, words[fact], bits[fact]) else math.nan
+            observed = as_of[i]
+            if observed_columns[fact] >= 0:
+                observed = numbers[i, observed_columns[fact]]
+            states[i, fact] = fact_state(value, observed, now[i], fresh_days[fact])
+    return states
 
 
 @kernel
@@ -137,35 +151,22 @@ def data_quality(numbers: F64, known: U64, as_of: F64, now: F64, tables: Quality
     Source: domain model, sections 6 and 12. Oracle: `tests.naive.quality.data_quality`.
     """
     n, facts = len(now), len(tables.weight)
+    weight = tables.weight
     quality, completeness = np.ones(n), np.ones(n)
-    total = tables.weight.sum()
     if facts == 0:
         return DataQuality(quality, completeness)
+    states = fact_states(numbers, known, as_of, now, tables)
+    total = weight.sum()
     for i in range(n):
         fresh, count = 0.0, 0
         for fact in range(facts):
-            state = fact_state(numbers, known, i, as_of[i], now[i], tables, fact)
-            if state != MISSING:
+            if states[i, fact] != MISSING:
                 count += 1
-            if state == FRESH:
-                fresh += tables.weight[fact]
+            if states[i, fact] == FRESH:
+                fresh += weight[fact]
         quality[i] = fresh / total
         completeness[i] = count / facts
     return DataQuality(quality, completeness)
-
-
-@kernel
-def fact_states(numbers: F64, known: U64, as_of: F64, now: F64, tables: QualityTables) -> U8:
-    """(n, required facts) of MISSING, STALE or FRESH, for explanations and for collecting.
-
-    Oracle: `tests.naive.quality.fact_state`.
-    """
-    n, facts = len(now), len(tables.weight)
-    states = np.empty((n, facts), np.uint8)
-    for i in range(n):
-        for fact in range(facts):
-            states[i, fact] = fact_state(numbers, known, i, as_of[i], now[i], tables, fact)
-    return states
 
 
 def facts_to_collect(catalogue: Catalogue, states: U8) -> tuple[str, ...]:

@@ -251,7 +251,7 @@ def loyalty_figures(
         parameters: (stage parameters,) in the order of `index.STAGE_PARAMETERS`.
 
     Source: domain model, section 6. Oracle: `tests.naive.stage.loyalty_figures`.
-    Cost: about 0.1 µs a customer, most of it reading the rows.
+    Cost: about 0.1 µs a customer.
     """
     n = len(now)
     index, false_loyalty, action_loyal = np.empty(n), np.empty(n), np.empty(n)
