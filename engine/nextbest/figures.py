@@ -11,7 +11,7 @@ from nextbest.behaviour.quality import data_quality
 from nextbest.behaviour.stage import LoyaltyFigures, effective_stages, loyalty_figures
 from nextbest.facts import Figure
 from nextbest.model import DAY_S, F64, I32, Bools, Rows, Stage
-from nextbest.potential.gap import gaps, reached
+from nextbest.potential.gap import peer_gaps
 from nextbest.potential.ltv import (
     LtvColumn,
     contract_rows,
@@ -19,7 +19,6 @@ from nextbest.potential.ltv import (
     ltv_rows,
     word_of_mouth_rows,
 )
-from nextbest.potential.tables import potential
 from nextbest.potential.value import credit_terms, value_for_money
 from nextbest.standard_facts import CONTRACT_STATES
 from nextbest.valuation import Valuation, take_columns, valuation
@@ -149,20 +148,24 @@ def _potentials(model: Model, peers: Peers, rows: Rows, cells: I32, exposure: F6
     """Potential at the stage's stretch quantile, gap and reached, for value and for profit."""
     tau = peers.tau_of_stage[figures[:, Figure.STAGE].astype(np.int64)]
     in_fit: Bools = (rows.as_of <= peers.fitted_at) & (exposure >= 1.0)
-    median = np.full(len(rows), peers.median, np.int64)
     strategy = model.rulebook.strategy
     for outcome, actual, target, gap, hit in (
         (VALUE, Figure.ACTUAL_VALUE, Figure.POTENTIAL_VALUE, Figure.VALUE_GAP, Figure.VALUE_REACHED),
         (PROFIT, Figure.ACTUAL_PROFIT, Figure.POTENTIAL_PROFIT, Figure.PROFIT_GAP, Figure.PROFIT_REACHED),
     ):
         own = np.ascontiguousarray(figures[:, actual])
-        quantiles = peers.tables.quantiles[outcome]
-        reach = potential(quantiles, cells, tau, own, in_fit)
-        middle = potential(quantiles, cells, median, own, np.zeros(len(rows), np.bool_))
-        figures[:, target] = reach
-        figures[:, gap] = gaps(own, reach, middle, strategy.gap_cap, strategy.gap_floor)
-        figures[:, hit] = reached(own, reach)
-    figures[:, Figure.PEER_CELL_SIZE] = peers.tables.n[PROFIT, cells]
+        found = peer_gaps(
+            peers.tables.quantiles[outcome],
+            cells,
+            tau,
+            peers.median,
+            own,
+            in_fit,
+            strategy.gap_cap,
+            strategy.gap_floor,
+        )
+        figures[:, target], figures[:, gap], figures[:, hit] = found[:, 0], found[:, 1], found[:, 2]
+    figures[:, Figure.PEER_CELL_SIZE] = peers.tables.sizes(PROFIT, cells)
 
 
 def _ceiling(model: Model, rows: Rows, cells: I32 | None, figures: F64) -> None:
@@ -182,7 +185,7 @@ def _ceiling(model: Model, rows: Rows, cells: I32 | None, figures: F64) -> None:
     figures[:, Figure.LTV_WITH_REFERRALS] = starred
     worth = starred
     if cells is not None and model.peers is not None:
-        look_alike = model.peers.tables.backed_off_mean[PROFIT, cells]
+        look_alike = model.peers.tables.look_alike(PROFIT, cells)
         worth = np.where(np.isnan(starred), look_alike, starred)
     forgive = figures[:, Figure.STAGE] == Stage.FORGIVE_ME
     worth = np.where(forgive, np.fmax(worth, ltv), worth)

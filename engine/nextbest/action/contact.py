@@ -118,7 +118,7 @@ def fill_cooling(
                 _cool(trigger, i, age, tables.trigger_cool_down, cooling)
             elif action < len(tables.codes):
                 for k in range(tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]):
-                    _cool(tables.triggers[k], i, age, tables.trigger_cool_down, cooling)
+                    _cool(int(tables.triggers[k]), i, age, tables.trigger_cool_down, cooling)
 
 
 @kernel

@@ -21,6 +21,8 @@ from nextbest.valuation import take_columns, valuation, worth_tables
 Progress = Callable[[int], None]
 """Called with the number of customers done since the last call."""
 
+MERGE_EVERY = 32
+"""Batches counted before their grids are added up."""
 SELECTION_ROWS = 200_000
 """Customers on which m is chosen; more do not change the choice."""
 
@@ -82,7 +84,7 @@ def fit_peer_grid(
         raise FitError("no customer has a full year and a figure to count: there is no grid to fit")
     choice = None if m is not None else counter.choose()
     weight = m if m is not None else choice.m if choice is not None else None
-    grid = counter.grid if weight is None else counter.grid.with_m(weight)
+    grid = counter.grid() if weight is None else counter.grid().with_m(weight)
     return GridFit(FittedGrid(grid, counter.latest), choice, counter.customers)
 
 
@@ -96,7 +98,7 @@ class _Counter:
         self._columns = np.array([column(name) for name in self._dimensions], np.int64)
         self._tau = float(rulebook.strategy.stretch[Stage.HEAR_ME])
         self._kept: list[tuple[F64, F64, Bools]] = []
-        self.grid = self._count(np.empty((0, len(self._columns))), np.empty((0, 2)), np.empty(0, np.bool_))
+        self._parts: list[PeerGrid] = []
         self.customers = 0
         self.latest = -np.inf
 
@@ -105,13 +107,19 @@ class _Counter:
         worth = valuation(self._worth, rows)
         values = np.column_stack([worth.value, worth.profit])
         codes, full = take_columns(rows.numbers, self._columns), worth.exposure >= 1.0
-        self.grid = PeerGrid.merge([self.grid, self._count(codes, values, full)])
+        self._parts.append(self._count(codes, values, full))
+        if len(self._parts) >= MERGE_EVERY:
+            self._parts = [PeerGrid.merge(self._parts)]
         counted = full & np.isfinite(values).any(axis=1)
         self.customers += int(counted.sum())
         if counted.any():
             self.latest = max(self.latest, float(rows.as_of[counted].max()))
         if sum(len(k[0]) for k in self._kept) < SELECTION_ROWS:
             self._kept.append((codes, values, full))
+
+    def grid(self) -> PeerGrid:
+        """The grid of all batches; adding parts is exact in any order."""
+        return PeerGrid.merge(self._parts)
 
     def choose(self) -> BackOffChoice | None:
         """The best m, or None when there are too few customers to hold any out."""
