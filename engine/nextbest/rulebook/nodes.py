@@ -84,7 +84,7 @@ def parse_nodes(text: str) -> tuple[Node | None, list[YamlProblem]]:
 
     Cost: about 0.15 s for 1,000 rules of 800 bytes.
     """
-    builder = _Builder()
+    builder = _Builder(text)
     try:
         for event in _events(text):
             builder.take(event)
@@ -109,7 +109,8 @@ def to_value(node: Node, problems: list[YamlProblem]) -> Value:
 class _Builder:
     """Turns events into nodes; its own stack, so that depth costs no recursion."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self._text = text
         self.root: Node | None = None
         self.problems: list[YamlProblem] = []
         self._open: list[Sequence | Mapping] = []
@@ -180,8 +181,17 @@ class _Builder:
     def _add_entry(self, parent: Mapping, key: Scalar, node: Node) -> None:
         if key.text in parent.entries:
             self._add(key, "duplicate-key", f"key `{key.text}` is given twice", "keep one of them")
+        elif self._lacks_value(key, node):
+            hint = "put quotation marks around a text that contains a comma"
+            self._add(key, "yaml-comma", f"`{key.text}` stands where a key should", hint)
         else:
             parent.entries[key.text] = (key, node)
+
+    def _lacks_value(self, key: Scalar, node: Node) -> bool:
+        """True for the second half of `{en: yes, please}`, which YAML reads as a key without a value."""
+        if not isinstance(node, Scalar) or node.text or not node.plain:
+            return False
+        return not self._text[key.end : node.end + 1].lstrip().startswith(":")
 
     def _refuse_properties(self, event: yaml.NodeEvent) -> None:
         if event.anchor is not None:

@@ -104,6 +104,8 @@ class RulebookSource:
     digest: str
     """Hex of a hash over every file's path and bytes."""
     diagnostics: tuple[Diagnostic, ...]
+    unreadable: frozenset[str] = frozenset()
+    """Kinds some of whose files could not be read or parsed."""
 
     def of_kind(self, kind: str) -> tuple[SourceFile, ...]:
         """Readable files of a kind."""
@@ -127,12 +129,14 @@ def load_source(directory: Path) -> RulebookSource:
     files: list[SourceFile] = []
     digest = hashlib.blake2b(digest_size=32)
     total = 0
+    unreadable: set[str] = set()
     for path, kind in sorted(_rule_files(directory, found)):
         if len(files) == MAX_FILES:
             found.report(path, "too-many-files", f"more than {MAX_FILES} files in the rulebook")
             break
         content = _read_bytes(directory, path, found, left=MAX_TOTAL_BYTES - total)
         if content is None:
+            unreadable.add(kind)
             continue
         total += len(content)
         digest.update(f"{path}\0{len(content)}\0".encode())
@@ -140,8 +144,10 @@ def load_source(directory: Path) -> RulebookSource:
         file = _parse_file(path, kind, content, found)
         if file is not None:
             files.append(file)
+        if file is None or not file.readable:
+            unreadable.add(kind)
     _report_missing(directory, found)
-    return RulebookSource(tuple(files), digest.hexdigest(), tuple(found.diagnostics))
+    return RulebookSource(tuple(files), digest.hexdigest(), tuple(found.diagnostics), frozenset(unreadable))
 
 
 class _Found:

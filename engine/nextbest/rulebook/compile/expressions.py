@@ -94,5 +94,6 @@ class Expressions:
 
     def _report_error(self, error: ExpressionError, source: str, at: At) -> None:
         """Report it, unless it may come from a name whose own declaration was reported."""
-        if self._report.broken.isdisjoint(_WORD.findall(source)):
+        noun = "trigger" if error.message.startswith("unknown trigger") else ""
+        if all(self._report.is_sure(noun, word) for word in _WORD.findall(source)):
             self._report.within(at, (error.start, error.end), "expression", error.message, error.hint)

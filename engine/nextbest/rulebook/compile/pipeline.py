@@ -1,5 +1,6 @@
 """A rulebook directory → the compiled rulebook, or everything that is wrong with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -51,6 +52,14 @@ from nextbest.rulebook.source import RulebookSource, load_source
 DocumentT = TypeVar("DocumentT", bound=Document)
 
 
+_DECLARES: Mapping[str, tuple[str, ...]] = {
+    "triggers": ("trigger",),
+    "segments": ("segment",),
+    "policies": ("channel", "placement"),
+}
+"""What kinds of file declare names that others refer to."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Documents:
     """All files as documents; what could not be read is absent."""
@@ -92,6 +101,7 @@ def check_rulebook(directory: Path) -> list[Diagnostic]:
 
 def _compile(source: RulebookSource) -> tuple[Rulebook | None, list[Diagnostic]]:
     report = Report()
+    report.unreadable.update(noun for kind in source.unreadable for noun in _DECLARES.get(kind, ()))
     documents = _documents(source, report)
     rulebook = None
     if documents.strategy and documents.facts:

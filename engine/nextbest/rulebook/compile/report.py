@@ -40,6 +40,13 @@ class Report:
         self.broken: set[str] = set()
         """Names declared in entries that could not be read: references to them are not called unknown."""
 
+        self.unreadable: set[str] = set()
+        """Kinds of name some of whose declarations lie in a file that cannot be read: likewise."""
+
+    def is_sure(self, noun: str, name: str) -> bool:
+        """Whether an undeclared name is really undeclared, as far as the files could be read."""
+        return name not in self.broken and noun not in self.unreadable
+
     def error(self, at: At, code: str, message: str, hint: str = "") -> None:
         """Report an error about a value."""
         span = at.file.value_span(at.path)
@@ -74,13 +81,13 @@ class Report:
 
     def unknown(self, at: At, noun: str, name: str, known: Iterable[str]) -> None:
         """Report a reference to something that is not declared, unless its declaration is broken."""
-        if name not in self.broken:
+        if self.is_sure(noun, name):
             code = f"unknown-{noun.replace(' ', '-')}"
             self.error(at, code, f"unknown {noun} `{name}`", did_you_mean(name, known))
 
     def unknown_key(self, at: At, noun: str, name: str, known: Iterable[str]) -> None:
         """Report a key that names something that is not declared."""
-        if name not in self.broken:
+        if self.is_sure(noun, name):
             code = f"unknown-{noun.replace(' ', '-')}"
             self.key_error(at, code, f"unknown {noun} `{name}`", did_you_mean(name, known))
 
