@@ -15,6 +15,7 @@ import polars as pl
 
 from nextbest.demo.history import PanelHistory
 from nextbest.demo.households import household_facts
+from nextbest.learning.threads import one_thread
 from nextbest.learning.validation import Interval, Replicates, partial_correlation
 from nextbest.model import F64
 
@@ -67,7 +68,9 @@ def gap_forecast(
     draws = Replicates.of_households(facts["household_id"].to_numpy(), replicates=replicates, seed=seed)
 
     def given_own_spend(x: F64) -> Interval:
-        return draws.interval(partial_correlation(x, growth, controls, draws))
+        with one_thread():
+            figures = partial_correlation(x, growth, controls, draws)
+        return draws.interval(figures)
 
     return GapForecast(facts.height, given_own_spend(facts["gap"].to_numpy()), given_own_spend(trend))
 

@@ -17,6 +17,7 @@ from sklearn.cluster import KMeans  # pyright: ignore[reportMissingTypeStubs]  #
 from nextbest.demo.history import CATEGORIES, SHARES, PanelHistory, assumed_margins
 from nextbest.demo.panel import FIRST_DAY, ZONE
 from nextbest.errors import InvalidInput, Violation
+from nextbest.learning.threads import one_thread
 from nextbest.model import F64, I64
 from nextbest.standard_facts import PERIODS
 
@@ -287,7 +288,8 @@ def _ordered_labels(points: F64) -> Sequence[int]:
     """Labels by size of cluster, largest first."""
     means = cast("Callable[..., _KMeans]", KMeans)
     model = means(n_clusters=CLUSTERS, n_init=4, random_state=0)
-    model.fit(points)
+    with one_thread():
+        model.fit(points)
     sizes = np.bincount(model.labels_, minlength=CLUSTERS)
     rank = np.argsort(np.argsort(-sizes, kind="stable"), kind="stable")
     return [int(label) for label in rank[model.labels_]]

@@ -20,6 +20,7 @@ from nextbest.learning.propensity import (
     PropensityModel,
     standardise,
 )
+from nextbest.learning.threads import one_thread
 from nextbest.model import F64, I64, Bools
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -80,6 +81,19 @@ def fit_propensity(
             or groups.
     """
     _check(facts, x, accepted, groups)
+    with one_thread():
+        return _fitted(model_id, facts, x, accepted, groups, log_facts, trained_on or {})
+
+
+def _fitted(
+    model_id: str,
+    facts: Sequence[str],
+    x: F64,
+    accepted: F64,
+    groups: I64,
+    log_facts: Collection[str],
+    trained_on: Mapping[str, object],
+) -> PropensityModel:
     table = np.array([_scaling(x[:, k], name in log_facts) for k, name in enumerate(facts)])
     missing = np.isnan(x)
     gappy = missing.any(axis=0)
@@ -103,7 +117,7 @@ def fit_propensity(
         facts=tuple(facts),
         table=table,
         constants=np.array([line.intercept, slope, offset]),
-        trained_on={**(trained_on or {}), **figures},
+        trained_on={**trained_on, **figures},
     )
 
 
