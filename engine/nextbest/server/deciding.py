@@ -11,13 +11,13 @@ import numpy as np
 from loyalty.nextbest.v1 import decision_pb2
 from nextbest.action.reasons import Explainer
 from nextbest.assembly import Model
-from nextbest.data.history import HistoryCodec
 from nextbest.data.reader import CustomerReader, Records
 from nextbest.decide import decide, explain
 from nextbest.errors import InvalidInput, SnapshotError, StoreUnavailable, Violation
 from nextbest.facts_of import FactsOf
 from nextbest.id_check import id_checks_of
 from nextbest.model import Contexts, Decisions, DecisionState, Degraded, Histories, Rows, Trace
+from nextbest.rings import HistoryCodec
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, snapshot_error
 from nextbest.rulebook.suggest import did_you_mean
 from nextbest.server.requests import Question, gather_contexts
@@ -82,7 +82,7 @@ def situation(serving: Serving, questions: Sequence[Question], stored: Records, 
         serving=serving,
         questions=questions,
         decoded=serving.rows.decode_batch(rows, checks),
-        histories=serving.histories.decode(stored.contacts, stored.events),
+        histories=serving.histories.decode(stored.contacts, stored.events, checks).histories,
         contexts=gather_contexts(questions),
         now=np.array([time if q.evaluation_time is None else q.evaluation_time for q in questions]),
         decision_ids=[_decision_id(question) for question in questions],
