@@ -265,7 +265,7 @@ class Ring:
     starts: I64
     """(n + 1,)."""
     truncated_before: F64
-    """(n,) epoch seconds; entries before it may be lost, -inf = complete."""
+    """(n,) epoch seconds; entries at or before it may be lost, -inf = complete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,9 +87,17 @@ class RowCodec:
         """Whether the row's catalogue is registered."""
         return row[:8] == self._head or row[:8] in self._maps
 
-    def is_own(self, row: bytes) -> bool:
-        """Whether the row was written under this very catalogue."""
-        return row[:8] == self._head
+    @property
+    def n_readable(self) -> int:
+        """Count of catalogues whose rows can be read."""
+        return 1 + len(self._maps)
+
+    def raw_values(self, numbers: Mapping[str, float]) -> dict[str, FactValue | None]:
+        """Values of numbers, enums or timestamps given as rows hold them; NaN = None."""
+        return {
+            name: None if math.isnan(number) else value_of_number(self.catalogue[name], number)
+            for name, number in numbers.items()
+        }
 
     def encode(self, customer_id: bytes, as_of: float, facts: Mapping[str, object]) -> bytes:
         """The row's bytes. A fact that is None or not named is missing.
@@ -98,9 +106,7 @@ class RowCodec:
             InvalidFact: with everything that does not fit the catalogue.
         """
         numbers, words, known = self.fact_arrays(facts, violations := [])
-        violations += self._misfits(numbers)
-        if not math.isfinite(as_of) or not FIRST_TIME_S <= as_of <= LAST_TIME_S:
-            violations.append(Violation("as_of", f"`{as_of:.15g}` is not a time in epoch seconds"))
+        violations += [*self.misfits(numbers), *time_violations(as_of)]
         if violations:
             raise InvalidFact(violations)
         check = np.array([id_check(customer_id)], np.uint64)
@@ -126,7 +132,8 @@ class RowCodec:
                 violations.append(Violation(f"facts.{name}", str(unfit)))
         return numbers, np.array([words], np.uint64), np.array([known], np.uint64)
 
-    def _misfits(self, numbers: F64) -> Iterator[Violation]:
+    def misfits(self, numbers: F64) -> Iterator[Violation]:
+        """What is wrong with one row's numbers, beyond their types."""
         return (Violation(f"facts.{m.fact}", m.describe(0)) for m in self.checks.misfits(numbers))
 
     def assemble(self, as_of: F64, checks: U64, numbers: F64, words: U64, known: U64) -> U64:
@@ -289,6 +296,13 @@ class RowCodec:
             problems[strangers] = RowProblem.WRONG_CUSTOMER
 
         return take
+
+
+def time_violations(as_of: float) -> list[Violation]:
+    """What is wrong with a snapshot's time."""
+    if math.isfinite(as_of) and FIRST_TIME_S <= as_of <= LAST_TIME_S:
+        return []
+    return [Violation("as_of", f"`{as_of:.15g}` is not a time in epoch seconds")]
 
 
 def split_rows(matrix: U64) -> list[bytes]:

@@ -47,9 +47,25 @@ async def fill(connection, keys, n):
 @contextlib.asynccontextmanager
 async def answering(respond):
     """A server of our own on a socket; `respond(reader, writer)` plays it."""
-    server = await asyncio.start_server(respond, "127.0.0.1", 0)
-    async with server:
+
+    async def respond_and_close(reader, writer):
+        try:
+            await respond(reader, writer)
+        except (ConnectionError, ValueError):
+            pass
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async with asyncio.TaskGroup() as tasks:
+
+        def accept(reader, writer):
+            tasks.create_task(respond_and_close(reader, writer))
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
         yield RedisAddress(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        server.close()
 
 
 async def greet(reader, writer):
@@ -169,7 +185,6 @@ async def test_a_late_reply_reaches_nobody():
                 writer.write(b"$6\r\nprompt\r\n")
                 await reader.readline()
                 await reader.readline()
-        writer.close()
 
     async with (
         answering(respond) as address,
@@ -194,8 +209,6 @@ async def test_a_server_that_talks_nonsense_is_left(garbage):
         await greet(reader, writer)
         await reader.readline()
         writer.write(garbage)
-        await writer.drain()
-        writer.close()
 
     async with answering(respond) as address, RedisConnection(address, timeout_s=5.0) as connection:
         outcomes = await asyncio.gather(
@@ -216,7 +229,6 @@ async def test_a_reply_that_nobody_asked_for_ends_the_connection():
             await reader.readline()
             writer.write(b"+mine\r\n+whose?\r\n")
         await reader.read()
-        writer.close()
 
     async with answering(respond) as address, RedisConnection(address) as connection:
         assert await connection.execute("GET") == b"mine"

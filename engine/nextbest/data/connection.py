@@ -219,16 +219,18 @@ class RedisConnection:
 
     async def _keep(self) -> None:
         """Reconnect whenever the connection is lost, with growing pauses."""
-        pause = FIRST_PAUSE_S
+        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE_S
         while True:
             if self._wire:
+                since = loop.time()
                 await self._wire.lost
-                self._wire, pause = None, FIRST_PAUSE_S
-            try:
+                self._wire = None
+                if loop.time() - since > LONGEST_PAUSE_S:
+                    pause = FIRST_PAUSE_S  # it has worked: no reason to be slow
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  (spreads reconnections)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+            with contextlib.suppress(StoreUnavailable):
                 await self._connect()
-            except StoreUnavailable:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  (spreads reconnections)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
 
     async def _connect(self) -> None:
         wire: _Wire | None = None

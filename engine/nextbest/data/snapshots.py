@@ -1,0 +1,301 @@
+"""Customer snapshots in Redis: put, merge, get, many at once, and a walk over all."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from enum import IntEnum
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from nextbest.data.catalogues import CatalogueStore
+from nextbest.data.connection import Commands, Part, gather_replies
+from nextbest.data.keys import Keys, id_violations
+from nextbest.data.scripts import Script
+from nextbest.data.snapshot_scripts import (
+    COMPARE_AND_SET,
+    MERGE,
+    PUT,
+    WRITE_NUMBERS,
+    merge_operations,
+    number_runs,
+)
+from nextbest.errors import InvalidFact, InvalidInput, SnapshotError, StoreUnavailable
+from nextbest.fact_values import PURCHASE_FACTS, FactValue
+from nextbest.facts import Catalogue
+from nextbest.id_check import id_check, id_checks_of
+from nextbest.model import F64, U8
+from nextbest.rows import DecodedRows, RowCodec, RowProblem, Snapshot, snapshot_error, time_violations
+
+STAGE_FACTS = ("held_stage", "stage_since", "up_qualified_since")
+"""Stage state: whoever writes a snapshot without it keeps what is stored (domain model, section 6)."""
+CUSTOMERS_PER_COMMAND = 256
+"""Keys a script or MGET handles at once: about a millisecond of Redis' time."""
+_MAX_ATTEMPTS = 20
+
+Facts: TypeAlias = Mapping[str, object]
+
+
+class WriteStatus(IntEnum):
+    """What became of a row that was to be written."""
+
+    ABSENT = 0
+    """There is no snapshot to change."""
+    WRITTEN = 1
+    UNCHANGED = 2
+    """The stored row has these bytes already."""
+    FOREIGN = 3
+    """The stored row is of another catalogue."""
+    WRONG_CUSTOMER = 4
+    """The stored row is another customer's, or damaged."""
+
+
+class SnapshotStore:
+    """Snapshots of one deployment, written under one catalogue."""
+
+    def __init__(self, commands: Commands, keys: Keys, codec: RowCodec) -> None:
+        """Use `open`, which registers the catalogue first."""
+        self._commands = commands
+        self._keys = keys
+        self.codec = codec
+        self._catalogues = CatalogueStore(commands, keys)
+
+    @classmethod
+    async def open(cls, commands: Commands, keys: Keys, catalogue: Catalogue) -> "SnapshotStore":
+        """Register the catalogue and learn to read rows of all registered ones.
+
+        Raises:
+            CatalogueError: the catalogue does not extend the newest registered.
+            StoreUnavailable: Redis does not answer.
+        """
+        catalogues = CatalogueStore(commands, keys)
+        await catalogues.register(catalogue)
+        return cls(commands, keys, RowCodec(catalogue, await catalogues.all()))
+
+    async def put(self, customer_id: str, as_of: float, facts: Facts) -> bool:
+        """Replace a customer's snapshot; stage facts that are not named are carried on.
+
+        Returns:
+            Whether anything changed.
+
+        Raises:
+            InvalidFact: with everything that does not fit; nothing is written.
+            StoreUnavailable: Redis does not answer; it may have been written.
+        """
+        row = self._encode(customer_id, as_of, facts)
+        kept = [name for name in STAGE_FACTS if name not in facts]
+        return (await self.put_rows([customer_id], [row], keep=kept))[0] == WriteStatus.WRITTEN
+
+    async def put_rows(
+        self, customer_ids: Sequence[str], rows: Sequence[bytes], *, keep: Sequence[str] = STAGE_FACTS
+    ) -> U8:
+        """Replace many snapshots by rows of this store's catalogue.
+
+        Args:
+            customer_ids: n different ids.
+            rows: n rows.
+            keep: numbers, enums or timestamps whose stored value is carried on into the new row.
+
+        Returns:
+            (n,) of `WriteStatus`, WRITTEN or UNCHANGED.
+        """
+        columns = self.codec.catalogue.columns
+        kept = [name for name in keep if name in columns]
+        runs = number_runs([columns[name] for name in kept])
+        status = await self._run(PUT, customer_ids, [self._fingerprint, *_ranges(runs)], rows)
+        for index in np.flatnonzero(status == WriteStatus.FOREIGN).tolist():
+            status[index] = await self._put_over_foreign(customer_ids[index], rows[index], kept)
+        return status
+
+    async def merge(self, customer_id: str, facts: Facts, *, as_of: float | None = None) -> Snapshot:
+        """Change single facts of a stored snapshot in one step; the others stay as they are.
+
+        Args:
+            customer_id: the customer.
+            facts: new values; None makes a fact missing.
+            as_of: new time of the snapshot; None leaves it.
+
+        Returns:
+            The snapshot as stored now.
+
+        Raises:
+            InvalidFact: with everything that does not fit; nothing is written.
+            CustomerUnknown: there is no snapshot to change.
+            SnapshotUnreadable: what is stored is not this customer's row.
+            StoreUnavailable: Redis does not answer; it may have been written.
+        """
+        operations = self._operations(customer_id, facts, as_of)
+        if not facts.keys().isdisjoint(PURCHASE_FACTS):
+            # These must agree with each other, so the whole row is checked.
+            return await self._rewrite(customer_id, _changed_by(facts, as_of))
+        check = id_check(customer_id.encode()).to_bytes(8, "little")
+        header = [self._fingerprint, check, self.codec.catalogue.row_bytes]
+        reply = await MERGE.run(self._commands, [self._keys.snapshot(customer_id)], [*header, *operations])
+        if isinstance(reply, bytes):
+            return self.codec.decode(customer_id.encode(), reply)
+        if reply == WriteStatus.ABSENT:
+            raise snapshot_error(RowProblem.ABSENT)
+        if reply == WriteStatus.FOREIGN:
+            return await self._rewrite(customer_id, _changed_by(facts, as_of))
+        raise snapshot_error(RowProblem.WRONG_CUSTOMER)
+
+    async def write_numbers(self, customer_ids: Sequence[str], values: Mapping[str, F64]) -> U8:
+        """Set the same facts of many customers, each in one step: how stages are advanced.
+
+        Args:
+            customer_ids: n different ids.
+            values: fact (number, enum or timestamp) to (n,) values as rows hold them, NaN = missing.
+
+        Returns:
+            (n,) of `WriteStatus`. A FOREIGN row was re-written under this catalogue: WRITTEN.
+        """
+        catalogue = self.codec.catalogue
+        names = sorted(values, key=lambda name: catalogue.columns[name])
+        runs = number_runs([catalogue.columns[name] for name in names])
+        matrix = np.empty((len(customer_ids), 1 + len(names)), np.float64)
+        matrix.view(np.uint64)[:, 0] = id_checks_of([c.encode() for c in customer_ids])
+        for place, name in enumerate(names):
+            column = values[name] + 0.0
+            matrix[:, 1 + place] = np.where(np.isnan(column), np.nan, column)
+        header = [self._fingerprint, catalogue.row_bytes, *_ranges(runs)]
+        status = await self._run(WRITE_NUMBERS, customer_ids, header, [row.tobytes() for row in matrix])
+        for index in np.flatnonzero(status == WriteStatus.FOREIGN).tolist():
+            column = self.codec.raw_values({name: float(values[name][index]) for name in names})
+            await self._rewrite(customer_ids[index], _changed_by(column, None))
+            status[index] = WriteStatus.WRITTEN
+        return status
+
+    async def get(self, customer_id: str) -> Snapshot:
+        """A customer's snapshot.
+
+        Raises:
+            CustomerUnknown: there is none.
+            SnapshotUnreadable: what is stored is damaged, foreign or another customer's.
+            StoreUnavailable: Redis does not answer.
+        """
+        row = await self._row(customer_id)
+        return self.codec.decode(customer_id.encode(), row)
+
+    async def get_many(self, customer_ids: Sequence[str]) -> DecodedRows:
+        """The snapshots of many customers, decoded; what is wrong with one stays with that one."""
+        rows = await self.rows(customer_ids)
+        checks = id_checks_of([c.encode() for c in customer_ids])
+        decoded = self.codec.decode_batch(rows, checks)
+        if (decoded.problems == RowProblem.FOREIGN).any() and await self.refresh():
+            return self.codec.decode_batch(rows, checks)
+        return decoded
+
+    async def rows(self, customer_ids: Sequence[str]) -> list[bytes | None]:
+        """The stored rows of many customers; None = there is none."""
+        parts = [
+            self._commands.execute(
+                "MGET", *map(self._keys.snapshot, customer_ids[i : i + CUSTOMERS_PER_COMMAND])
+            )
+            for i in range(0, len(customer_ids), CUSTOMERS_PER_COMMAND)
+        ]
+        replies = await gather_replies(parts)
+        return [row for reply in replies for row in cast("list[bytes | None]", reply)]
+
+    async def refresh(self) -> bool:
+        """Learn catalogues that others registered since; whether there were any."""
+        catalogues = await self._catalogues.all()
+        known = self.codec.n_readable
+        self.codec = self.codec.with_others(catalogues)
+        return self.codec.n_readable > known
+
+    async def scan(self, *, count: int = 1000) -> AsyncIterator[list[str]]:
+        """The ids of all customers with a snapshot, in batches of about `count`.
+
+        A customer present all along comes at least once, seldom twice; one added or removed meanwhile
+        may or may not come (Redis SCAN).
+        """
+        cursor = b"0"
+        while True:
+            reply = await self._commands.execute(
+                "SCAN", cursor, "MATCH", self._keys.snapshot_pattern, "COUNT", count
+            )
+            cursor, found = cast("tuple[bytes, list[bytes]]", reply)
+            if found:
+                yield [self._keys.customer_of(key) for key in found]
+            if cursor == b"0":
+                return
+
+    @property
+    def _fingerprint(self) -> bytes:
+        return self.codec.catalogue.fingerprint.to_bytes(8, "little")
+
+    def _encode(self, customer_id: str, as_of: float, facts: Facts) -> bytes:
+        problems = id_violations(customer_id)
+        try:
+            row = self.codec.encode(customer_id.encode(errors="replace"), as_of, facts)
+        except InvalidFact as invalid:
+            raise InvalidFact([*problems, *invalid.violations]) from None
+        if problems:
+            raise InvalidInput(problems)
+        return row
+
+    async def _row(self, customer_id: str) -> bytes | None:
+        row = cast("bytes | None", await self._commands.execute("GET", self._keys.snapshot(customer_id)))
+        if row and not self.codec.reads(row):
+            await self.refresh()
+        return row
+
+    async def _run(
+        self, script: Script, customer_ids: Sequence[str], header: Sequence[Part], payload: Sequence[bytes]
+    ) -> U8:
+        """Run a script over many rows, some hundred at a time; (n,) of `WriteStatus`."""
+        status = np.empty(len(customer_ids), np.uint8)
+        for start in range(0, len(customer_ids), CUSTOMERS_PER_COMMAND):
+            part = slice(start, start + CUSTOMERS_PER_COMMAND)
+            keys = [self._keys.snapshot(customer_id) for customer_id in customer_ids[part]]
+            reply = await script.run(self._commands, keys, [*header, *payload[part]])
+            status[part] = cast("list[int]", reply)
+        return status
+
+    def _operations(self, customer_id: str, facts: Facts, as_of: float | None) -> list[Part]:
+        violations = id_violations(customer_id)
+        arrays = self.codec.fact_arrays(facts, violations)
+        violations += self.codec.misfits(arrays[0])
+        if as_of is not None:
+            violations += time_violations(as_of)
+        if violations:
+            raise InvalidFact(violations)
+        return list(merge_operations(self.codec.catalogue, facts, arrays, as_of))
+
+    async def _put_over_foreign(self, customer_id: str, row: bytes, kept: Sequence[str]) -> WriteStatus:
+        new = self.codec.decode(customer_id.encode(), row)
+
+        def change(old: Snapshot) -> Snapshot:
+            carried = {name: old.facts[name] for name in kept if name in old.facts}
+            return Snapshot(new.as_of, carried | dict(new.facts))
+
+        try:
+            await self._rewrite(customer_id, change)
+        except SnapshotError:  # nothing can be carried on from what cannot be read
+            await self._commands.execute("SET", self._keys.snapshot(customer_id), row)
+        return WriteStatus.WRITTEN
+
+    async def _rewrite(self, customer_id: str, change: Callable[[Snapshot], Snapshot]) -> Snapshot:
+        """Replace a row by what `change` makes of it, unless someone else was quicker; then again."""
+        for _ in range(_MAX_ATTEMPTS):
+            old = await self._row(customer_id)
+            changed = change(self.codec.decode(customer_id.encode(), old))
+            new = self.codec.encode(customer_id.encode(), changed.as_of, changed.facts)
+            if new == old or await self._compare_and_set(customer_id, old or b"", new):
+                return self.codec.decode(customer_id.encode(), new)
+        raise StoreUnavailable("the snapshot is being changed by too many at once")
+
+    async def _compare_and_set(self, customer_id: str, old: bytes, new: bytes) -> bool:
+        key = self._keys.snapshot(customer_id)
+        return await COMPARE_AND_SET.run(self._commands, [key], [old, new]) == 1
+
+
+def _ranges(runs: Iterable[tuple[int, int]]) -> list[Part]:
+    flat = [part for run in runs for part in run]
+    return [len(flat) // 2, *flat]
+
+
+def _changed_by(facts: Facts, as_of: float | None) -> Callable[[Snapshot], Snapshot]:
+    def change(old: Snapshot) -> Snapshot:
+        changed = cast("Mapping[str, FactValue]", {**old.facts, **facts})
+        return Snapshot(old.as_of if as_of is None else as_of, changed)
+
+    return change
