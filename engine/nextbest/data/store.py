@@ -1,6 +1,6 @@
 """Everything that is kept in one deployment's Redis, over one connection."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(options: StoreOptions, catalogue: Catalogue) -> AsyncIterator[Store]:
+async def open_store(options: StoreOptions, catalogue: Catalogue) -> AsyncGenerator[Store]:
     """Connect, register the catalogue, and close everything in the end.
 
     Raises:

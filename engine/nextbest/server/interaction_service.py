@@ -67,14 +67,11 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
         if contradictory:
             problem = "something else is recorded under this idempotency key; nothing was recorded"
             raise InvalidInput([Violation(f"outcomes[{i}].idempotency_key", problem) for i in contradictory])
-        duplicate = interaction_pb2.RECORD_STATUS_DUPLICATE
         return interaction_pb2.CaptureOutcomesResponse(
             results=[
                 interaction_pb2.RecordResult(
                     idempotency_key=one.key,
-                    status=duplicate
-                    if s == AppendStatus.DUPLICATE
-                    else interaction_pb2.RECORD_STATUS_RECORDED,
+                    status=_status(s),
                 )
                 for one, s in zip(recorded, status.tolist(), strict=True)
             ]
@@ -190,9 +187,11 @@ def _check(
         found.append(Violation(f"{field}.override_reason", "is required with is_override"))
     if len(outcome.idempotency_key.encode()) > MAX_KEY_BYTES:
         found.append(Violation(f"{field}.idempotency_key", f"is over {MAX_KEY_BYTES} bytes long"))
-    for name in ("amount", "cost"):
-        if not np.isfinite(getattr(outcome, name)):
-            found.append(Violation(f"{field}.{name}", "is not a finite number"))
+    found += [
+        Violation(f"{field}.{name}", "is not a finite number")
+        for name, amount in (("amount", outcome.amount), ("cost", outcome.cost))
+        if not np.isfinite(amount)
+    ]
     _check_decision_id(outcome.decision_id, field, found)
     if outcome.HasField("event_time"):
         _check_time(outcome.event_time, f"{field}.event_time", now, found)
@@ -257,6 +256,12 @@ def _key(outcome: interaction_pb2.CapturedOutcome) -> str:
         about.append(str(seconds(outcome.event_time)))
     digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12)
     return f"made-{digest.hexdigest()}"
+
+
+def _status(status: int) -> interaction_pb2.RecordStatus.ValueType:
+    if status == AppendStatus.DUPLICATE:
+        return interaction_pb2.RECORD_STATUS_DUPLICATE
+    return interaction_pb2.RECORD_STATUS_RECORDED
 
 
 def _kind(outcome: int) -> int:
