@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from loyalty.nextbest.v1 import decision_pb2
 from nextbest.action.reasons import Explainer
 from nextbest.assembly import Model
+from nextbest.clock import Clock
 from nextbest.data.reader import CustomerReader, Records
 from nextbest.decide import decide, explain
 from nextbest.errors import InvalidInput, SnapshotError, StoreUnavailable, Violation
@@ -23,8 +24,6 @@ from nextbest.rulebook.suggest import did_you_mean
 from nextbest.server.requests import Question, gather_contexts
 from nextbest.server.responses import Answer, candidate, decided, degraded, funnel
 from nextbest.telemetry import logger, pseudonym
-
-Clock = Callable[[], float]
 
 _DEGRADED = {
     RowProblem.ABSENT: Degraded.CUSTOMER_UNKNOWN,

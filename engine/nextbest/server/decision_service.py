@@ -1,23 +1,23 @@
 """DecisionService: check, read, decide, answer."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import grpc.aio
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, decision_pb2_grpc
+from nextbest.clock import Clock
 from nextbest.data.reader import CustomerReader, Records
+from nextbest.data.requests import RequestStore
 from nextbest.errors import InvalidInput, NextBestError, SnapshotError, StoreUnavailable, Violation
 from nextbest.model import Degraded
 from nextbest.server.deciding import (
-    Clock,
     Serving,
     answers,
     explained,
     read_in_time,
     situation,
 )
-from nextbest.server.guard import guarded
+from nextbest.server.guard import guarded, not_built
 from nextbest.server.requests import Question, choose_language, parse_question
 from nextbest.server.responses import degraded
 from nextbest.server.status import to_status
@@ -28,19 +28,11 @@ MAX_BATCH = 1000
 Context = grpc.aio.ServicerContext
 
 
-class KeptDecisions(Protocol):
-    """Answers kept for retries."""
-
-    async def keep(self, customer_id: str, request_id: str, answer: bytes) -> bytes:
-        """Keep an answer unless one is kept already, and return the one that is; StoreUnavailable."""
-        ...
-
-
 class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
     """Ranks actions for customers and explains rankings."""
 
     def __init__(
-        self, serving: Callable[[], Serving], reader: CustomerReader, kept: KeptDecisions, clock: Clock
+        self, serving: Callable[[], Serving], reader: CustomerReader, kept: RequestStore, clock: Clock
     ) -> None:
         self._serving = serving
         self._reader = reader
@@ -133,6 +125,14 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         stored = _records(await self._reader.read(question.customer_id))
         language = choose_language(request.language or subject.language, EXPLAINED_IN)
         return explained(situation(serving, [question], stored, self._clock), request.actions, language)
+
+    async def DecideStream(
+        self,
+        request_iterator: AsyncIterator[decision_pb2.DecideStreamRequest],
+        context: Context[decision_pb2.DecideStreamRequest, decision_pb2.DecideStreamResponse],
+    ) -> AsyncIterator[decision_pb2.DecideStreamResponse]:
+        """Not built yet."""
+        yield await not_built(context, "deciding over a stream")
 
     def _without_store(
         self, serving: Serving, question: Question, reason: Degraded

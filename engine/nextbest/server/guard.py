@@ -11,6 +11,8 @@ from nextbest.errors import NextBestError, StoreUnavailable
 from nextbest.server.status import abort
 from nextbest.telemetry import logger
 
+Q = TypeVar("Q")
+R = TypeVar("R")
 H = TypeVar("H", bound=Callable[..., Awaitable[object]])
 
 
@@ -46,3 +48,9 @@ def guarded(handler: H) -> H:
             raise AssertionError("abort always raises")
 
     return cast("H", answer)
+
+
+async def not_built(context: grpc.aio.ServicerContext[Q, R], what: str) -> R:
+    """End a call of the contract that the service cannot answer yet."""
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{what} is not built yet")
+    raise AssertionError("abort always raises")

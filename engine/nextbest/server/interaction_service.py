@@ -11,6 +11,7 @@ import numpy.typing as npt
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.nextbest.v1 import common_pb2, interaction_pb2, interaction_pb2_grpc
+from nextbest.clock import Clock
 from nextbest.data.history import AppendStatus
 from nextbest.data.keys import id_violations
 from nextbest.data.registry import NameRegistries
@@ -19,8 +20,8 @@ from nextbest.errors import InvalidInput, Violation
 from nextbest.model import NO_CODE, NO_NAME, EntryFlag, EntryKind, Outcome
 from nextbest.rings import new_entries
 from nextbest.rulebook.rulebook import Rulebook
-from nextbest.server.deciding import Clock, Serving
-from nextbest.server.guard import guarded
+from nextbest.server.deciding import Serving
+from nextbest.server.guard import guarded, not_built
 from nextbest.server.requests import seconds, unknown_name
 from nextbest.server.responses import timestamp
 
@@ -144,6 +145,16 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
             if np.isfinite(ring.truncated_before[0]):
                 field.CopyFrom(timestamp(float(ring.truncated_before[0])))
         return response
+
+    async def RecordEvents(
+        self,
+        request: interaction_pb2.RecordEventsRequest,
+        context: grpc.aio.ServicerContext[
+            interaction_pb2.RecordEventsRequest, interaction_pb2.RecordEventsResponse
+        ],
+    ) -> interaction_pb2.RecordEventsResponse:
+        """Not built yet."""
+        return await not_built(context, "recording business events")
 
 
 def key_hash(key: str) -> int:

@@ -11,7 +11,7 @@ from nextbest.facts import Fact
 from nextbest.model import Stage
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.deciding import Serving
-from nextbest.server.guard import guarded
+from nextbest.server.guard import guarded, not_built
 from nextbest.server.requests import choose_language
 from nextbest.server.responses import DESIRED_ACTIONS, offer_message, text_in, timestamp
 
@@ -57,6 +57,46 @@ class RulebookService(rulebook_pb2_grpc.RulebookServiceServicer):
                 for role, digest in model.artifacts.digests.items()
             ],
         )
+
+    async def Validate(
+        self,
+        request: rulebook_pb2.ValidateRequest,
+        context: grpc.aio.ServicerContext[rulebook_pb2.ValidateRequest, rulebook_pb2.ValidateResponse],
+    ) -> rulebook_pb2.ValidateResponse:
+        """Not built yet."""
+        return await not_built(context, "validating over the wire")
+
+    async def Publish(
+        self,
+        request: rulebook_pb2.PublishRequest,
+        context: grpc.aio.ServicerContext[rulebook_pb2.PublishRequest, rulebook_pb2.PublishResponse],
+    ) -> rulebook_pb2.PublishResponse:
+        """Not built yet."""
+        return await not_built(context, "publishing")
+
+    async def Activate(
+        self,
+        request: rulebook_pb2.ActivateRequest,
+        context: grpc.aio.ServicerContext[rulebook_pb2.ActivateRequest, rulebook_pb2.ActivateResponse],
+    ) -> rulebook_pb2.ActivateResponse:
+        """Not built yet."""
+        return await not_built(context, "activating")
+
+    async def Rollback(
+        self,
+        request: rulebook_pb2.RollbackRequest,
+        context: grpc.aio.ServicerContext[rulebook_pb2.RollbackRequest, rulebook_pb2.RollbackResponse],
+    ) -> rulebook_pb2.RollbackResponse:
+        """Not built yet."""
+        return await not_built(context, "rolling back")
+
+    async def Simulate(
+        self,
+        request: rulebook_pb2.SimulateRequest,
+        context: grpc.aio.ServicerContext[rulebook_pb2.SimulateRequest, rulebook_pb2.SimulateResponse],
+    ) -> rulebook_pb2.SimulateResponse:
+        """Not built yet."""
+        return await not_built(context, "simulating")
 
 
 def _name(fact: Fact) -> rulebook_pb2.NameInfo:

@@ -8,6 +8,7 @@ import numpy as np
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, snapshot_pb2, snapshot_pb2_grpc
 from nextbest.batch.stages import advanced_stages
 from nextbest.behaviour.stage import STAGE_STATE_FACTS
+from nextbest.clock import Clock
 from nextbest.data.keys import id_violations
 from nextbest.data.snapshots import SnapshotStore
 from nextbest.errors import InvalidInput, Violation
@@ -15,8 +16,8 @@ from nextbest.fact_values import FactValue
 from nextbest.facts import Catalogue, FactType
 from nextbest.rows import Snapshot
 from nextbest.rulebook.suggest import did_you_mean
-from nextbest.server.deciding import Clock, Serving
-from nextbest.server.guard import guarded
+from nextbest.server.deciding import Serving
+from nextbest.server.guard import guarded, not_built
 from nextbest.server.requests import seconds, snapshot_facts
 from nextbest.server.responses import timestamp
 
@@ -95,6 +96,30 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
             snapshot=_snapshot(request.customer_id, snapshot, catalogue, set(request.facts)),
             catalogue_fingerprint=f"{catalogue.fingerprint:016x}",
         )
+
+    async def Resolve(
+        self,
+        request: snapshot_pb2.ResolveRequest,
+        context: grpc.aio.ServicerContext[snapshot_pb2.ResolveRequest, snapshot_pb2.ResolveResponse],
+    ) -> snapshot_pb2.ResolveResponse:
+        """Not built yet."""
+        return await not_built(context, "resolving identifiers")
+
+    async def Export(
+        self,
+        request: snapshot_pb2.ExportRequest,
+        context: grpc.aio.ServicerContext[snapshot_pb2.ExportRequest, snapshot_pb2.ExportResponse],
+    ) -> snapshot_pb2.ExportResponse:
+        """Not built yet."""
+        return await not_built(context, "exporting a customer")
+
+    async def Erase(
+        self,
+        request: snapshot_pb2.EraseRequest,
+        context: grpc.aio.ServicerContext[snapshot_pb2.EraseRequest, snapshot_pb2.EraseResponse],
+    ) -> snapshot_pb2.EraseResponse:
+        """Not built yet."""
+        return await not_built(context, "erasing a customer")
 
 
 def _write_violations(request: snapshot_pb2.PutRequest) -> list[Violation]:

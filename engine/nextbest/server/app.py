@@ -1,0 +1,163 @@
+"""The service process: wiring, warm-up, health, reflection and a graceful end."""
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc.aio
+import numpy as np
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection
+
+from loyalty.nextbest.v1 import (
+    decision_pb2,
+    decision_pb2_grpc,
+    interaction_pb2,
+    interaction_pb2_grpc,
+    rulebook_pb2,
+    rulebook_pb2_grpc,
+    snapshot_pb2,
+    snapshot_pb2_grpc,
+)
+from nextbest.batch.operations import load_model, translation
+from nextbest.clock import Clock, system_clock
+from nextbest.data.store import Store, StoreOptions, open_store
+from nextbest.model import DecisionState
+from nextbest.rings import HistoryCodec
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.server.deciding import Serving
+from nextbest.server.decision_service import DecisionService
+from nextbest.server.health import Health
+from nextbest.server.interaction_service import InteractionService
+from nextbest.server.rulebook_service import RulebookService
+from nextbest.server.snapshot_service import SnapshotService
+from nextbest.server.warmup import warm_up
+from nextbest.telemetry import logger
+
+SERVED = (
+    decision_pb2.DESCRIPTOR.services_by_name["DecisionService"].full_name,
+    interaction_pb2.DESCRIPTOR.services_by_name["InteractionService"].full_name,
+    snapshot_pb2.DESCRIPTOR.services_by_name["SnapshotService"].full_name,
+)
+RULEBOOK_SERVED = (rulebook_pb2.DESCRIPTOR.services_by_name["RulebookService"].full_name,)
+_OPTIONS = (("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", 16 * 1024 * 1024))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """How a service is run."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 = any free one."""
+    rulebook_port: int = 0
+    drain_s: float = 10.0
+    """Grace for requests in flight at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """A service that answers."""
+
+    address: str
+    """`host:port` of decisions, interactions and snapshots."""
+    rulebook_address: str
+    store: Store
+    serving: Serving
+
+
+@asynccontextmanager
+async def running_service(
+    options: ServiceOptions, store_options: StoreOptions, rulebook: Rulebook, clock: Clock = system_clock
+) -> AsyncGenerator[RunningService]:
+    """Run a service: ready when entered, drained when left.
+
+    Raises:
+        ArtifactError, CatalogueError: rulebook, artifacts and stored rows do not fit together.
+        StoreUnavailable: Redis does not answer at the start; later outages only degrade answers.
+    """
+    async with open_store(store_options, rulebook.catalogue) as store:
+        serving = await assemble_serving(store, rulebook)
+        health = Health((*SERVED, *RULEBOOK_SERVED))
+        await health.starting()
+        main, rules = _new_server(), _new_server()
+        _register(main, rules, health, serving, store, clock)
+        port = main.add_insecure_port(f"{options.host}:{options.port}")
+        rulebook_port = rules.add_insecure_port(f"{options.host}:{options.rulebook_port}")
+        await main.start()
+        await rules.start()
+        await warm_up(serving, clock())
+        await health.ready()
+        try:
+            yield RunningService(f"{options.host}:{port}", f"{options.host}:{rulebook_port}", store, serving)
+        finally:
+            await health.draining()
+            await asyncio.gather(main.stop(options.drain_s), rules.stop(options.drain_s))
+
+
+def _new_server() -> grpc.aio.Server:
+    return grpc.aio.server(options=_OPTIONS)  # pyright: ignore[reportUnknownMemberType]  (grpc-stubs)
+
+
+async def assemble_serving(store: Store, rulebook: Rulebook) -> Serving:
+    """Put together what answers are made with, from the rulebook and the artifacts in use."""
+    model = await load_model(store, rulebook)
+    return Serving(
+        model=model,
+        rows=store.snapshots.codec,
+        histories=HistoryCodec(await translation(store.names, rulebook)),
+        state=DecisionState.initial(len(rulebook.actions)),
+    )
+
+
+def _register(
+    main: grpc.aio.Server,
+    rules: grpc.aio.Server,
+    health: Health,
+    serving: Serving,
+    store: Store,
+    clock: Clock,
+) -> None:
+    def current() -> Serving:
+        return serving
+
+    decision_pb2_grpc.add_DecisionServiceServicer_to_server(
+        DecisionService(current, store.reader, store.requests, clock), main
+    )
+    interaction_pb2_grpc.add_InteractionServiceServicer_to_server(
+        InteractionService(current, store, clock), main
+    )
+    snapshot_pb2_grpc.add_SnapshotServiceServicer_to_server(
+        SnapshotService(current, store.snapshots, clock), main
+    )
+    rulebook_pb2_grpc.add_RulebookServiceServicer_to_server(RulebookService(current), rules)
+    for server, names in ((main, SERVED), (rules, RULEBOOK_SERVED)):
+        health.add_to(server)
+        reflection.enable_server_reflection(
+            (*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
+            server,
+        )
+
+
+async def serve_until_stopped(
+    options: ServiceOptions, store_options: StoreOptions, rulebook: Rulebook, clock: Clock = system_clock
+) -> None:
+    """Run a service until SIGTERM or SIGINT, then let requests in flight finish."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running_service(options, store_options, rulebook, clock) as service:
+        logger().info(
+            "serving",
+            address=service.address,
+            rulebook_address=service.rulebook_address,
+            rulebook=rulebook.revision,
+            model_digest=service.serving.model.digest,
+            time=float(np.round(clock(), 3)),
+        )
+        await stop.wait()
+        logger().info("draining", grace_s=options.drain_s)
+    logger().info("stopped")
