@@ -1,12 +1,12 @@
 """Tables to a program: provisional numbers become the order the kernel relies on."""
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, groupby
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from nextbest.model import F64, I32
+from nextbest.model import F64, I32, I64
 from nextbest.rulebook.program import Op, Program, WindowSpec
 from nextbest.rulebook.tables import (
     Bit,
@@ -18,6 +18,7 @@ from nextbest.rulebook.tables import (
     KnownBit,
     KnownSlot,
     Member,
+    Step,
     Tables,
 )
 
@@ -50,16 +51,18 @@ class _Assembly:
         self._tables = tables
         self._columns = _of(tables.slots, Column)
         self._constants = _of(tables.slots, Constant)
-        computed = [i for i, key in enumerate(tables.slots) if isinstance(key, Instruction)]
+        self._stream = _schedule(tables.stream)
+        computed = [step.target for step in self._stream if not step.is_node]
         self._slot = _ranks([*(i for i, _ in self._columns), *(i for i, _ in self._constants), *computed])
         self._compares = sorted(_of(tables.nodes, Compare), key=self._compare_order)
         self._members = _of(tables.nodes, Member)
         self._bits = _of(tables.nodes, Bit)
         self._known_slots = _of(tables.nodes, KnownSlot)
         self._known_bits = _of(tables.nodes, KnownBit)
-        steps = [i for i, key in enumerate(tables.nodes) if isinstance(key, Instruction)]
+        steps = [step.target for step in self._stream if step.is_node]
         atoms = (self._compares, self._members, self._bits, self._known_slots, self._known_bits)
         self._node = _ranks([0, 1, *(i for group in atoms for i, _ in group), *steps])
+        self._starts: list[int] = [0]
         self._operands: list[int] = []
 
     def _compare_order(self, entry: tuple[int, Compare]) -> tuple[int, int, bytes]:
@@ -70,10 +73,10 @@ class _Assembly:
         return 2 * self._node[reference >> 1] | (reference & 1)
 
     def program(self, conditions: Sequence[int], values: Sequence[int]) -> Program:
-        code = [self._instruction(is_node, target, step) for is_node, target, step in self._tables.stream]
+        code = self._code()
         compares = [compare for _, compare in self._compares]
         ends = [sum(c.op <= op for c in compares) for op in (Op.LESS, Op.LESS_EQUAL, Op.EQUAL)]
-        shape, seconds, *filters = _windows(tuple(self._tables.windows))
+        windows = _Windows(tuple(self._tables.windows))
         return Program(
             n_slots=len(self._tables.slots),
             n_nodes=len(self._tables.nodes),
@@ -89,28 +92,40 @@ class _Assembly:
             known_slot=_i32(self._slot[known.slot] for _, known in self._known_slots),
             known_bits=_rows((known for _, known in self._known_bits), 2),
             code=_rows(code, 5),
+            and_starts=_i32(self._starts),
             operands=_i32(self._operands),
             tables=np.array(self._tables.numbers, np.float64),
             condition_planes=_i32(self._plane(plane) for plane in conditions),
             value_slots=_i32(self._slot[slot] for slot in values),
-            window_shape=shape,
-            window_seconds=seconds,
-            filter_starts=filters[0],
-            filter_field=filters[1],
-            filter_code_starts=filters[2],
-            filter_codes=filters[3],
+            window_shape=windows.shape,
+            window_seconds=windows.seconds,
+            filter_starts=windows.filter_starts,
+            filter_field=windows.filter_field,
+            filter_code_starts=windows.code_starts,
+            filter_codes=windows.codes,
         )
 
-    def _instruction(self, is_node: bool, target: int, step: Instruction) -> tuple[int, ...]:  # noqa: FBT001
-        result = self._node[target] if is_node else self._slot[target]
-        return (int(step.op), result, *self._arguments(step))
+    def _code(self) -> list[tuple[int, ...]]:
+        """The stream as rows, a run of conjunctions as one."""
+        rows: list[tuple[int, ...]] = []
+        for is_and, group in groupby(self._stream, key=lambda step: step.instruction.op is Op.AND):
+            steps = list(group)
+            rows += [self._conjunctions(steps)] if is_and else [self._row(step) for step in steps]
+        return rows
+
+    def _conjunctions(self, steps: list[Step]) -> tuple[int, ...]:
+        first = len(self._starts) - 1
+        for step in steps:
+            self._operands += sorted(self._plane(plane) for plane in step.instruction.operands)
+            self._starts.append(len(self._operands))
+        return int(Op.AND), self._node[steps[0].target], first, len(self._starts) - 1, 0
+
+    def _row(self, step: Step) -> tuple[int, ...]:
+        target = self._node[step.target] if step.is_node else self._slot[step.target]
+        return (int(step.instruction.op), target, *self._arguments(step.instruction))
 
     def _arguments(self, step: Instruction) -> tuple[int, int, int]:
         a, b, c = step.a, step.b, step.c
-        if step.op is Op.AND:
-            start = len(self._operands)
-            self._operands += sorted(self._plane(plane) for plane in step.operands)
-            return start, len(self._operands), 0
         if step.op is Op.CHOOSE:
             return self._plane(a), self._plane(b), self._plane(c)
         if step.op is Op.SUPPRESS:
@@ -122,6 +137,32 @@ class _Assembly:
         if step.op in _ONE_SLOT:
             return self._slot[a], b, c
         return self._slot[a], self._slot[b], c
+
+
+def reads(step: Instruction) -> tuple[list[int], list[int]]:
+    """Nodes and slots that an instruction reads."""
+    a, b, c = step.a, step.b, step.c
+    if step.op is Op.AND:
+        return [plane >> 1 for plane in step.operands], []
+    if step.op is Op.CHOOSE:
+        return [a >> 1, b >> 1, c >> 1], []
+    if step.op is Op.SUPPRESS:
+        return [a >> 1], []
+    if step.op is Op.SELECT:
+        return [a >> 1], [b, c]
+    if step.op is Op.COUNT_BITS:
+        return [], []
+    return [], [a] if step.op in _ONE_SLOT else [a, b]
+
+
+def _schedule(stream: Sequence[Step]) -> list[Step]:
+    """The steps by depth and operation, so that conjunctions come in long runs of consecutive nodes."""
+    depth: dict[tuple[bool, int], int] = {}
+    for step in stream:
+        nodes, slots = reads(step.instruction)
+        below = [depth.get((True, node), 0) for node in nodes] + [depth.get((False, s), 0) for s in slots]
+        depth[step.is_node, step.target] = 1 + max(below, default=0)
+    return sorted(stream, key=lambda step: (depth[step.is_node, step.target], step.instruction.op))
 
 
 def _of(keys: Sequence[Key], kind: type[_T]) -> list[tuple[int, _T]]:
@@ -144,12 +185,18 @@ def _rows(rows: Iterable[tuple[int, ...]], width: int) -> I32:
     return np.array(list(rows), np.int32).reshape(-1, width)
 
 
-def _windows(specs: tuple[WindowSpec, ...]) -> tuple[I32, F64, *tuple[npt.NDArray[np.int64], ...]]:
-    shape = _rows(((int(s.kind), int(s.ring), int(s.summed)) for s in specs), 3)
-    seconds = np.array([spec.seconds for spec in specs], np.float64)
-    filters = [one for spec in specs for one in spec.filters]
-    starts = np.cumsum([0, *(len(spec.filters) for spec in specs)])
-    code_starts = np.cumsum([0, *(len(codes) for _, codes in filters)])
-    codes = np.array([code for _, codes in filters for code in codes], np.int64)
-    fields = np.array([int(field) for field, _ in filters], np.int32)
-    return shape, seconds, starts, fields, code_starts, codes
+class _Windows:
+    """The history columns as arrays."""
+
+    def __init__(self, specs: tuple[WindowSpec, ...]) -> None:
+        filters = [one for spec in specs for one in spec.filters]
+        self.shape = _rows(((int(s.kind), int(s.ring), int(s.summed)) for s in specs), 3)
+        self.seconds = np.array([spec.seconds for spec in specs], np.float64)
+        self.filter_starts = _starts(len(spec.filters) for spec in specs)
+        self.filter_field = _i32(int(field) for field, _ in filters)
+        self.code_starts = _starts(len(codes) for _, codes in filters)
+        self.codes = np.array([code for _, codes in filters for code in codes], np.int64)
+
+
+def _starts(lengths: Iterable[int]) -> I64:
+    return np.array([0, *accumulate(lengths)], np.int64)

@@ -22,6 +22,12 @@ RANGE = 4.0e11
 
 
 @kernel
+def whole_days(seconds: float) -> int:
+    """Day number since 1970-01-01 of a timestamp within `RANGE`."""
+    return int(np.floor(seconds / DAY))
+
+
+@kernel
 def civil(days: int) -> tuple[int, int, int]:
     """Year, month 1–12 and day 1–31 of a day number since 1970-01-01.
 
@@ -68,7 +74,7 @@ def months_between(later: float, earlier: float) -> float:
     """
     if not (abs(later) < RANGE and abs(earlier) < RANGE):
         return np.nan
-    late_day, early_day = np.int64(np.floor(later / DAY)), np.int64(np.floor(earlier / DAY))
+    late_day, early_day = whole_days(later), whole_days(earlier)
     late_year, late_month, late_date = civil(late_day)
     early_year, early_month, early_date = civil(early_day)
     months = (late_year - early_year) * 12 + late_month - early_month
@@ -84,7 +90,7 @@ def calendar_field(field: int, seconds: float) -> float:
     """One field of a timestamp, counted as CEL counts it; NaN if out of range."""
     if not abs(seconds) < RANGE:
         return np.nan
-    day = np.int64(np.floor(seconds / DAY))
+    day = whole_days(seconds)
     if field == DAY_OF_WEEK:
         return float((day + 4) % 7)
     if field >= HOURS:

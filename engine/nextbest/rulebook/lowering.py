@@ -13,7 +13,8 @@ from typing import NamedTuple
 from nextbest.facts import BitPlace
 from nextbest.model import DAY_S
 from nextbest.rulebook.expressions.errors import ExpressionError
-from nextbest.rulebook.expressions.evaluate import evaluate, zone
+from nextbest.rulebook.expressions.evaluate import evaluate
+from nextbest.rulebook.expressions.evaluate_time import zone
 from nextbest.rulebook.expressions.scope import NumberPlace, TriggerPlace
 from nextbest.rulebook.expressions.typed import Expr, Form
 from nextbest.rulebook.expressions.types import Kind

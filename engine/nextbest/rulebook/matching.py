@@ -91,9 +91,7 @@ def match(program: Program, inputs: Inputs, *, threads: int = 1, out: Matches | 
         return out
     bounds = [blocks * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        runs = [
-            pool.submit(_run, program, inputs, first, last, out) for first, last in pairwise(bounds)
-        ]
+        runs = [pool.submit(_run, program, inputs, first, last, out) for first, last in pairwise(bounds)]
         for run in runs:
             run.result()
     return out

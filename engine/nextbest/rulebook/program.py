@@ -46,7 +46,7 @@ class Op(IntEnum):
     """
 
     AND = 0
-    """dst node = conjunction of operands[a:b]."""
+    """Nodes from dst on = conjunctions a to b; c's operands are operands[and_starts[c]:and_starts[c + 1]]."""
     CHOOSE = 1
     """dst node = plane a ? plane b : plane c."""
     SUPPRESS = 2
@@ -217,6 +217,8 @@ class Program:
     """(k, 2) known word and bit that `has()` asks for; word -1 = the request's placements."""
     code: I32
     """(i, 5) op, dst, a, b, c in execution order."""
+    and_starts: I32
+    """(conjunctions + 1,)."""
     operands: I32
     """Plane references of conjunctions."""
     tables: F64

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 from nextbest.rulebook.expressions.errors import ExpressionError, Note, did_you_mean, unsupported
-from nextbest.rulebook.expressions.evaluate import zone
+from nextbest.rulebook.expressions.evaluate_time import zone
 from nextbest.rulebook.expressions.folding import call, conjunction, constant
 from nextbest.rulebook.expressions.history import check_peers, check_window
 from nextbest.rulebook.expressions.overloads import (

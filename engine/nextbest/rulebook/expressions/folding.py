@@ -51,7 +51,7 @@ def conjunction(operands: tuple[Expr, ...], start: int, end: int) -> Expr:
 
 
 def choose(condition: Expr, one: Expr, other: Expr, result: Type, start: int, end: int) -> Expr:
-    """Condition ? one : other; the branch not taken may fail."""
+    """Choose one of two; the branch that is not taken may fail."""
     if condition.fails:
         return constant(condition.value, result, condition.start, condition.end)
     if condition.is_constant:

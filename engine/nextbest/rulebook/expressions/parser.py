@@ -37,7 +37,25 @@ _BINDING = {
     "%": 5,
 }
 _RESERVED = frozenset(
-    "as break const continue else for function if import let loop package namespace return var void while".split()
+    {
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    }
 )
 _WORDS = {"and": "&&", "or": "||", "not": "!", "AND": "&&", "OR": "||", "NOT": "!", "is": "=="}
 
@@ -73,7 +91,7 @@ class _Parser:
         if self._next.kind is Kind.END:
             raise ExpressionError("the expression is empty", 0, self._next.end)
         node = self._expression()
-        if self._next.kind is not Kind.END:
+        if self._at < len(self._tokens) - 1:
             raise self._unexpected()
         return node
 

@@ -12,7 +12,7 @@ from nextbest.rulebook.program import WindowSpec
 
 
 class Form(Enum):
-    """Forms of checked expression; all but the logical ones are strict: an UNKNOWN argument makes UNKNOWN."""
+    """Forms of checked expression. Calls are strict: an UNKNOWN argument makes an UNKNOWN result."""
 
     CONSTANT = "constant"
     LOAD = "load"
@@ -29,7 +29,7 @@ class Form(Enum):
     IN_SET = "in_set"
     """Is the first argument a member of the set in the second?"""
     CALL = "call"
-    """A strict function of `evaluate.FUNCTIONS`, or `days_between`, `months_between`, `in_list`, `size_set`."""
+    """A strict function of `evaluate.FUNCTIONS`, or one of days_between, months_between, size_set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Expr:
         return self.is_constant and isinstance(self.value, Failure)
 
     def walk(self) -> Iterator["Expr"]:
-        """This expression and all below it, parents first."""
+        """Yield the expression and all below it, parents first."""
         yield self
         for argument in self.arguments:
             yield from argument.walk()

@@ -1,6 +1,7 @@
 """Constant values as CEL has them, with exact times."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -65,6 +66,16 @@ Value: TypeAlias = (
     "bool | int | float | str | Uint | Timestamp | Duration | TypeValue | tuple[Value, ...] | Failure | None"
 )
 """A constant; None is CEL's null, a tuple a list."""
+
+
+Function: TypeAlias = Callable[..., Value]
+"""A strict function on constants; what it takes is known to the checker only."""
+
+
+def truncated(dividend: int, divisor: int) -> int:
+    """Quotient of integers rounded towards zero."""
+    quotient = abs(dividend) // abs(divisor)
+    return quotient if (dividend < 0) == (divisor < 0) else -quotient
 
 
 _TIMESTAMP = re.compile(
