@@ -27,9 +27,8 @@ from nextbest.model import (
     Term,
     Trace,
 )
-from nextbest.rulebook.matching import inputs_of, match, no_suppression
+from nextbest.rulebook.matching import inputs_of, match, no_history, no_suppression
 from nextbest.rulebook.program import Matches
-from nextbest.rulebook.windows import window_columns
 
 DEFAULT_RESULTS = 3
 
@@ -85,7 +84,7 @@ def explain(
     decisions, trace = _run(
         model, rows, histories, contexts, state, now, seed, max_results, trace_rows=len(rows)
     )
-    settle_reasons(model.tables, trace.reason, decisions.action, decisions.count)
+    settle_reasons(model.tables, trace.reason, trace.terms, decisions.action, decisions.count)
     return decisions, trace
 
 
@@ -149,7 +148,8 @@ def _batch(model: Model, rows: Rows, histories: Histories, contexts: Contexts, n
     pressure = np.empty((n, 2))
     fill_pressure(numbers, octets, contacts.starts, now, model.tables.channels, pressure)
     cooling = no_suppression(len(rulebook.triggers), n)
-    fill_cooling(numbers, codes, octets, contacts.starts, now, model.tables, cooling)
+    truncated, direction = contacts.truncated_before, contexts.direction
+    fill_cooling(numbers, codes, octets, contacts.starts, truncated, direction, now, model.tables, cooling)
     figures = figures_of(model, rows, now)
     matches = _match(model, rows, histories, contexts, figures, cooling, now)
     return Batch(
@@ -182,7 +182,11 @@ def _match(
     now: F64,
 ) -> Matches:
     program = model.rulebook.program
-    history = window_columns(program, histories, now)
+    history = no_history(len(rows), program)
+    if program.n_windows:
+        from nextbest.rulebook.windows import fill_windows
+
+        history = fill_windows(program, histories, now)
     return match(program, inputs_of(rows, figures, contexts, now, history=history, suppressed=cooling))
 
 

@@ -7,7 +7,7 @@ row a customer, so tracing costs nothing when it is not asked for.
 
 import numpy as np
 
-from nextbest.action.contact import REJECTED_DAYS_S, rejected_since
+from nextbest.action.contact import refusals
 from nextbest.action.gates import (
     audience_gate,
     condition_gate,
@@ -51,7 +51,7 @@ _FORGIVE, _OUTBOUND = int(Stage.FORGIVE_ME), int(Direction.OUTBOUND)
 _P, _RHO, _Q, _SCORE = int(Term.PROPENSITY), int(Term.RELEVANCE), int(Term.PRESSURE_FACTOR), int(Term.SCORE)
 _COST_C, _COST_A, _MU = int(Term.CONTACT_COST), int(Term.ACCEPTED_COST), int(Term.CONTACT_PRICE)
 _CHOSEN, _MANDATORY, _NO_TREATMENT = int(Reason.CHOSEN), int(Reason.MANDATORY), int(Reason.NO_TREATMENT)
-_CONDITION_UNKNOWN, _NO_VALUE = int(Reason.CONDITION_UNKNOWN), int(Reason.NO_VALUE_FOR_CUSTOMER)
+_PROPENSITY_UNKNOWN, _NO_VALUE = int(Reason.PROPENSITY_UNKNOWN), int(Reason.NO_VALUE_FOR_CUSTOMER)
 _ABOVE_CEILING, _WORSE = int(Reason.ABOVE_INVESTMENT_CEILING), int(Reason.WORSE_THAN_DO_NOTHING)
 _IN_GROUP, _IN_RANK = int(Reason.BEATEN_IN_GROUP), int(Reason.BEATEN_IN_RANK)
 
@@ -80,12 +80,12 @@ def mutual_gate(tables: Tables, batch: Batch, customer: int, action: int, p: flo
     The gate holds always, for mandatory actions too: no profit buys a loss to the customer.
     """
     if np.isnan(p):
-        return _CONDITION_UNKNOWN, NAN, NAN
+        return _PROPENSITY_UNKNOWN, NAN, NAN
     effort = tables.numbers[action, _MINUTES] * tables.settings[_VALUE_OF_TIME]
     worth = p * customer_gain_once(tables, batch, customer, action) - effort
-    if worth < 0.0:
-        return _NO_VALUE, worth, 0.0
-    return 0, NAN, NAN
+    if worth >= 0.0:
+        return 0, NAN, NAN
+    return _NO_VALUE, worth, 0.0
 
 
 @kernel
@@ -122,12 +122,14 @@ def consider(
     if verdict[0] != 0:
         return verdict
     p = propensity(tables, batch, terms, customer, action)
+    if is_classic(tables) and np.isnan(p):
+        p = 1.0  # classic arbitration takes a missing factor as 1
     verdict = mutual_gate(tables, batch, customer, action, p)
     if verdict[0] != 0:
         return verdict
     fill_terms(tables, batch, terms, customer, action, p, out)
-    rejected = rejected_since(batch, customer, action, batch.now[customer] - REJECTED_DAYS_S)
-    rho = relevance(tables, batch, customer, action, rejected)
+    rejected, opted_out = refusals(batch, customer, action)
+    rho = relevance(tables, batch, customer, action, rejected, opted_out)
     weight = tables.channels[tables.treatments[treatment, _CHANNEL], _WEIGHT]
     outbound = batch.requests[customer, 1] == _OUTBOUND
     out[_RHO] = rho
@@ -270,17 +272,39 @@ def arbitrate(
 
 
 @kernel
-def settle_reasons(tables: Tables, reason: I32, ranked: I32, count: I32) -> None:
-    """Replace `CHOSEN` in a kept trace by what beat a survivor that is not among the answers."""
+def best_of_group(tables: Tables, reason: I32, terms: F64, action: int) -> int:
+    """The best survivor of an action's group; the action itself where it has none or is the best.
+
+    Args:
+        tables: The packed rulebook.
+        reason: (A,) trace of one customer, before it is settled.
+        terms: (A, Term) trace of one customer.
+        action: A survivor.
+    """
+    best = action
+    for other in range(len(reason)):
+        survived = reason[other] == _CHOSEN or reason[other] == _MANDATORY
+        same = tables.codes[other, _GROUP] == tables.codes[action, _GROUP]
+        if survived and same and is_better(tables, reason, terms, other, best):
+            best = other
+    return best if tables.codes[action, _GROUP] >= 0 else action
+
+
+@kernel
+def settle_reasons(tables: Tables, reason: I32, terms: F64, ranked: I32, count: I32) -> None:
+    """Replace `CHOSEN` in a kept trace by what beat a survivor that is not among the answers.
+
+    Beaten in its group is what no further place could mend; beaten in rank is what one could.
+    """
     for i in range(len(reason)):
+        settled = reason[i].copy()
         for a in range(reason.shape[1]):
             if reason[i, a] != _CHOSEN and reason[i, a] != _MANDATORY:
                 continue
-            listed, beaten = False, False
+            listed = False
             for place in range(count[i]):
-                winner = ranked[i, place]
-                listed = listed or winner == a
-                same = tables.codes[winner, _GROUP] == tables.codes[a, _GROUP]
-                beaten = beaten or (same and tables.codes[a, _GROUP] >= 0)
+                listed = listed or ranked[i, place] == a
             if not listed:
-                reason[i, a] = _IN_GROUP if beaten else _IN_RANK
+                alone = best_of_group(tables, reason[i], terms[i], a) == a
+                settled[a] = _IN_RANK if alone else _IN_GROUP
+        reason[i] = settled

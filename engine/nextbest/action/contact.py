@@ -8,13 +8,15 @@ import numpy as np
 
 from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables
 from nextbest.kernels import kernel
-from nextbest.model import DAY_S, F64, I64, U8, U32, U64, Direction, EntryFlag, EntryKind, Outcome
+from nextbest.model import DAY_S, F64, I32, I64, U8, U32, U64, Direction, EntryKind, Outcome
 from nextbest.rulebook.rulebook import PolicyScope
 
 PRESSURE_HALF_LIFE_DAYS = 7.0
 """Half-life of a contact's pressure."""
 IGNORED_STEP = 0.25
 """Each contact of the latest ignored streak raises pressure by this share."""
+PRESSURE_MEMORY_DAYS = 70.0
+"""An older contact weighs less than a thousandth of a new one: history lost before that is no loss."""
 LOCATION_WINDOW_DAYS = 7.0
 """At most one location push within this window."""
 REJECTED_DAYS_S = 60.0 * DAY_S
@@ -22,11 +24,10 @@ REJECTED_DAYS_S = 60.0 * DAY_S
 
 _CONTACT, _OUTCOME = int(EntryKind.CONTACT), int(EntryKind.OUTCOME)
 _OUTBOUND = int(Direction.OUTBOUND)
-_IGNORED, _REJECTED = int(Outcome.IGNORED), int(Outcome.REJECTED)
+_IGNORED, _REJECTED, _OPTED_OUT = int(Outcome.IGNORED), int(Outcome.REJECTED), int(Outcome.OPTED_OUT)
 _ANSWERS = sum(
     1 << int(o) for o in (Outcome.CLICKED, Outcome.ACCEPTED, Outcome.REJECTED, Outcome.PROBLEM_SOLVED)
 )
-_OVERRIDE = int(EntryFlag.OVERRIDE)
 _OUTBOUND_WEIGHT, _LOCATION_BOUND = int(ChannelNumber.OUTBOUND_WEIGHT), int(ChannelNumber.LOCATION_BOUND)
 _GROUP = int(Code.GROUP)
 _FIRST_TRIGGER, _LAST_TRIGGER = int(Code.FIRST_TRIGGER), int(Code.LAST_TRIGGER)
@@ -53,7 +54,8 @@ def contact_pressure(
     """Pressure P_eff of one customer, and the time of the latest location-bound contact.
 
     P = Σ w_ch·2^(−age/7 d) over outbound contacts; P_eff = P·(1 + .25·ignored streak), the streak
-    being the ignored outcomes since the customer last answered.
+    being the outbound contacts ignored since the customer last answered one. What a customer who
+    comes to us does not look at is no contact ignored; a complaint does not lift the pressure.
 
     Args:
         numbers: (m, 9) entries as float64, see `Batch.entry_numbers`.
@@ -71,7 +73,7 @@ def contact_pressure(
     pressure, streak, located = 0.0, 0, -np.inf
     for e in range(first, last):
         time = numbers[e, 0]
-        if time > now:
+        if time > now or octets[e, 10] != _OUTBOUND:
             continue
         kind, channel, outcome = octets[e, 8], octets[e, 9], octets[e, 12]
         if kind == _OUTCOME:
@@ -79,7 +81,7 @@ def contact_pressure(
                 streak += 1
             elif (_ANSWERS >> np.int64(outcome)) & 1:
                 streak = 0
-        elif kind == _CONTACT and octets[e, 10] == _OUTBOUND and channel < len(channels):
+        elif kind == _CONTACT and channel < len(channels):
             age_days = (now - time) / DAY_S
             pressure += channels[channel, _OUTBOUND_WEIGHT] * 2.0 ** (-age_days / PRESSURE_HALF_LIFE_DAYS)
             if channels[channel, _LOCATION_BOUND] == 1.0:
@@ -102,36 +104,50 @@ def _cool(trigger: int, customer: int, age: float, cool_down: F64, cooling: U64)
 
 @kernel
 def fill_cooling(
-    numbers: F64, codes: U32, octets: U8, starts: I64, now: F64, tables: Tables, cooling: U64
+    numbers: F64,
+    codes: U32,
+    octets: U8,
+    starts: I64,
+    truncated: F64,
+    direction: I32,
+    now: F64,
+    tables: Tables,
+    cooling: U64,
 ) -> None:
     """Mark in `cooling` (triggers, blocks) the customers with a recent contact caused by the trigger.
 
-    A contact that does not say its trigger counts for every trigger of its action.
+    A contact that does not say its trigger counts for every trigger of its action. Where such a
+    contact may have been lost, the trigger cools down for outbound requests only.
     """
     for i in range(len(now)):
+        if direction[i] == _OUTBOUND and truncated[i] > -np.inf:
+            for trigger in range(len(tables.trigger_cool_down)):
+                _cool(trigger, i, max(now[i] - truncated[i], 0.0), tables.trigger_cool_down, cooling)
         for e in range(starts[i], starts[i + 1]):
             if octets[e, 8] != _CONTACT:
                 continue
             trigger, action = np.int64(codes[e, 6]), np.int64(codes[e, 4])
             age = now[i] - numbers[e, 0]
             if trigger < len(tables.trigger_cool_down):
-                _cool(trigger, i, age, tables.trigger_cool_down, cooling)
+                _cool(int(trigger), i, age, tables.trigger_cool_down, cooling)
             elif action < len(tables.codes):
                 for k in range(tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]):
                     _cool(int(tables.triggers[k]), i, age, tables.trigger_cool_down, cooling)
 
 
 @kernel
-def rejected_since(batch: Batch, customer: int, action: int, since: float) -> bool:
-    """Whether the customer rejected this action after `since` and by now."""
+def refusals(batch: Batch, customer: int, action: int) -> tuple[bool, bool]:
+    """Whether the customer rejected this action within 60 days, and whether they ever opted out of it."""
+    now = batch.now[customer]
+    rejected, opted_out = False, False
     for e in range(batch.starts[customer], batch.starts[customer + 1]):
-        if (
-            batch.entry_bytes[e, 12] == _REJECTED
-            and np.int64(batch.entry_codes[e, 4]) == action
-            and since < batch.entry_numbers[e, 0] <= batch.now[customer]
-        ):
-            return True
-    return False
+        time = batch.entry_numbers[e, 0]
+        if time > now or np.int64(batch.entry_codes[e, 4]) != action:
+            continue
+        outcome = batch.entry_bytes[e, 12]
+        rejected = rejected or (outcome == _REJECTED and time > now - REJECTED_DAYS_S)
+        opted_out = opted_out or outcome == _OPTED_OUT
+    return rejected, opted_out
 
 
 @kernel
@@ -155,44 +171,38 @@ def policy_state(
 ) -> tuple[int, float]:
     """Whether one contact policy pauses the action: `PASSES`, `PAUSED` or `UNKNOWN`.
 
-    The policy pauses for `pause` after the moment at which `at_least` tracked outcomes lay within
-    `within`. Overrides by staff do not count.
+    An outcome that closes a window of `at_least` tracked ones within `within` pauses for `pause`.
+    The answer is UNKNOWN only where entries lost before `truncated` could have paused: one of them
+    may have closed such a window itself, or may fill the window of an outcome that is known.
 
     Returns:
         The answer, and when the pause ends (epoch seconds; -inf if none).
     """
-    now = batch.now[customer]
+    now, truncated = batch.now[customer], batch.truncated[customer]
     within, pause = tables.policy_seconds[policy, 0], tables.policy_seconds[policy, 1]
-    tracked, needed = tables.policies[policy, _OUTCOMES], tables.policies[policy, _AT_LEAST]
     first, last = batch.starts[customer], batch.starts[customer + 1]
     ends = -np.inf
+    unknown = truncated > now - pause
     for e in range(first, last):
         time = batch.entry_numbers[e, 0]
-        if (
-            time > now
-            or time <= now - pause
-            or not _tracked(tables, batch, e, policy, action, channel, tracked)
-        ):
+        if time > now or time <= now - pause or not _tracked(tables, batch, e, policy, action, channel):
             continue
         count = 0
         for other in range(first, last):
             if time - within < batch.entry_numbers[other, 0] <= time:
-                count += _tracked(tables, batch, other, policy, action, channel, tracked)
-        if count >= needed:
+                count += _tracked(tables, batch, other, policy, action, channel)
+        if count >= tables.policies[policy, _AT_LEAST]:
             ends = max(ends, time + pause)
-    if ends > now:
+        unknown = unknown or truncated > time - within
+    if ends > -np.inf:
         return PAUSED, ends
-    return (UNKNOWN if batch.truncated[customer] > now - pause - within else PASSES), -np.inf
+    return (UNKNOWN if unknown else PASSES), -np.inf
 
 
 @kernel
-def _tracked(
-    tables: Tables, batch: Batch, e: int, policy: int, action: int, channel: int, tracked: int
-) -> bool:
-    wanted = (tracked >> np.int64(batch.entry_bytes[e, 12])) & 1 == 1
-    if not wanted or batch.entry_bytes[e, 13] & _OVERRIDE != 0:
-        return False
-    return _in_scope(tables, batch, e, policy, action, channel)
+def _tracked(tables: Tables, batch: Batch, e: int, policy: int, action: int, channel: int) -> bool:
+    wanted = (tables.policies[policy, _OUTCOMES] >> np.int64(batch.entry_bytes[e, 12])) & 1 == 1
+    return wanted and _in_scope(tables, batch, e, policy, action, channel)
 
 
 @kernel

@@ -10,6 +10,7 @@ from nextbest.action.contact import (
     LOCATION_WINDOW_DAYS,
     PASSES,
     PAUSED,
+    PRESSURE_MEMORY_DAYS,
     UNKNOWN,
     cap_state,
     policy_state,
@@ -148,10 +149,10 @@ def trigger_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Ve
     for k in range(first, last):
         trigger = int(tables.triggers[k])
         condition = int(tables.trigger_conditions[trigger])
-        if holds(batch.true, customer, condition):
-            return 0, float(trigger), NAN
         cooling = batch.cooling[trigger, customer >> 6] >> np.uint64(customer & 63)
-        if cooling & np.uint64(1) != np.uint64(0):
+        if holds(batch.true, customer, condition):
+            if cooling & np.uint64(1) == np.uint64(0):
+                return 0, float(trigger), NAN
             reason = _TRIGGER_COOLING
         elif reason == _TRIGGER_NOT_FIRED and not holds(batch.false, customer, condition):
             reason = _TRIGGER_UNKNOWN
@@ -202,20 +203,29 @@ def relevance_gate(tables: Tables, batch: Batch, customer: int, treatment: int, 
 def policy_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
     """Contact policies; what cannot be known because history was cut off stops outbound contact only."""
     channel = tables.treatments[treatment, _T_CHANNEL]
+    latest, unknown = -np.inf, False
     for policy in range(tables.codes[action, _FIRST_POLICY], tables.codes[action, _LAST_POLICY]):
         state, ends = policy_state(tables, batch, customer, action, channel, policy)
-        if state == PAUSED:
-            return _POLICY_PAUSED, (ends - batch.now[customer]) / DAY_S, 0.0
-        if state == UNKNOWN and batch.requests[customer, 1] == _OUTBOUND:
-            return _POLICY_UNKNOWN, NAN, NAN
+        latest = max(latest, ends)
+        unknown = unknown or state == UNKNOWN
+    if latest > -np.inf:
+        return _POLICY_PAUSED, (latest - batch.now[customer]) / DAY_S, 0.0
+    if unknown and batch.requests[customer, 1] == _OUTBOUND:
+        return _POLICY_UNKNOWN, NAN, NAN
     return PASS
 
 
 @kernel
 def pressure_gate(tables: Tables, batch: Batch, customer: int, treatment: int) -> Verdict:
-    """Outbound pressure stays under the stage's cap; one location push in a week."""
+    """Outbound pressure stays under the stage's cap; one location push in a week.
+
+    Contacts that were lost may have used up either, and then outbound contact stops.
+    """
     if batch.requests[customer, 1] != _OUTBOUND:
         return PASS
+    known_days = (batch.now[customer] - batch.truncated[customer]) / DAY_S
+    if known_days < PRESSURE_MEMORY_DAYS:
+        return _POLICY_UNKNOWN, NAN, NAN
     channel = tables.channels[tables.treatments[treatment, _T_CHANNEL]]
     after = batch.pressure[customer, 0] + channel[_WEIGHT]
     cap = tables.stages[np.int64(batch.figures[customer, _STAGE]), 1]

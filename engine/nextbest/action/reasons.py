@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nextbest.action.comparison import decisive_term
 from nextbest.action.wording import SENTENCES, WHAT_WOULD_CHANGE, template
 from nextbest.facts import STAGE_NAMES
 from nextbest.facts_of import FactsOf, shown
 from nextbest.model import F64, GATE_OF, I32, Decisions, Gate, Reason, Stage, Term, Trace
-from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.rulebook import Arbitration, Rulebook
 
 UNITS: Mapping[Reason, str] = {
     Reason.SNAPSHOT_TOO_OLD: "days",
@@ -28,19 +29,7 @@ UNITS: Mapping[Reason, str] = {
 
 _DATES = (Reason.NOT_YET_VALID, Reason.NO_LONGER_VALID)
 _RANKED = (Reason.CHOSEN, Reason.MANDATORY)
-_BEATEN = (Reason.BEATEN_IN_GROUP, Reason.BEATEN_IN_RANK)
-_COMPARED = (
-    Term.PROPENSITY,
-    Term.CUSTOMER_GAIN,
-    Term.PROFIT_GAIN,
-    Term.RELEVANCE,
-    Term.CONTEXT_WEIGHT,
-    Term.LEVER,
-    Term.PRESSURE_FACTOR,
-    Term.CONTACT_COST,
-    Term.ACCEPTED_COST,
-)
-_COSTS = (Term.CONTACT_COST, Term.ACCEPTED_COST)
+_FIRST_OF_GROUP = (*_RANKED, Reason.BEATEN_IN_RANK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +52,11 @@ class Candidate:
     terms: F64 | None
     """(Term,) where the action reached its score."""
     margin: float | None
-    """Score that a beaten action lacks to the one that beat it, or to doing nothing."""
+    """Score that a beaten action lacks to the one that beat it, or to doing nothing; None where a
+    mandatory action beat it, which no score does."""
     lost_to: int | None
     decisive: Term | None
-    """The term in which the winner's lead, or the loss to doing nothing, is largest."""
+    """The term that cost it most: with the winner's (or none at all), its score would rise furthest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +104,7 @@ class Explainer:
             terms=scored,
             margin=self._margin(reason, scored, winner),
             lost_to=winner,
-            decisive=self._decisive(scored, winner),
+            decisive=self._decisive(reason, scored, winner),
         )
 
     def funnel(self) -> tuple[FunnelStep, ...]:
@@ -142,34 +132,29 @@ class Explainer:
         return int(places[0]) + 1 if len(places) else None
 
     def _winner(self, action: int, reason: Reason) -> int | None:
-        if reason not in _BEATEN:
-            return None
-        ranked = self._ranked()
         if reason is Reason.BEATEN_IN_RANK:
-            return int(ranked[-1])
-        groups = self.rulebook.action_tables.group
-        return next(int(a) for a in ranked if groups[a] == groups[action])
+            return int(self._ranked()[-1])
+        if reason is not Reason.BEATEN_IN_GROUP:
+            return None
+        groups, reasons = self.rulebook.action_tables.group, self.trace.reason[self.facts.row]
+        members = np.flatnonzero(groups == groups[action])
+        return next(int(a) for a in members if reasons[a] in _FIRST_OF_GROUP)
 
     def _margin(self, reason: Reason, terms: F64 | None, winner: int | None) -> float | None:
         if terms is None:
             return None
         if reason is Reason.WORSE_THAN_DO_NOTHING:
             return -float(terms[Term.SCORE])
-        if winner is None:
+        if winner is None or self.rulebook.action_tables.mandatory[winner]:
             return None
         return float(self.trace.terms[self.facts.row, winner, Term.SCORE] - terms[Term.SCORE])
 
-    def _decisive(self, terms: F64 | None, winner: int | None) -> Term | None:
-        """The term whose ratio between winner and loser favours the winner most."""
-        if terms is None or winner is None:
+    def _decisive(self, reason: Reason, terms: F64 | None, winner: int | None) -> Term | None:
+        if terms is None or self._margin(reason, terms, winner) is None:
             return None
-        other = self.trace.terms[self.facts.row, winner]
-
-        def lead(term: Term) -> float:
-            better, worse = (terms, other) if term in _COSTS else (other, terms)
-            return float(np.log(max(better[term], 1e-9)) - np.log(max(worse[term], 1e-9)))
-
-        return max(_COMPARED, key=lead)
+        other = None if winner is None else self.trace.terms[self.facts.row, winner]
+        classic = self.rulebook.strategy.arbitration is Arbitration.CLASSIC
+        return decisive_term(terms, other, classic=classic)
 
     def _actual_text(self, reason: Reason, actual: float | None) -> str:
         if actual is None:

@@ -38,6 +38,7 @@ def relevance(
     customer: int,
     action: int,
     recently_rejected: bool,  # noqa: FBT001  (a kernel)
+    opted_out: bool,  # noqa: FBT001
 ) -> float:
     """Ask-likelihood ρ = 1 − Π(1 − w·e) with the dampers of section 8, in their order.
 
@@ -47,9 +48,12 @@ def relevance(
         customer: Row of the batch.
         action: Row of the tables.
         recently_rejected: Whether the customer rejected this action within `contact.REJECTED_DAYS_S`.
+        opted_out: Whether the customer opted out of this action. A blocked topic has a gate of its own.
 
     Source: domain model, section 8. Oracle: tests/naive/relevance.py.
     """
+    if opted_out:
+        return 0.0
     codes = tables.codes
     unasked = 1.0
     declared = False

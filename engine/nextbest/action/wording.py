@@ -136,6 +136,10 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "en": "is already shown in another place",
         "da": "vises allerede på en anden plads",
     },
+    Reason.PROPENSITY_UNKNOWN: {
+        "en": "cannot tell how likely the customer is to accept, nor what it is worth to them",
+        "da": "kan ikke afgøre, hvor sandsynligt kunden siger ja, eller hvad det er værd for kunden",
+    },
 }
 """Every reason in every language the service speaks; English stands in for the others."""
 
@@ -147,6 +151,7 @@ WHAT_WOULD_CHANGE: Mapping[Reason, Mapping[str, str]] = {
     },
     Reason.TRIGGER_UNKNOWN: {"en": "collect the missing facts", "da": "indhent de manglende oplysninger"},
     Reason.CONDITION_UNKNOWN: {"en": "collect the missing facts", "da": "indhent de manglende oplysninger"},
+    Reason.PROPENSITY_UNKNOWN: {"en": "collect the missing facts", "da": "indhent de manglende oplysninger"},
     Reason.SNAPSHOT_TOO_OLD: {"en": "refresh the snapshot", "da": "opdatér kundebilledet"},
     Reason.DATA_QUALITY_LOW: {"en": "collect the required facts", "da": "indhent de krævede oplysninger"},
     Reason.SELL_HOLD: {"en": "repair the experience first", "da": "ret op på oplevelsen først"},
