@@ -20,9 +20,9 @@ class Settings(BaseSettings):
     rulebook: Path = Path("rules/grocery")
     """Directory of the rulebook to serve."""
     host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
+    port: int = Field(default=50051, ge=0, le=65535)
     """Port of the decision, interaction and snapshot services; 0 = any free one."""
-    rulebook_port: int = Field(default=8081, ge=0, le=65535)
+    rulebook_port: int = Field(default=50052, ge=0, le=65535)
     """Port of the rulebook service, so that it can be firewalled apart."""
     store_timeout_ms: int = Field(default=200, gt=0)
     """After so long without a reply from Redis a request degrades."""

@@ -88,7 +88,7 @@ async def running_service(
         rulebook_port = rules.add_insecure_port(f"{options.host}:{options.rulebook_port}")
         await main.start()
         await rules.start()
-        await warm_up(serving, clock())
+        warm_up(serving, clock())
         await health.ready()
         try:
             yield RunningService(f"{options.host}:{port}", f"{options.host}:{rulebook_port}", store, serving)

@@ -1,0 +1,105 @@
+"""`nextbest decide` and `nextbest why`: ask a running service, as an agent's desktop would."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
+from nextbest.cli.options import Address
+from nextbest.settings import Settings
+from nextbest_client import NextBestClient, decide_request
+
+Customer = Annotated[str, typer.Argument(help="The customer's id.")]
+Channel = Annotated[str, typer.Option(help="Channel, as the rulebook names it.")]
+Outbound = Annotated[bool, typer.Option("--outbound", help="The company starts the contact.")]
+Role = Annotated[str, typer.Option(help="Role of the caller, as the rulebook names it.")]
+Language = Annotated[str, typer.Option(help="Language of the texts, such as en or da.")]
+
+_MONEY = (
+    "ltv",
+    "actual_value",
+    "potential_value",
+    "value_gap",
+    "actual_profit",
+    "potential_profit",
+    "profit_gap",
+)
+_GATES = {number: name.removeprefix("GATE_").lower() for name, number in explanation_pb2.Gate.items()}
+
+
+def decide(
+    customer: Customer,
+    channel: Channel,
+    outbound: Outbound = False,  # noqa: FBT002  (a command-line flag)
+    role: Role = "",
+    language: Language = "",
+    address: Address = None,
+) -> None:
+    """Ask for a customer's next best actions."""
+    with NextBestClient(address or _address()) as client:
+        request = _request(customer, channel, outbound=outbound, role=role, language=language)
+        response = client.decide(request)
+    console = Console()
+    if response.HasField("fallback"):
+        console.print(f"nothing decided: {response.fallback.message}", highlight=False)
+        raise typer.Exit(3)
+    _print_figures(console, response)
+    table = Table("rank", "action", "say", "score", "why", title=f"{customer} · {channel}")
+    for result in response.results:
+        score = f"{result.score:.2f}" if result.HasField("score") else ""
+        table.add_row(str(result.rank), result.action, result.treatment.say, score, result.staff_reason)
+    console.print(table)
+
+
+def _print_figures(console: Console, response: decision_pb2.DecideResponse) -> None:
+    figures = response.figures
+    parts = [f"stage {_stage(figures.stage)}", f"level {figures.level:+d}"]
+    parts += [
+        f"{name.replace('_', ' ')} {getattr(figures, name):,.0f}"
+        for name in _MONEY
+        if figures.DESCRIPTOR.fields_by_name[name] in {field for field, _ in figures.ListFields()}
+    ]
+    console.print(f"{' · '.join(parts)} ({response.currency})", highlight=False)
+
+
+def _stage(code: common_pb2.Stage.ValueType) -> str:
+    return common_pb2.Stage.Name(code).removeprefix("STAGE_").lower()
+
+
+def why(
+    customer: Customer,
+    channel: Channel,
+    action: Annotated[list[str] | None, typer.Argument(help="Actions to explain; none = all.")] = None,
+    outbound: Outbound = False,  # noqa: FBT002  (a command-line flag)
+    role: Role = "",
+    language: Language = "",
+    address: Address = None,
+) -> None:
+    """Ask why each action was and was not chosen, with the actual values."""
+    request = decision_pb2.ExplainRequest(
+        customer_id=customer,
+        request=_request(customer, channel, outbound=outbound, role=role, language=language),
+        actions=action or [],
+        language=language,
+    )
+    with NextBestClient(address or _address()) as client:
+        response = client.explain(request)
+    table = Table("action", "stopped at", "because", "what would change it", title=f"{customer} · {channel}")
+    for candidate in response.candidates:
+        where = f"rank {candidate.rank}" if candidate.rank else _GATES.get(candidate.gate, "")
+        table.add_row(candidate.action, where, candidate.sentence, candidate.remedy)
+    Console().print(table)
+
+
+def _request(
+    customer: str, channel: str, *, outbound: bool, role: str, language: str
+) -> decision_pb2.DecideRequest:
+    direction = common_pb2.DIRECTION_OUTBOUND if outbound else common_pb2.DIRECTION_INBOUND
+    return decide_request(customer, channel=channel, direction=direction, caller_role=role, language=language)
+
+
+def _address() -> str:
+    settings = Settings()
+    return f"{settings.host}:{settings.port}"

@@ -1,0 +1,54 @@
+"""Options that several commands share; what is not given comes from the settings."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nextbest.clock import Clock, shifted_clock, system_clock
+from nextbest.data.store import StoreOptions
+from nextbest.errors import InvalidInput, Violation
+from nextbest.settings import Settings
+
+DataDirectory = Annotated[
+    Path | None, typer.Option(help="Directory of the embedded Redis; not used with --redis-url.")
+]
+RedisUrl = Annotated[str | None, typer.Option(help="Your Redis instead of the embedded one.")]
+RulebookDirectory = Annotated[Path | None, typer.Option("--rulebook", help="Directory of the rulebook.")]
+AsOf = Annotated[str | None, typer.Option(help="Time to act at: an ISO date or date-time (UTC).")]
+Address = Annotated[str | None, typer.Option(help="host:port of the service.")]
+
+
+def store_options(settings: Settings, data_directory: Path | None, redis_url: str | None) -> StoreOptions:
+    """Where the data are, from options and settings."""
+    return StoreOptions(
+        redis_url=settings.redis_url if redis_url is None else redis_url,
+        data_directory=data_directory or settings.data_directory,
+        prefix=settings.prefix,
+        timeout_s=settings.store_timeout_ms / 1000,
+        history_entries=settings.history_entries,
+        kept_decisions_s=settings.kept_decisions_s,
+    )
+
+
+def clock_at(as_of: str | None) -> Clock:
+    """The system's clock, or one that shows `as_of` now.
+
+    Raises:
+        InvalidInput: the text is no time.
+    """
+    return system_clock if as_of is None else shifted_clock(parse_time(as_of))
+
+
+def parse_time(text: str) -> float:
+    """Epoch seconds of an ISO date or date-time; UTC unless it says otherwise.
+
+    Raises:
+        InvalidInput: the text is no time.
+    """
+    try:
+        time = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput([Violation("as_of", f"`{text}` is not an ISO date or date-time")]) from None
+    return (time if time.tzinfo else time.replace(tzinfo=dt.UTC)).timestamp()

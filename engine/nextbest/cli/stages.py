@@ -1,0 +1,44 @@
+"""`nextbest stages`: the stage state that snapshots hold."""
+
+import asyncio
+
+import typer
+from rich.console import Console
+
+from nextbest.batch.operations import advance_all_stages, load_model
+from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
+from nextbest.cli.progress import counting
+from nextbest.data.store import open_store
+from nextbest.rulebook.compile import compile_rulebook
+from nextbest.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="The stage state that snapshots hold.")
+
+
+@app.callback()
+def stages() -> None:
+    """The stage state that snapshots hold."""
+
+
+@app.command()
+def advance(
+    rulebook: RulebookDirectory = None,
+    data_directory: DataDirectory = None,
+    redis_url: RedisUrl = None,
+    as_of: AsOf = None,
+) -> None:
+    """Advance every customer's stage: after a fit, or after a change of the rulebook."""
+    settings = Settings()
+    book = compile_rulebook(rulebook or settings.rulebook)
+    options = store_options(settings, data_directory, redis_url)
+
+    async def run() -> None:
+        with counting("customers") as progress:
+            async with open_store(options, book.catalogue) as store:
+                model = await load_model(store, book)
+                counts = await advance_all_stages(store, model, now=clock_at(as_of)(), progress=progress)
+        Console().print(
+            ", ".join(f"{count} {what}" for what, count in counts.items()) or "no customers", highlight=False
+        )
+
+    asyncio.run(run())
