@@ -281,37 +281,44 @@ def _number(text: str) -> int | float | str | None:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-_CHARACTER_HINTS = {
-    "\t": "indent with spaces, not tabs",
-    "@": "quote a value that begins with `@`",
-    "`": "quote a value that begins with a backtick",
-    "%": "quote a value that begins with `%`",
-}
+_SYNTAX: tuple[tuple[str, str, str], ...] = (
+    ("unexpected end of stream", "a quotation mark is never closed", ""),
+    ("mapping values are not allowed", "`:` cannot stand here", "quote a text that contains `: `, or indent"),
+    ("expected ',' or '}'", "expected `,` or `}`", "quote a text that contains special characters"),
+    ("expected ',' or ']'", "expected `,` or `]`", "quote a text that contains special characters"),
+    ("expected key", "expected a key", "check the indentation, and quote text that begins with `{` or `[`"),
+    ("could not find expected ':'", "expected `:` after a key", "check the indentation"),
+    ("expected '-'", "expected `-`", "entries of a list are indented alike"),
+    ("block sequence entries", "`-` cannot stand here", "begin a list on a line of its own"),
+    ("expected alphabetic", "`&` or `*` cannot begin a text", "quote it"),
+    ("tag", "`!` cannot begin a text", "quote it, such as `'!customer.complaint_open'`"),
+)
+"""What the parser says, what we say, and advice."""
 
 
 def _syntax_problem(text: str, error: yaml.MarkedYAMLError) -> YamlProblem:
-    mark = error.problem_mark or error.context_mark
+    problem = error.problem or "cannot be read"
+    mark = error.context_mark if "end of stream" in problem and error.context_mark else error.problem_mark
     index = min(mark.index if mark else 0, len(text))
-    message = " ".join(part for part in (error.context, error.problem) if part) or "cannot be read"
-    return YamlProblem(index, index + 1, "yaml-syntax", message, _syntax_hint(text, index, message))
+    message, hint = _in_words(text, index, problem)
+    return YamlProblem(index, index + 1, "yaml-syntax", message, hint)
 
 
-def _syntax_hint(text: str, index: int, message: str) -> str:
+def _in_words(text: str, index: int, problem: str) -> tuple[str, str]:
+    character = text[index : index + 1]
+    if character == "\t" or "\t" in _indent(text, index):
+        return "a tab stands where spaces should", "indent with spaces"
+    if "cannot start any token" in problem:
+        return f"`{character}` cannot begin a text", "quote it"
+    known = (entry[1:] for entry in _SYNTAX if entry[0] in problem)
+    return next(
+        known, (problem.removeprefix("found "), "check the indentation, and quote special characters")
+    )
+
+
+def _indent(text: str, index: int) -> str:
     line = text[text.rfind("\n", 0, index) + 1 :].split("\n", 1)[0]
-    before_content = line[: len(line) - len(line.lstrip())]
-    if "\t" in before_content or text[index : index + 1] == "\t":
-        return _CHARACTER_HINTS["\t"]
-    if "cannot start any token" in message:
-        return _CHARACTER_HINTS.get(text[index : index + 1], "")
-    if "mapping values are not allowed" in message:
-        return "quote a value that contains `: `, or check the indentation"
-    if "alias" in message or "anchor" in message:
-        return "quote a value that begins with `&` or `*`"
-    if "tag" in message:
-        return "quote a value that begins with `!`"
-    if "end of stream" in message or "end of file" in message:
-        return "a quote or bracket is not closed"
-    return "check the indentation, and quote text with special characters"
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _character_problem(text: str, error: yaml.reader.ReaderError) -> YamlProblem:

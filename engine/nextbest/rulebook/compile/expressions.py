@@ -47,38 +47,48 @@ class Expressions:
 
     def condition(self, source: str, at: At) -> int:
         """Condition output of an expression that is true or false."""
-        return self._output(compile_condition, source, at, self._builder.add_condition)
+        return self._output(compile_condition, source, at)
 
     def number(self, source: str, at: At) -> int:
         """Value output of an expression that is a number."""
-        return self._output(compile_number, source, at, self._builder.add_value)
+        return self._output(compile_number, source, at)
 
     def evidence(self, source: str, at: At) -> tuple[int, int]:
         """(condition output, value output) of an expression that is either; one of them is `NONE`."""
+        if (compile_condition, source) in self._outputs:
+            return self._outputs[compile_condition, source], NONE
+        if (compile_number, source) in self._outputs:
+            return NONE, self._outputs[compile_number, source]
         checked = self._check(compile_expression, source, at, self._scope)
         if checked is None:
             return NONE, NONE
         if checked.type.kind is Kind.BOOL:
-            return self.condition(source, at), NONE
-        return NONE, self.number(source, at)
+            return self._add(compile_condition, checked, at), NONE
+        if checked.type.is_number:
+            return NONE, self._add(compile_number, checked, at)
+        hint = "give a condition, or a strength from 0 to 1"
+        self._report.error(at, "expression", f"evidence cannot be of type {checked.type}", hint)
+        return NONE, NONE
 
     def program(self) -> Program:
         """All outputs so far as tables."""
         return self._builder.build()
 
-    def _output(self, check: Check, source: str, at: At, add: Callable[[TypedExpression], int]) -> int:
+    def _output(self, check: Check, source: str, at: At) -> int:
         known = self._outputs.get((check, source))
         if known is not None:
             return known
         checked = self._check(check, source, at, self._scope)
-        if checked is None:
-            return NONE
+        return NONE if checked is None else self._add(check, checked, at)
+
+    def _add(self, check: Check, checked: TypedExpression, at: At) -> int:
+        add = self._builder.add_condition if check is compile_condition else self._builder.add_value
         try:
             output = add(checked)
         except ExpressionError as error:
-            self._report_error(error, source, at)
+            self._report_error(error, checked.source, at)
             return NONE
-        self._outputs[check, source] = output
+        self._outputs[check, checked.source] = output
         return output
 
     def _check(self, check: Check, source: str, at: At, scope: Scope) -> TypedExpression | None:

@@ -181,7 +181,8 @@ def _assemble(
     declared: _Declared,
     digest: str,
     report: Report,
-) -> Rulebook:
+) -> Rulebook | None:
+    """The rulebook; None when anything was reported that keeps it from compiling."""
     names, catalogue, channels = declared.names, declared.catalogue, declared.channels
     expressions = Expressions(_scope(declared, strategy), report)
     triggers = compile_triggers(declared.triggers, expressions, catalogue, names.languages, report)
@@ -195,6 +196,11 @@ def _assemble(
         benefit_groups=benefit_groups(declared.actions),
     )
     actions = compile_actions(declared.actions, action_names, expressions, report)
+    compiled_strategy = compile_strategy(strategy, names, catalogue, report)
+    value = compile_value(strategy, catalogue, report)
+    stages = _stage_model(documents.stages, report)
+    if errors_in(report.diagnostics):
+        return None
     return Rulebook(
         id=strategy.document.id,
         digest=digest,
@@ -203,9 +209,9 @@ def _assemble(
         catalogue=catalogue,
         context_facts=declared.context,
         event_kinds=declared.events,
-        strategy=compile_strategy(strategy, names, catalogue, report),
-        value=compile_value(strategy, catalogue, report),
-        stages=_stage_model(documents.stages, report),
+        strategy=compiled_strategy,
+        value=value,
+        stages=stages,
         channels=channels.channels,
         placements=channels.placements,
         roles=compile_roles(strategy),

@@ -30,6 +30,8 @@ STAND_INS: Mapping[str, Value] = {
     "promises": {"unnamed": "promise"},
     "text": "text",
     "reason": "reason",
+    "say": "text",
+    "when": True,
     "desired_action": "communication",
     "propensity": 0.5,
 }

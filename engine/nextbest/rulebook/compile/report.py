@@ -10,6 +10,11 @@ from nextbest.rulebook.source import PathLike, SourceFile
 from nextbest.rulebook.suggest import did_you_mean
 
 
+def a(noun: str) -> str:
+    """The noun with its indefinite article."""
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
 @dataclass(frozen=True, slots=True)
 class At:
     """A value in a file, by the keys and list indices that lead to it."""

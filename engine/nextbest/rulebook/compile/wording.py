@@ -1,6 +1,7 @@
 """What pydantic found wrong with a document → diagnostics in an author's words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from collections.abc import Mapping as AnyMapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from nextbest.rulebook.compile.report import At, Report
+from nextbest.rulebook.nodes import Mapping
 from nextbest.rulebook.source import PathLike, SourceFile
 from nextbest.rulebook.suggest import did_you_mean
 
@@ -40,10 +42,17 @@ def report_details(
         if detail["type"] == "extra_forbidden":
             misspelt.add(_report_unknown_key(At(file), model, detail["loc"], report))
     for detail in details:
-        if detail["type"] == "missing" and detail["loc"] not in misspelt:
-            _report_missing(At(file), model, detail["loc"], report)
-        elif detail["type"] not in ("missing", "extra_forbidden"):
+        if detail["type"] == "missing":
+            if detail["loc"] not in misspelt and not _merges(file, detail["loc"]):
+                _report_missing(At(file), model, detail["loc"], report)
+        elif detail["type"] != "extra_forbidden":
             _report_value(At(file), detail, report)
+
+
+def _merges(file: SourceFile, loc: PathLike) -> bool:
+    """Whether the key may have been meant to come from elsewhere, by a merge key that was refused."""
+    node = file.node(loc[:-1])
+    return isinstance(node, Mapping) and "<<" in node.entries
 
 
 def _report_unknown_key(root: At, model: type[BaseModel], loc: PathLike, report: Report) -> PathLike:
@@ -62,6 +71,7 @@ def _report_missing(root: At, model: type[BaseModel], loc: PathLike, report: Rep
 def _report_value(root: At, detail: ErrorDetails, report: Report) -> None:
     message, hint = _wording(detail)
     if detail["loc"][-1:] == ("[key]",):
+        message = message.replace("unknown value", "unknown key")
         report.key_error(root.down(detail["loc"][:-1]), "invalid-key", message, hint)
     else:
         report.error(root.down(detail["loc"]), "invalid-value", message, hint)
@@ -99,7 +109,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _length(kind: str, context: Mapping[str, Any]) -> tuple[str, str]:
+def _length(kind: str, context: AnyMapping[str, Any]) -> tuple[str, str]:
     noun = "characters" if kind.startswith("string") else "entries"
     if kind.endswith("short"):
         least = context["min_length"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, WithJsonSchema
 
 from nextbest.model import DesiredAction
 from nextbest.rulebook.documents.common import (
@@ -18,6 +18,7 @@ from nextbest.rulebook.documents.common import (
     Share,
     Texts,
     Words,
+    form,
 )
 from nextbest.rulebook.documents.facts import Member
 from nextbest.rulebook.documents.policies import EvidenceName, PolicyLimit
@@ -35,6 +36,13 @@ Capability = Literal[
     "survey",
 ]
 TREATMENT_KEY = r"^[^\s/{}\[\]:,]+(/[^\s/{}\[\]:,]+)?$"
+
+
+TreatmentKey = Annotated[
+    str,
+    form(TREATMENT_KEY, "expected `channel` or `channel/placement`"),
+    WithJsonSchema({"type": "string", "pattern": TREATMENT_KEY}),
+]
 
 
 class OfferEntry(Document):
@@ -109,6 +117,14 @@ def _propensity_kind(value: object) -> str:
     return "expression"
 
 
+def _authority_kind(value: object) -> str:
+    return "number" if isinstance(value, int) else "role"
+
+
+Authority: TypeAlias = Annotated[
+    Annotated[Annotated[int, Field(ge=0, le=100)], Tag("number")] | Annotated[Identifier, Tag("role")],
+    Discriminator(_authority_kind),
+]
 Propensity: TypeAlias = Annotated[
     Annotated[Prior, Tag("prior")]
     | Annotated[FittedModel, Tag("model")]
@@ -167,9 +183,7 @@ class ActionEntry(Document):
         description="What the action wants to bring about."
     )
     reason: Texts = Field(description="Why this is for the customer, in words for the customer.")
-    treatments: Annotated[
-        dict[Annotated[str, Field(pattern=TREATMENT_KEY)], TreatmentEntry], Field(min_length=1)
-    ] = Field(
+    treatments: Annotated[dict[TreatmentKey, TreatmentEntry], Field(min_length=1)] = Field(
         description="How it is carried out, by `channel` or `channel/placement`.",
         examples=[{"pos/receipt": {"say": {"en": "Your coffee is 20 % off"}}}],
     )
@@ -198,7 +212,7 @@ class ActionEntry(Document):
     mandatory: bool = Field(
         default=False, description="Comes first, and skips relevance, pressure and arbitration."
     )
-    authority: Identifier | int = Field(
+    authority: Authority = Field(
         default=0, description="Role whose authority the caller needs at least, or the authority itself."
     )
     valid: Validity = Field(default=Validity(), description="Days on which it may be used.")

@@ -2,11 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from nextbest.rulebook.documents.common import Document, FactName, Identifier, Words
+from nextbest.rulebook.documents.common import Document, FactName, Identifier, Words, form
 
 FactValue = bool | int | float | str | list[str]
+
+
+MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z$"
+Moment = Annotated[
+    str,
+    form(MOMENT, "expected a time in UTC such as `2025-06-01T12:00:00Z`"),
+    WithJsonSchema({"type": "string", "pattern": MOMENT}),
+]
 
 
 class Situation(Document):
@@ -37,9 +45,7 @@ class AuthorTest(Document):
     """A customer, a situation, and what must come of it."""
 
     name: Words = Field(description="What the test shows.")
-    now: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z$")] = Field(
-        description="Time of the request, UTC.", examples=["2025-06-01T12:00:00Z"]
-    )
+    now: Moment = Field(description="Time of the request, UTC.", examples=["2025-06-01T12:00:00Z"])
     customer: dict[FactName, FactValue] = Field(default={}, description="Facts that are known.")
     figures: dict[FactName, FactValue] = Field(
         default={}, description="Computed figures to assume, such as `stage`."

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, TypeAlias
+from typing import Annotated, LiteralString, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -31,8 +31,8 @@ MAX_TEXT = 4000
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|min|h|d|w)", re.ASCII)
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _LONGEST_S = 100 * 366 * 86400.0
-_FACT_NAME = r"^[a-z][a-z0-9_]{0,63}$"
-_LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*", re.ASCII)
+FACT_NAME = r"^[a-z][a-z0-9_]{0,63}$"
+LANGUAGE = r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$"
 
 
 def _identifier(value: object) -> object:
@@ -44,6 +44,23 @@ def _identifier(value: object) -> object:
     if not (name[0].isalnum() and all(c.isalnum() or c in "_-." for c in name)):
         raise PydanticCustomError("id_characters", "an id is made of letters, digits, `_`, `-` and `.`")
     return name
+
+
+def form(pattern: str, words: LiteralString) -> BeforeValidator:
+    """Check that a text has a certain form, and say so in words: few authors read patterns.
+
+    Args:
+        pattern: regular expression that Python and JavaScript read alike.
+        words: what is expected.
+    """
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and compiled.fullmatch(value):
+            return value
+        raise PydanticCustomError("form", words)
+
+    return BeforeValidator(check)
 
 
 def _duration(value: object) -> object:
@@ -63,12 +80,6 @@ def _day(value: object) -> object:
     except ValueError:
         pass
     raise PydanticCustomError("date", "expected a date such as `2025-12-31`")
-
-
-def _language(value: object) -> object:
-    if isinstance(value, str) and _LANGUAGE.fullmatch(value):
-        return value
-    raise PydanticCustomError("language", "expected a language such as `en`, `da` or `pt-BR`")
 
 
 def _expression(value: object) -> object:
@@ -94,7 +105,11 @@ Identifier = Annotated[
 ]
 """Name of something in the rulebook."""
 
-FactName = Annotated[str, Field(pattern=_FACT_NAME)]
+FactName = Annotated[
+    str,
+    form(FACT_NAME, "expected a name in lower case: letters, digits and `_`, beginning with a letter"),
+    WithJsonSchema({"type": "string", "pattern": FACT_NAME}),
+]
 """Name of a fact: lower case, digits and underscores, as expressions write it."""
 
 Duration = Annotated[
@@ -114,10 +129,8 @@ Day = Annotated[
 
 Language = Annotated[
     str,
-    BeforeValidator(_language),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$", "examples": ["en", "da"]}
-    ),
+    form(LANGUAGE, "expected a language such as `en`, `da` or `pt-BR`"),
+    WithJsonSchema({"type": "string", "pattern": LANGUAGE, "examples": ["en", "da"]}),
 ]
 """BCP 47 language tag."""
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from nextbest.rulebook.documents.common import (
     Amount,
@@ -16,6 +16,7 @@ from nextbest.rulebook.documents.common import (
     Language,
     Share,
     Texts,
+    form,
 )
 
 Measure = Literal[
@@ -39,6 +40,13 @@ Measure = Literal[
     "app_downloads",
     "handle_time",
     "cross_sell_count",
+]
+
+
+Currency = Annotated[
+    str,
+    form("^[A-Z]{3}$", "expected an ISO 4217 code such as `DKK`"),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$"}),
 ]
 
 
@@ -216,7 +224,7 @@ class StrategyFile(Document):
     """Goals, priorities, plan, roles and promises, and the numbers that stand above all rules."""
 
     id: Identifier = Field(description="Name of the rulebook.", examples=["grocery"])
-    currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code of all money.", examples=["USD"])
+    currency: Currency = Field(description="ISO 4217 code of all money.", examples=["USD"])
     languages: Annotated[list[Language], Field(min_length=1, max_length=64)] = Field(
         description="Languages of the texts; the first is the default.", examples=[["en", "da"]]
     )
