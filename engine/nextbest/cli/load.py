@@ -1,0 +1,68 @@
+"""`nextbest load` and `nextbest load-history`: files into the store; a second run changes nothing."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, parse_time, store_options
+from nextbest.cli.progress import through_file
+from nextbest.data.history_loader import load_history as load_history_file
+from nextbest.data.loader import load_file
+from nextbest.data.store import open_store
+from nextbest.rulebook.compile import compile_rulebook
+from nextbest.settings import Settings
+
+File = Annotated[Path, typer.Argument(help="Parquet or CSV file.", exists=True, dir_okay=False)]
+
+
+def load(
+    file: File,
+    rulebook: RulebookDirectory = None,
+    data_directory: DataDirectory = None,
+    redis_url: RedisUrl = None,
+    as_of: AsOf = None,
+) -> None:
+    """Load customer snapshots; bad rows go to a reject file, good ones are loaded."""
+    settings = Settings()
+    book = compile_rulebook(rulebook or settings.rulebook)
+    options = store_options(settings, data_directory, redis_url)
+
+    async def run() -> None:
+        with through_file(file.name) as progress:
+            async with open_store(options, book.catalogue) as store:
+                time = None if as_of is None else parse_time(as_of)
+                report = await load_file(file, store.snapshots, as_of=time, progress=progress)
+        _say(report.loaded, report.unchanged, report.rejected, report.rejects)
+
+    asyncio.run(run())
+
+
+def load_history(
+    file: File,
+    rulebook: RulebookDirectory = None,
+    data_directory: DataDirectory = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Load contacts, outcomes and events; bad rows go to a reject file, good ones are loaded."""
+    settings = Settings()
+    book = compile_rulebook(rulebook or settings.rulebook)
+    options = store_options(settings, data_directory, redis_url)
+
+    async def run() -> None:
+        with through_file(file.name) as progress:
+            async with open_store(options, book.catalogue) as store:
+                report = await load_history_file(file, store.histories, store.names, progress=progress)
+        _say(report.recorded, report.unchanged, report.rejected, report.rejects)
+
+    asyncio.run(run())
+
+
+def _say(loaded: int, unchanged: int, rejected: int, rejects: Path | None) -> None:
+    console = Console(highlight=False)
+    console.print(f"{loaded} loaded, {unchanged} unchanged, {rejected} rejected")
+    if rejects is not None:
+        console.print(f"rejected rows and why: {rejects}")
+        raise typer.Exit(2)

@@ -14,3 +14,17 @@ def counting(what: str, total: int | None = None) -> Generator[Callable[[int], N
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
+def through_file(what: str) -> Generator[Callable[[float, int], None]]:
+    """Show how much of a file is read; the function given takes the share done and the rows so far."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[rows]} rows"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=1.0, rows=0)
+        yield lambda share, rows: progress.update(task, completed=share, rows=rows)
