@@ -78,14 +78,9 @@ def why(
     address: Address = None,
 ) -> None:
     """Ask why each action was and was not chosen, with the actual values."""
-    request = decision_pb2.ExplainRequest(
-        customer_id=customer,
-        request=_request(customer, channel, outbound=outbound, role=role, language=language),
-        actions=action or [],
-        language=language,
-    )
+    request = _request(customer, channel, outbound=outbound, role=role, language=language)
     with NextBestClient(address or _address()) as client:
-        response = client.explain(request)
+        response = client.explain(request, actions=action or [], language=language)
     table = Table("action", "stopped at", "because", "what would change it", title=f"{customer} · {channel}")
     for candidate in response.candidates:
         where = f"rank {candidate.rank}" if candidate.rank else _GATES.get(candidate.gate, "")
