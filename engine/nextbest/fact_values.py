@@ -113,6 +113,12 @@ def _epoch_seconds(value: datetime) -> float:
     return value.astimezone(UTC).timestamp()
 
 
+def shown(number: float) -> str:
+    """A number as people write it."""
+    number = float(number)
+    return str(int(number)) if number.is_integer() and abs(number) < 1e18 else repr(number)
+
+
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """Values of one fact, in one or more rows, that break one rule."""
@@ -142,18 +148,23 @@ class FactChecks:
             numbers: (n, catalogue.n_numbers), NaN = missing and never at fault.
         """
         infinite = np.isinf(numbers)
-        found = list(self._reports(infinite, numbers, lambda _: "`{:g}` is not a finite number"))
+        found = list(self._reports(infinite, numbers, lambda _: "`{}` is not a finite number"))
         inside = ~infinite
         found += self._reports(
-            (numbers < self._low) & inside, numbers, lambda c: f"`{{:.15g}}` is below {self._low[c]:.15g}"
+            (numbers < self._low) & inside, numbers, lambda c: f"`{{}}` is below {shown(self._low[c])}"
         )
         found += self._reports(
-            (numbers > self._high) & inside, numbers, lambda c: f"`{{:.15g}}` is above {self._high[c]:.15g}"
+            (numbers > self._high) & inside, numbers, lambda c: f"`{{}}` is above {shown(self._high[c])}"
         )
         found += self._reports(
             self._whole & inside & (np.floor(numbers) != numbers) & ~np.isnan(numbers),
             numbers,
-            lambda _: "`{:.15g}` is not a whole number",
+            lambda _: "`{}` is not a whole number",
+        )
+        found += self._reports(
+            self._whole & inside & (np.abs(numbers) > MAX_INT),
+            numbers,
+            lambda _: "`{}` is beyond ±2^53, where whole numbers are no longer exact",
         )
         return found + list(self._disagreements(numbers))
 
@@ -175,7 +186,7 @@ class FactChecks:
         )
         for broken, text in rules:
             if broken.any():
-                yield Misfit(PURCHASE_FACTS[1], np.flatnonzero(broken), _describe(t_x, f"`{{:.15g}}` {text}"))
+                yield Misfit(PURCHASE_FACTS[1], np.flatnonzero(broken), _describe(t_x, f"`{{}}` {text}"))
 
 
 def _bound(fact: Fact, declared: float | None, time: float, other: float) -> float:
@@ -185,4 +196,4 @@ def _bound(fact: Fact, declared: float | None, time: float, other: float) -> flo
 
 
 def _describe(values: F64, template: str) -> Callable[[int], str]:
-    return lambda row: template.format(values[row])
+    return lambda row: template.format(shown(values[row]))

@@ -17,6 +17,7 @@ from nextbest.fact_values import (
     UnfitValueError,
     bits_of,
     number_of,
+    shown,
     unknown_fact,
     value_of_bits,
     value_of_number,
@@ -302,7 +303,7 @@ def time_violations(as_of: float) -> list[Violation]:
     """What is wrong with a snapshot's time."""
     if math.isfinite(as_of) and FIRST_TIME_S <= as_of <= LAST_TIME_S:
         return []
-    return [Violation("as_of", f"`{as_of:.15g}` is not a time in epoch seconds")]
+    return [Violation("as_of", f"`{shown(as_of)}` is not a time in epoch seconds")]
 
 
 def split_rows(matrix: U64) -> list[bytes]:

@@ -14,6 +14,8 @@ from nextbest.model import NO_CODE, NO_NAME
 from nextbest.rings import BYTE_KINDS, CODE_KINDS
 
 MAX_NAME_BYTES = 200
+_NAMES_PER_COMMAND = 1000
+"""Lua unpacks a few thousand arguments at most."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # KEYS: a registry. ARGV: how many names it may hold, names (all different).
@@ -81,7 +83,7 @@ class NameRegistries:
         """Codes of names, allocated where a name is new; known ones without asking Redis.
 
         Raises:
-            InvalidInput: a name is unfit, or there are too many of the kind; none is registered.
+            InvalidInput: a name is unfit, or there are too many of the kind; up to 1,000, none is registered.
             StoreUnavailable: Redis does not answer; it may have registered them.
         """
         wanted = list(dict.fromkeys(names))
@@ -91,7 +93,10 @@ class NameRegistries:
             violations = [v for name in new for v in _violations(kind, name)]
             if violations:
                 raise InvalidInput(violations)
-            learnt = {**known, **dict(zip(new, await self._allocate(kind, new), strict=True))}
+            learnt = dict(known)
+            for start in range(0, len(new), _NAMES_PER_COMMAND):
+                part = new[start : start + _NAMES_PER_COMMAND]
+                learnt |= dict(zip(part, await self._allocate(kind, part), strict=True))
             if max(learnt.values()) + 1 == len(learnt):
                 self._known[kind] = _registry(kind, learnt)
             else:  # others registered names in between

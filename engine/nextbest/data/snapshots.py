@@ -1,5 +1,6 @@
 """Customer snapshots in Redis: put, merge, get, many at once, and a walk over all."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import TypeAlias, cast
@@ -29,6 +30,8 @@ STAGE_FACTS = ("held_stage", "stage_since", "up_qualified_since")
 """Stage state: whoever writes a snapshot without it keeps what is stored (domain model, section 6)."""
 CUSTOMERS_PER_COMMAND = 256
 """Keys a script or MGET handles at once: about a millisecond of Redis' time."""
+_CALLS_AT_ONCE = 8
+"""Scripts under way together, so that Redis works while the next rows are sent."""
 _MAX_ATTEMPTS = 20
 
 Facts: TypeAlias = Mapping[str, object]
@@ -241,13 +244,17 @@ class SnapshotStore:
     async def _run(
         self, script: Script, customer_ids: Sequence[str], header: Sequence[Part], payload: Sequence[bytes]
     ) -> U8:
-        """Run a script over many rows, some hundred at a time; (n,) of `WriteStatus`."""
-        status = np.empty(len(customer_ids), np.uint8)
-        for start in range(0, len(customer_ids), CUSTOMERS_PER_COMMAND):
-            part = slice(start, start + CUSTOMERS_PER_COMMAND)
-            keys = [self._keys.snapshot(customer_id) for customer_id in customer_ids[part]]
-            reply = await script.run(self._commands, keys, [*header, *payload[part]])
-            status[part] = cast("list[int]", reply)
+        """Run a script over many rows, some hundred a call and some calls at once; (n,) of `WriteStatus`."""
+        size = CUSTOMERS_PER_COMMAND
+        keys = [self._keys.snapshot(customer_id) for customer_id in customer_ids]
+        parts = [slice(start, start + size) for start in range(0, len(keys), size)]
+        status = np.empty(len(keys), np.uint8)
+        for group in (parts[i : i + _CALLS_AT_ONCE] for i in range(0, len(parts), _CALLS_AT_ONCE)):
+            replies = await asyncio.gather(
+                *(script.run(self._commands, keys[part], [*header, *payload[part]]) for part in group)
+            )
+            for part, reply in zip(group, replies, strict=True):
+                status[part] = cast("list[int]", reply)
         return status
 
     def _operations(self, customer_id: str, facts: Facts, as_of: float | None) -> list[Part]:
