@@ -13,6 +13,7 @@ from nextbest.behaviour.stage import STAGE_STATE_FACTS
 from nextbest.data.registry import NameRegistries
 from nextbest.data.snapshots import WriteStatus
 from nextbest.data.store import Store
+from nextbest.errors import FitError
 from nextbest.fitted import pack_grid, pack_ltv, pack_propensity, read_artifacts
 from nextbest.learning.propensity import PropensityModel
 from nextbest.model import Rows
@@ -123,6 +124,21 @@ async def load_model(store: Store, rulebook: Rulebook) -> Model:
         StoreUnavailable: Redis does not answer.
     """
     return assemble(rulebook, await load_artifacts(store))
+
+
+async def data_time(store: Store) -> float:
+    """The time of the newest data: when the grid in use was fitted, else the newest snapshot.
+
+    Raises:
+        FitError: there are no data.
+    """
+    artifacts = await load_artifacts(store)
+    if artifacts.grid is not None:
+        return artifacts.grid.fitted_at
+    latest = [float(batch.rows.as_of.max()) async for batch in population(store) if len(batch.rows)]
+    if not latest:
+        raise FitError("there are no snapshots to take the time from")
+    return max(latest)
 
 
 async def advance_all_stages(

@@ -6,12 +6,18 @@ from typing import Annotated
 import typer
 import uvloop
 
+from nextbest.batch.operations import data_time
 from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
+from nextbest.clock import Clock, shifted_clock
+from nextbest.data.store import StoreOptions, open_store
 from nextbest.rulebook.compile import compile_rulebook
+from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.app import ServiceOptions, serve_until_stopped
 from nextbest.server.warmup import warm_cache
 from nextbest.settings import Settings
 from nextbest.telemetry import configure_logging
+
+OF_DATA = "data"
 
 
 def serve(
@@ -22,7 +28,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port of decisions, interactions and snapshots.")] = None,
     rulebook_port: Annotated[int | None, typer.Option(help="Port of the rulebook service.")] = None,
     as_of: Annotated[
-        str | None, typer.Option(help="Shift the clock to this ISO time: for data of another time.")
+        str | None, typer.Option(help="Shift the clock to this ISO time, or to that of the data: `data`.")
     ] = None,
 ) -> None:
     """Serve decisions until SIGTERM or Ctrl-C; logs are JSON lines on standard error."""
@@ -37,7 +43,13 @@ def serve(
     )
     data = store_options(settings, data_directory, redis_url)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_until_stopped(options, data, book, clock_at(as_of)))
+        clock = runner.run(_clock_of_data(data, book)) if as_of == OF_DATA else clock_at(as_of)
+        runner.run(serve_until_stopped(options, data, book, clock))
+
+
+async def _clock_of_data(data: StoreOptions, rulebook: Rulebook) -> Clock:
+    async with open_store(data, rulebook.catalogue) as store:
+        return shifted_clock(await data_time(store))
 
 
 def warm(rulebook: RulebookDirectory = None) -> None:
