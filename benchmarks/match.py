@@ -4,11 +4,13 @@ The peer is polars with the same rules as expressions over the same data in its 
 in this process on the same threads, in turn, after both gave the same answers.
 """
 
+import operator
 import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import polars as pl
@@ -67,10 +69,10 @@ def predicate(rng: random.Random, fact: Fact) -> Predicate:
         chosen = sorted(rng.sample(range(len(LETTERS)), rng.randint(1, 4)))
         letters = ", ".join(f'"{LETTERS[i]}"' for i in chosen)
         return Predicate(f"{name} in [{letters}]", column.is_in(pl.Series(chosen, dtype=pl.UInt8).implode()))
-    operator = rng.choice(("<", "<=", ">", ">="))
+    sign = rng.choice(("<", "<=", ">", ">="))
     number = round(rng.uniform(0, 100), 2) if fact.type is FactType.DOUBLE else rng.randint(0, 100)
-    theirs = {"<": column < number, "<=": column <= number, ">": column > number, ">=": column >= number}
-    return Predicate(f"{name} {operator} {number}", theirs[operator])
+    peer = {"<": column < number, "<=": column <= number, ">": column > number, ">=": column >= number}
+    return Predicate(f"{name} {sign} {number}", peer[sign])
 
 
 def rules(rng: random.Random) -> list[list[Predicate]]:
@@ -150,9 +152,18 @@ def _inputs(numbers: np.ndarray, words: np.ndarray, known: np.ndarray) -> Inputs
     )
 
 
-def theirs(drawn: Sequence[Sequence[Predicate]]) -> list[pl.Expr]:
-    """The rules as polars expressions."""
-    return [pl.all_horizontal([p.theirs for p in rule]).alias(str(r)) for r, rule in enumerate(drawn)]
+def theirs(frame: pl.DataFrame, drawn: Sequence[Sequence[Predicate]]) -> pl.LazyFrame:
+    """The rules in polars: distinct predicates first, then their conjunctions.
+
+    Of the ways to write it (conjunctions of predicates in one step, folded or by `all_horizontal`,
+    with common parts found by the optimiser; these two steps, eager, lazy or streaming) the fastest.
+    """
+    distinct = {p.ours: p.theirs for rule in drawn for p in rule}
+    names = {ours: f"p{i}" for i, ours in enumerate(distinct)}
+    predicates = [expression.alias(names[ours]) for ours, expression in distinct.items()]
+    columns = [[pl.col(names[p.ours]) for p in rule] for rule in drawn]
+    conjunctions = [reduce(operator.and_, rule).alias(str(r)) for r, rule in enumerate(columns)]
+    return frame.lazy().select(predicates).select(conjunctions)
 
 
 def check_same(matches: Matches, frame: pl.DataFrame) -> None:
@@ -196,16 +207,16 @@ def run(*, quick: bool) -> dict[str, float]:
     n = CUSTOMERS_QUICK if quick else CUSTOMERS
     drawn = rules(random.Random(SEED))
     inputs, frame = customers(n)
-    lazy, expressions = frame.lazy(), theirs(drawn)
+    peer = theirs(frame, drawn)
     tables = program(drawn)
     if tables.n_predicates > PREDICATES:
         raise AssertionError("a predicate is stored twice")
     # As a population run does, the result's memory is used again; polars' allocator keeps its own.
     out = match(tables, inputs, threads=THREADS)
-    check_same(out, lazy.select(expressions).collect())
+    check_same(out, peer.collect())
     ours_s, theirs_s = [], []
     for _ in range(ROUNDS_QUICK if quick else ROUNDS):
-        theirs_s.append(seconds(lambda: lazy.select(expressions).collect()))
+        theirs_s.append(seconds(peer.collect))
         ours_s.append(seconds(lambda: match(tables, inputs, threads=THREADS, out=out)))
     ours = statistics.median(ours_s)
     return {

@@ -49,13 +49,13 @@ def assemble(tables: Tables, conditions: Sequence[int], values: Sequence[int]) -
 class _Assembly:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._columns = _of(tables.slots, Column)
+        self._columns = sorted(_of(tables.slots, Column), key=lambda entry: entry[1])
         self._constants = _of(tables.slots, Constant)
         self._stream = _schedule(tables.stream)
         computed = [step.target for step in self._stream if not step.is_node]
         self._slot = _ranks([*(i for i, _ in self._columns), *(i for i, _ in self._constants), *computed])
         self._compares = sorted(_of(tables.nodes, Compare), key=self._compare_order)
-        self._members = _of(tables.nodes, Member)
+        self._members = sorted(_of(tables.nodes, Member), key=lambda entry: self._slot[entry[1].slot])
         self._bits = _of(tables.nodes, Bit)
         self._known_slots = _of(tables.nodes, KnownSlot)
         self._known_bits = _of(tables.nodes, KnownBit)

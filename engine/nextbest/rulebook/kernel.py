@@ -15,6 +15,8 @@ from nextbest.rulebook.program import Op, Source
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 ONE = np.uint64(1)
 ZERO = np.uint64(0)
+ATOMS = np.uint64(2)
+"""Node of the first comparison, after UNKNOWN and TRUE."""
 EXACT = 2.0**53
 
 FACT = int(Source.FACT)
@@ -62,16 +64,28 @@ COUNT_BITS = int(Op.COUNT_BITS)
 
 
 @kernel
-def _fill_column(column: F64, matrix: F64, index: int, first: int, lanes: int) -> None:
-    if index < 0:
-        column[:] = np.nan
-        return
-    row, at = np.uint64(first), np.uint64(index)
-    for i in range(lanes):
-        column[i] = matrix[row, at]
-        row += ONE
-    for i in range(lanes, len(column)):
-        column[i] = np.nan
+def _fill_columns(
+    vectors: F64, low: int, high: int, matrix: F64, column_index: I32, first: int, lanes: int
+) -> None:
+    """Slots low to high from columns of a row-major matrix; lanes beyond the last customer are missing."""
+    whole = lanes // 8 * 8 if vectors.shape[1] == 64 else 0
+    for lane in range(0, whole, 8):
+        _fill_tile(vectors, low, high, matrix, column_index, first + lane, lane)
+    for slot in range(low, high):
+        for i in range(whole, lanes):
+            vectors[slot, i] = matrix[first + i, column_index[slot]]
+        vectors[slot, lanes:] = np.nan
+
+
+@kernel
+def _fill_tile(
+    vectors: F64, low: int, high: int, matrix: F64, column_index: I32, row: int, lane: int
+) -> None:
+    """Eight rows at a time, so that each cache line of them is used up at once (measured: 3 × faster)."""
+    for slot in range(low, high):
+        to, column = np.uint64(slot), np.uint64(column_index[slot])
+        for i in range(8):
+            vectors[to, np.uint64(lane + i)] = matrix[np.uint64(row + i), column]
 
 
 @kernel
@@ -92,11 +106,25 @@ def _fill_now(column: F64, now: F64, first: int, lanes: int) -> None:
 
 
 @kernel
-def _not_missing(column: F64) -> np.uint64:
-    word = ZERO
-    for i in range(len(column)):
-        word |= np.uint64(column[i] == column[i]) << np.uint64(i)
-    return word
+def _mark_present(vectors: F64, n_columns: int, present: U64) -> None:
+    """Who has each raw number: NaN is the only number that differs from itself."""
+    for slot in range(n_columns):
+        word = ZERO
+        if vectors.shape[1] == 64:
+            for i in range(64):
+                word |= (ONE << np.uint64(i)) if vectors[slot, i] == vectors[slot, i] else ZERO
+        else:
+            word = ONE if vectors[slot, 0] == vectors[slot, 0] else ZERO
+        present[slot] = word
+
+
+@kernel
+def _source_end(column_source: I32, source: int) -> int:
+    """Where the slots of a source end; slots are sorted by source."""
+    end = 0
+    while end < len(column_source) and column_source[end] <= source:
+        end += 1
+    return end
 
 
 @kernel
@@ -118,15 +146,16 @@ def _load(
     present: U64,
 ) -> None:
     """Copy the raw columns of one block, so that predicates read them one after the other."""
-    for slot in range(len(column_source)):
-        source, index, column = column_source[slot], column_index[slot], vectors[slot]
-        if source == FACT:
-            _fill_column(column, numbers, index, first, lanes)
-        elif source == FIGURE:
-            _fill_column(column, figures, index, first, lanes)
-        elif source == CONTEXT:
-            _fill_column(column, context_numbers, index, first, lanes)
-        elif source == CHANNEL:
+    facts = _source_end(column_source, FACT)
+    known_figures = _source_end(column_source, FIGURE)
+    contexts = _source_end(column_source, CONTEXT)
+    windows = _source_end(column_source, HISTORY)
+    _fill_columns(vectors, 0, facts, numbers, column_index, first, lanes)
+    _fill_columns(vectors, facts, known_figures, figures, column_index, first, lanes)
+    _fill_columns(vectors, known_figures, contexts, context_numbers, column_index, first, lanes)
+    for slot in range(contexts, windows):
+        source, column = column_source[slot], vectors[slot]
+        if source == CHANNEL:
             _fill_codes(column, channel, first, lanes)
         elif source == DIRECTION:
             _fill_codes(column, direction, first, lanes)
@@ -134,17 +163,17 @@ def _load(
             _fill_codes(column, phase, first, lanes)
         elif source == ROLE:
             _fill_codes(column, role, first, lanes)
-        elif source == HISTORY:
-            _fill_column(column, history, index, first, lanes)
-        else:
-            _fill_now(column, now, first, lanes)
-        present[slot] = _not_missing(column)
+    built_in = _source_end(column_source, ROLE)
+    _fill_columns(vectors, built_in, windows, history, column_index, first, lanes)
+    for slot in range(windows, len(column_source)):
+        _fill_now(vectors[slot], now, first, lanes)
+    _mark_present(vectors, len(column_source), present)
 
 
 @kernel
-def _store(planes: U64, node: int, true: np.uint64, known: np.uint64) -> None:
+def _store(planes: U64, node: int | np.uint64, true: np.uint64, known: np.uint64) -> None:
     """Both planes of a node from its true bits and who is known."""
-    at = np.uint64(2 * node)
+    at = np.uint64(node) << ONE
     planes[at] = true & known
     planes[at + ONE] = known & ~true
 
@@ -153,34 +182,44 @@ def _store(planes: U64, node: int, true: np.uint64, known: np.uint64) -> None:
 def _less_wide(
     slots: I32, constants: F64, first: int, last: int, vectors: F64, present: U64, planes: U64
 ) -> None:
-    """`slot < constant` for 64 customers; the constant trip count lets LLVM use whole vector registers."""
-    for a in range(first, last):
+    """`slot < constant` for 64 customers.
+
+    The constant trip count and the choice between two constants let LLVM compare eight customers per
+    instruction; unsigned indices save the test for a negative one at every access.
+    """
+    a, end = np.uint64(first), np.uint64(last)
+    while a < end:
         slot, constant, word = np.uint64(slots[a]), constants[a], ZERO
         for i in range(64):
-            word |= np.uint64(vectors[slot, i] < constant) << np.uint64(i)
-        _store(planes, 2 + a, word, present[slot])
+            word |= (ONE << np.uint64(i)) if vectors[slot, i] < constant else ZERO
+        _store(planes, a + ATOMS, word, present[slot])
+        a += ONE
 
 
 @kernel
 def _less_equal_wide(
     slots: I32, constants: F64, first: int, last: int, vectors: F64, present: U64, planes: U64
 ) -> None:
-    for a in range(first, last):
+    a, end = np.uint64(first), np.uint64(last)
+    while a < end:
         slot, constant, word = np.uint64(slots[a]), constants[a], ZERO
         for i in range(64):
-            word |= np.uint64(vectors[slot, i] <= constant) << np.uint64(i)
-        _store(planes, 2 + a, word, present[slot])
+            word |= (ONE << np.uint64(i)) if vectors[slot, i] <= constant else ZERO
+        _store(planes, a + ATOMS, word, present[slot])
+        a += ONE
 
 
 @kernel
 def _equal_wide(
     slots: I32, constants: F64, first: int, last: int, vectors: F64, present: U64, planes: U64
 ) -> None:
-    for a in range(first, last):
+    a, end = np.uint64(first), np.uint64(last)
+    while a < end:
         slot, constant, word = np.uint64(slots[a]), constants[a], ZERO
         for i in range(64):
-            word |= np.uint64(vectors[slot, i] == constant) << np.uint64(i)
-        _store(planes, 2 + a, word, present[slot])
+            word |= (ONE << np.uint64(i)) if vectors[slot, i] == constant else ZERO
+        _store(planes, a + ATOMS, word, present[slot])
+        a += ONE
 
 
 @kernel
@@ -209,19 +248,33 @@ def _compare(slots: I32, constants: F64, ends: I32, vectors: F64, present: U64, 
 
 
 @kernel
-def _is_member(x: float, codes: np.uint64) -> np.uint64:
-    # A missing or foreign code must not reach the conversion: that of NaN is undefined.
-    code = x if 0.0 <= x < 64.0 else 63.0
-    return (codes >> np.uint64(np.int64(code))) & np.uint64(x == code)
+def _clean_codes(vectors: F64, slot: int, codes: U64) -> np.uint64:
+    """Enum codes of a slot as shifts; returns who has one. That of a missing or foreign code is 0."""
+    fine = ZERO
+    for i in range(vectors.shape[1]):
+        x = vectors[slot, i]
+        inside = 0.0 <= x < 64.0
+        # NaN must not reach the conversion, which is undefined for it.
+        codes[i] = np.uint64(np.int64(x if inside else 0.0))
+        fine |= np.uint64(inside) << np.uint64(i)
+    return fine
 
 
 @kernel
-def _members(slots: I32, codes: U64, vectors: F64, present: U64, planes: U64, node: int) -> None:
+def _members(slots: I32, codes: U64, vectors: F64, present: U64, planes: U64, node: int, shifts: U64) -> None:
+    """Is the code in a bit set? Sorted by slot, so that codes are made shifts once a slot."""
+    previous, fine = -1, ZERO
     for a in range(len(slots)):
-        slot, word = np.uint64(slots[a]), ZERO
-        for i in range(vectors.shape[1]):
-            word |= _is_member(vectors[slot, i], codes[a]) << np.uint64(i)
-        _store(planes, node + a, word, present[slot])
+        if slots[a] != previous:
+            previous = slots[a]
+            fine = _clean_codes(vectors, previous, shifts)
+        word, members = ZERO, codes[a]
+        if len(shifts) == 64:
+            for i in range(64):
+                word |= ((members >> shifts[i]) & ONE) << np.uint64(i)
+        else:
+            word = (members >> shifts[0]) & ONE
+        _store(planes, node + a, word & fine, present[previous])
 
 
 @kernel
@@ -614,6 +667,7 @@ def match_blocks(
     vectors = np.empty((n_slots, width))
     present = np.empty(n_slots, np.uint64)
     planes = np.empty(2 * n_nodes, np.uint64)
+    shifts = np.empty(width, np.uint64)
     planes[0], planes[1], planes[2], planes[3] = ZERO, ZERO, ALL, ZERO
     for k in range(len(constants)):
         vectors[len(column_source) + k, :] = constants[k]
@@ -629,7 +683,7 @@ def match_blocks(
             history, now, first, lanes, vectors, present,
         )  # fmt: skip
         _compare(compare_slot, compare_constant, compare_ends, vectors, present, planes)
-        _members(member_slot, member_codes, vectors, present, planes, first_member)
+        _members(member_slot, member_codes, vectors, present, planes, first_member, shifts)
         _bits(bits, words, known, placements, first, lanes, planes, first_bit)
         _has(known_slot, known_bits, known, placements, first, lanes, present, planes, first_known)
         _run_stream(

@@ -194,7 +194,7 @@ class Program:
     n_slots: int
     n_nodes: int
     column_source: I32
-    """(raw,) of `Source`."""
+    """(raw,) of `Source`, ascending."""
     column_index: I32
     """(raw,) column within the source."""
     constants: F64
@@ -206,7 +206,7 @@ class Program:
     compare_ends: I32
     """(3,) where `<`, `<=` and `==` end."""
     member_slot: I32
-    """(m,) raw slots of enum codes."""
+    """(m,) raw slots of enum codes, ascending."""
     member_codes: U64
     """(m,) bit set of the codes that are true."""
     bits: I32
