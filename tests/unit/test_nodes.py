@@ -26,8 +26,6 @@ def read(text: str) -> tuple[object, list[str]]:
         ("y", "y"),
         ("true", True),
         ("False", False),
-        ("~", None),
-        ("null", None),
         ("1e3", 1000.0),
         ("1.5", 1.5),
         (".5", 0.5),
@@ -67,6 +65,12 @@ def test_plain_scalars_follow_yaml_1_2(scalar: str, value: object) -> None:
 def test_numbers_out_of_range_are_reported(number: str) -> None:
     """A number that no float or 64-bit integer holds is a problem, and not infinity."""
     assert read(f"a: {number}") == ({"a": 0}, ["number-range"])
+
+
+@pytest.mark.parametrize("text", ["a:", "a: ~", "a: null", "a:   # later", "[a, null]", "{a: }"])
+def test_empty_values_are_reported(text: str) -> None:
+    """A key whose value was forgotten is a problem: silently leaving out a condition would be dangerous."""
+    assert read(text)[1] == ["no-value"]
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,10 @@ def test_positions_of_values_and_keys(rules: Path) -> None:
     assert at(file.value_span(("goals", 7)))[0] == (2, 3)
 
 
-def test_empty_file_is_an_empty_mapping(rules: Path) -> None:
+@pytest.mark.parametrize("text", ["", "# none yet\n", "---\n# none yet\n"])
+def test_empty_file_is_an_empty_mapping(rules: Path, text: str) -> None:
     """A file of comments has no content, which is for the models to judge."""
-    (rules / "segments.yaml").write_text("# none yet\n")
-    assert load_source(rules).of_kind("segments")[0].value == {}
+    (rules / "segments.yaml").write_text(text)
+    source = load_source(rules)
+    assert source.of_kind("segments")[0].value == {}
+    assert not source.diagnostics

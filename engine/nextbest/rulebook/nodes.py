@@ -98,7 +98,7 @@ def parse_nodes(text: str) -> tuple[Node | None, list[YamlProblem]]:
 
 
 def to_value(node: Node, problems: list[YamlProblem]) -> Value:
-    """Plain data of a node; numbers out of range are added to `problems` and read as 0."""
+    """Plain data of a node; numbers out of range and empty values are added to `problems`."""
     if isinstance(node, Scalar):
         return _scalar_value(node, problems) if node.plain else node.text
     if isinstance(node, Sequence):
@@ -251,6 +251,8 @@ _MAX_DIGITS = 400
 def _scalar_value(node: Scalar, problems: list[YamlProblem]) -> Value:
     text = node.text
     if text in _NULLS:
+        hint = "give it a value, or leave its key out"
+        problems.append(YamlProblem(node.start, node.end, "no-value", "nothing stands here", hint))
         return None
     if text in _BOOLS:
         return _BOOLS[text]

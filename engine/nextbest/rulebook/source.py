@@ -258,12 +258,15 @@ def _parse_file(path: str, kind: str, content: bytes, found: _Found) -> SourceFi
         return None
     root, problems = parse_nodes(text)
     readable = root is not None or not problems
-    value: Value = {} if root is None else to_value(root, problems)
-    if isinstance(root, Scalar) and value is None:
-        value = {}
+    value: Value = {} if root is None or _is_blank(root) else to_value(root, problems)
     file = SourceFile(path, kind, text, root, value, readable)
     found.diagnostics += [_yaml_diagnostic(file, problem) for problem in problems]
     return file
+
+
+def _is_blank(root: Node) -> bool:
+    """True for a file of nothing but `---` and comments."""
+    return isinstance(root, Scalar) and root.plain and not root.text
 
 
 def _yaml_diagnostic(file: SourceFile, problem: YamlProblem) -> Diagnostic:

@@ -51,7 +51,7 @@ class AuthorTest(Document):
         default={}, description="Computed figures to assume, such as `stage`."
     )
     request: Situation = Field(description="The situation.")
-    expect: Expectation = Field(description="What must be true of the answer.")
+    expect: Expectation = Field(description="What the answer must be like.")
 
 
 class TestsFile(Document):

@@ -157,7 +157,7 @@ class Value(Document):
     benefits: dict[FactName, Amount] = Field(
         default={}, description="Worth to the customer of one emotional benefit, by the fact that counts it."
     )
-    points: Points = Field(default=Points(), description="What points are worth.")
+    points: Points = Field(default=Points(), description="Worth of the programme's points.")
     quality_rate: Factor = Field(default=0.25, description="κ_q: worth of satisfaction per unit of revenue.")
     value_of_time: Cost = Field(default=0, description="Money per minute of the customer's own time.")
     complaint_cost: Cost = Field(default=0, description="Money a complaint costs the customer.")
@@ -258,7 +258,7 @@ class StrategyFile(Document):
         default=0.10, description="Share of lifetime value that may be invested in a customer in 12 months."
     )
     data_quality: DataQuality = Field(default=DataQuality(), description="What is asked of a snapshot.")
-    sell_hold: SellHold = Field(default=SellHold(), description="No selling shortly after a bad touchpoint.")
+    sell_hold: SellHold = Field(default=SellHold(), description="When selling pauses after a bad touchpoint.")
     arbitration: Literal["mutual", "classic"] = Field(
         default="mutual",
         description="`mutual`: expected mutual value; `classic`: propensity × context × value × lever.",
