@@ -57,6 +57,14 @@ async def test_activation_replaces_a_role_and_keeps_the_others(store):
     assert [v.activated_at for v in await store.versions()] == [5.0, 4.0, 3.0, 2.0]
 
 
+async def test_activating_what_is_active_makes_no_version(store):
+    """A repeated fit that finds the same adds nothing to return to."""
+    digest = await store.put(LTV, now=1.0)
+    first = await store.activate({"ltv": digest}, now=2.0)
+    assert await store.activate({"ltv": digest}, now=3.0) == first
+    assert await store.versions() == [first]
+
+
 async def test_concurrent_activations_lose_nothing(store):
     """Activations at the same time all take effect."""
     digest = await store.put(LTV, now=1.0)

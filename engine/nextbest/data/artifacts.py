@@ -116,6 +116,8 @@ class ArtifactStore:
     ) -> ModelVersion:
         """Put artifacts into use in one step; the other roles, and the rulebook unless named, stay.
 
+        Activating what is active already makes no version: there is nothing to return to.
+
         Args:
             artifacts: role to digest; an empty digest takes the role's artifact out of use.
             now: epoch seconds.
@@ -135,6 +137,8 @@ class ArtifactStore:
             old = ModelVersion(**json.loads(before)) if before else ModelVersion()
             roles = {role: digest for role, digest in {**old.digests, **artifacts}.items() if digest}
             new = ModelVersion(old.rulebook if rulebook is None else rulebook, roles, now)
+            if (new.rulebook, new.digests) == (old.rulebook, old.digests):
+                return old
             if await self._swap(before or b"", new):
                 return new
         raise StoreUnavailable("the model is being changed by too many at once")
