@@ -158,6 +158,7 @@ class Reason(IntEnum):
     BEATEN_IN_GROUP = 32
     BEATEN_IN_RANK = 33
     DUPLICATE_PLACEMENT = 34
+    PROPENSITY_UNKNOWN = 35
 
 
 GATE_OF: Mapping[Reason, Gate] = {
@@ -195,6 +196,7 @@ GATE_OF: Mapping[Reason, Gate] = {
     Reason.BEATEN_IN_GROUP: Gate.ARBITRATION,
     Reason.BEATEN_IN_RANK: Gate.ARBITRATION,
     Reason.DUPLICATE_PLACEMENT: Gate.ARBITRATION,
+    Reason.PROPENSITY_UNKNOWN: Gate.MUTUAL,
 }
 """The gate each reason belongs to."""
 

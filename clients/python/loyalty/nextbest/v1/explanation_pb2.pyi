@@ -195,6 +195,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Gate ARBITRATION: more actions rank above it than results were asked for."""
     REASON_CODE_DUPLICATE_PLACEMENT: _ReasonCode.ValueType  # 34
     """Gate ARBITRATION: it already has another of the placements asked for."""
+    REASON_CODE_PROPENSITY_UNKNOWN: _ReasonCode.ValueType  # 35
+    """Gate MUTUAL: a missing fact leaves its propensity unknown, and so what it is worth to the customer."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """ReasonCode says why an action was chosen or stopped."""
@@ -269,6 +271,8 @@ REASON_CODE_BEATEN_IN_RANK: ReasonCode.ValueType  # 33
 """Gate ARBITRATION: more actions rank above it than results were asked for."""
 REASON_CODE_DUPLICATE_PLACEMENT: ReasonCode.ValueType  # 34
 """Gate ARBITRATION: it already has another of the placements asked for."""
+REASON_CODE_PROPENSITY_UNKNOWN: ReasonCode.ValueType  # 35
+"""Gate MUTUAL: a missing fact leaves its propensity unknown, and so what it is worth to the customer."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 @_typing.final

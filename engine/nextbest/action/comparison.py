@@ -1,0 +1,74 @@
+"""Which term of its score an action lost by: to the action that beat it, or to doing nothing."""
+
+import numpy as np
+
+from nextbest.action.score import mutual_score
+from nextbest.model import F64, Term
+
+_SHARED = (
+    Term.CUSTOMER_GAIN,
+    Term.PROFIT_GAIN,
+    Term.RELEVANCE,
+    Term.CONTEXT_WEIGHT,
+    Term.LEVER,
+    Term.PRESSURE_FACTOR,
+    Term.CONTACT_COST,
+    Term.ACCEPTED_COST,
+    Term.CONTACT_PRICE,
+)
+_FACTORS = (Term.RELEVANCE, Term.CONTEXT_WEIGHT, Term.LEVER, Term.PRESSURE_FACTOR)
+_COSTS = (Term.CONTACT_COST, Term.ACCEPTED_COST, Term.CONTACT_PRICE)
+_CLASSIC = (Term.PROPENSITY, Term.CONTEXT_WEIGHT, Term.LEVER)
+
+
+def decisive_term(loser: F64, winner: F64 | None, *, classic: bool) -> Term | None:
+    """The term with which the loser's score would rise furthest, were it the winner's.
+
+    Args:
+        loser: (Term,) of the action that lost.
+        winner: (Term,) of the one that beat it; None = doing nothing, which has no costs, no losses and
+            nothing that dampens it.
+        classic: The scores are classic priorities.
+
+    Returns:
+        None where no single term would raise it; in classic arbitration the value V is no term.
+    """
+    if classic:
+        return None if winner is None else _largest_ratio(loser, winner)
+    own = float(loser[Term.SCORE])
+    rise = {term: _score_with(loser, term, value) - own for term, value in _offers(loser, winner)}
+    best = max(rise, key=lambda term: rise[term])
+    return best if rise[best] > 0.0 else None
+
+
+def _offers(loser: F64, winner: F64 | None) -> list[tuple[Term, float]]:
+    if winner is not None:
+        uplift = loser[Term.BASE_PROPENSITY] + winner[Term.PROPENSITY] - winner[Term.BASE_PROPENSITY]
+        return [(Term.PROPENSITY, float(uplift)), *((term, float(winner[term])) for term in _SHARED)]
+    gains = [(t, max(float(loser[t]), 0.0)) for t in (Term.CUSTOMER_GAIN, Term.PROFIT_GAIN)]
+    factors = [(t, max(float(loser[t]), 1.0)) for t in _FACTORS]
+    return [*gains, *factors, *((t, 0.0) for t in _COSTS)]
+
+
+def _score_with(terms: F64, term: Term, value: float) -> float:
+    changed = terms.copy()
+    changed[term] = value
+    if term is Term.PROPENSITY and terms[term] > 0.0:
+        changed[Term.ACCEPTED_COST] *= value / terms[term]
+    return float(mutual_score(changed))
+
+
+def _largest_ratio(loser: F64, winner: F64) -> Term | None:
+    value = _ratio(_classic_value(winner), _classic_value(loser))
+    leads = {term: _ratio(float(winner[term]), float(loser[term])) for term in _CLASSIC}
+    best = max(leads, key=lambda term: leads[term])
+    return best if leads[best] > max(value, 1.0) else None
+
+
+def _classic_value(terms: F64) -> float:
+    others = float(np.prod([terms[term] for term in _CLASSIC]))
+    return float(terms[Term.SCORE]) / others if others > 0.0 else 0.0
+
+
+def _ratio(better: float, worse: float) -> float:
+    return better / worse if worse > 0.0 else float("inf") if better > 0.0 else 1.0
