@@ -1,0 +1,180 @@
+"""The whole decision for one customer, by lists and sorts: what the kernels must agree with."""
+
+import math
+from dataclasses import dataclass
+
+from tests.naive import contact, gates, score
+from tests.naive import relevance as asking
+from tests.naive.plain import (
+    DECLARED,
+    STAGES,
+    Action,
+    Answers,
+    Customer,
+    Learnt,
+    Request,
+    Rulebook,
+    Treatment,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Where one action ended."""
+
+    action: str
+    reason: str
+    treatment: str | None
+    actual: float | None = None
+    required: float | None = None
+    terms: dict | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Ranked actions (without do-nothing, which ends every answer), and the verdict on every action."""
+
+    ranked: tuple[Verdict, ...]
+    verdicts: dict[str, Verdict]
+
+
+def naive_decide(
+    rulebook: Rulebook,
+    customer: Customer,
+    request: Request,
+    answers: Answers,
+    learnt: Learnt | None = None,
+    *,
+    limit: int = 3,
+) -> Decision:
+    """Decide for one customer."""
+    learnt = learnt or Learnt()
+    verdicts = {a.id: judge(rulebook, a, customer, request, answers, learnt) for a in rulebook.actions}
+    return arbitrate(rulebook, verdicts, limit)
+
+
+def offered(action: Action, request: Request) -> list[Treatment]:
+    """The action's treatments that the request has room for."""
+    return [
+        t
+        for t in action.treatments
+        if t.channel == request.channel
+        and (t.placement is None or not request.placements or t.placement in request.placements)
+    ]
+
+
+def propensity(action, stage, answers, learnt):
+    """Give p: an expression's or a model's value, else the posterior by action and stage; None = unknown."""
+    if action.propensity is not None:
+        value = answers.value(action.propensity)
+        return None if value is None or math.isnan(value) else min(1.0, max(0.0, float(value)))
+    of_stage = learnt.outcomes.get((action.id, stage), (0.0, 0.0))
+    everywhere = [learnt.outcomes.get((action.id, s), (0.0, 0.0)) for s in STAGES]
+    root = (sum(s for s, _ in everywhere), sum(f for _, f in everywhere))
+    return score.posterior(action.prior, root, of_stage)
+
+
+def relevance_of(action, customer, request, answers):
+    """ρ of the action now."""
+    values = [(e.weight, answers.value(e.key)) for e in action.evidence]
+    declared = any(
+        e.kind in DECLARED and asking.strength(value) > 0
+        for e, (_, value) in zip(action.evidence, values, strict=True)
+    )
+    return asking.relevance(
+        asking.ask_likelihood(values),
+        blocked=bool(action.topics & (customer.blocked_topics or frozenset()))
+        or contact.opted_out(customer.history, request.now, action.id),
+        rejected=contact.rejected_lately(customer.history, request.now, action.id),
+        creates=action.creates_need,
+        pushes=action.inside_out,
+        declared=declared,
+    )
+
+
+def judge(rulebook, action, customer, request, answers, learnt):
+    """The verdict on one action before it meets the others: SURVIVED with its terms, or why not.
+
+    Of several treatments the first that gets furthest speaks for the action.
+    """
+    candidates = offered(action, request)
+    if not candidates:
+        return Verdict(action.id, "NO_TREATMENT", None)
+    stage = STAGES[int(customer.figures["stage"])]
+    p = propensity(action, stage, answers, learnt)
+    if p is None and rulebook.classic:
+        p = 1.0
+    rho = relevance_of(action, customer, request, answers)
+    furthest = None
+    for treatment in candidates:
+        case = gates.Case(rulebook, action, treatment, customer, request, answers, p, rho)
+        stop = gates.first_stop(case)
+        if stop is None:
+            return survivor(case, learnt)
+        if furthest is None or stop[0] > furthest[0]:
+            furthest = (*stop, treatment)
+    _, (reason, actual, required), treatment = furthest
+    return Verdict(action.id, reason, treatment.id, actual, required)
+
+
+def survivor(case, learnt):
+    """What an action that passed every gate is worth."""
+    action, figures, stage = case.action, case.customer.figures, case.stage
+    matching = [weight for key, weight in action.context if case.answers.holds(key)]
+    context = score.context_factor(matching)
+    amount, cap = gates.effective_pressure(case), case.rulebook.pressure_cap[stage]
+    terms = score.score(
+        action,
+        p=case.p,
+        value_gap=figures["value_gap"],
+        profit_gap=figures["profit_gap"],
+        life=figures["multiplier"],
+        weight=case.rulebook.customer_weight[stage],
+        relevance=case.relevance,
+        context=context,
+        lever=action.lever,
+        q=contact.pressure_factor(amount, cap, case.request.direction),
+        pi=learnt.prices[stage],
+        mu=learnt.contact_price,
+        w_ch=gates.contact_weight(case),
+    )
+    if case.rulebook.classic:
+        terms["score"] = terms["benefit"] = score.classic_priority(
+            case.p, context, action.value, action.lever
+        )
+    return Verdict(action.id, "SURVIVED", case.treatment.id, terms=terms)
+
+
+def arbitrate(rulebook, verdicts, limit):
+    """Sort all survivors, then walk down: one of a group, no more than `limit`, none that is not worth it."""
+    action = {a.id: a for a in rulebook.actions}
+    survivors = [v for v in verdicts.values() if v.reason == "SURVIVED"]
+    order = sorted(
+        survivors,
+        key=lambda v: (
+            not action[v.action].mandatory,
+            -v.terms["score"],
+            -action[v.action].priority,
+            v.action,
+        ),
+    )
+    ranked, taken = [], set()
+    final = dict(verdicts)
+    for verdict in order:
+        spec = action[verdict.action]
+        if not spec.mandatory and not verdict.terms["score"] > 0:
+            reason = "WORSE_THAN_DO_NOTHING"
+        elif spec.group is not None and spec.group in taken:
+            reason = "BEATEN_IN_GROUP"
+        else:
+            if spec.group is not None:
+                taken.add(spec.group)
+            reason = "BEATEN_IN_RANK"
+            if len(ranked) < limit:
+                reason = "MANDATORY" if spec.mandatory else "CHOSEN"
+        final[verdict.action] = Verdict(
+            verdict.action, reason, verdict.treatment, verdict.actual, verdict.required, verdict.terms
+        )
+        if reason in ("MANDATORY", "CHOSEN"):
+            ranked.append(final[verdict.action])
+    return Decision(tuple(ranked), final)
