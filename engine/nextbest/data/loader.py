@@ -38,7 +38,7 @@ async def load_file(
     Columns: customer_id, as_of (ISO 8601 or epoch seconds) and facts by name. A row replaces the
     customer's snapshot, but for stage state that the file has no columns for. Bad rows are listed in
     `<file>.rejects.csv` with row number, column and every reason; a second row of a customer is bad.
-    Loading the same file again changes nothing. Memory: some 100 MB and 8 bytes a row.
+    Loading the same file again changes nothing. Memory: a few hundred MB and 8 bytes a row.
 
     Args:
         path: the file.

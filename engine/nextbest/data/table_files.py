@@ -14,8 +14,8 @@ from nextbest.data.arrow_files import ARROW_ERRORS, csv_batches, parquet_batches
 from nextbest.errors import InvalidInput, Violation
 from nextbest.model import I64
 
-BATCH_ROWS = 32_768
-"""Rows at a time: some 20 MB of rows."""
+BATCH_ROWS = 16_384
+"""Rows at a time: some 10 MB of rows."""
 _PARQUET_MARK = b"PAR1"
 _LONGEST_HEADER = 1 << 20
 
