@@ -32,7 +32,7 @@ _GATES = {number: name.removeprefix("GATE_").lower() for name, number in explana
 def decide(
     customer: Customer,
     channel: Channel,
-    outbound: Outbound = False,  # noqa: FBT002  (a command-line flag)
+    outbound: Outbound = False,
     role: Role = "",
     language: Language = "",
     address: Address = None,
@@ -72,7 +72,7 @@ def why(
     customer: Customer,
     channel: Channel,
     action: Annotated[list[str] | None, typer.Argument(help="Actions to explain; none = all.")] = None,
-    outbound: Outbound = False,  # noqa: FBT002  (a command-line flag)
+    outbound: Outbound = False,
     role: Role = "",
     language: Language = "",
     address: Address = None,

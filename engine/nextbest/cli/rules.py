@@ -1,4 +1,4 @@
-"""`nextbest rules`: check a rulebook."""
+"""`nextbest rules`: check a rulebook, and keep the editor's schemas in step."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from nextbest.rulebook.compile import check_rulebook
 from nextbest.rulebook.diagnostics import errors_in, render_github, render_json, render_text, summary
+from nextbest.rulebook.schema import MODELS, render_schema, schema_path, write_schemas
 from nextbest.rulebook.source import load_source
 
 app = typer.Typer(no_args_is_help=True, help="Check rulebooks.")
@@ -19,11 +20,6 @@ class Format(StrEnum):
     TEXT = "text"
     JSON = "json"
     GITHUB = "github"
-
-
-@app.callback()
-def rules() -> None:
-    """Check rulebooks."""
 
 
 @app.command()
@@ -44,3 +40,25 @@ def check(
     if errors_in(diagnostics):
         typer.echo(summary(diagnostics), err=True)
         raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    directory: Annotated[Path, typer.Argument(help="Where the schemas lie.")] = Path("rules/.schema"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare; exit code 1 on a difference.")
+    ] = False,
+) -> None:
+    """Write the JSON Schema of every kind of rule file, by which editors complete and explain."""
+    if not check:
+        write_schemas(directory)
+        return
+    stale = [path for kind in MODELS if not _is_current(path := schema_path(directory, kind), kind)]
+    for path in stale:
+        typer.echo(f"{path} is not what `nextbest rules schema` writes", err=True)
+    if stale:
+        raise typer.Exit(1)
+
+
+def _is_current(path: Path, kind: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == render_schema(kind)
