@@ -1,18 +1,23 @@
 """A real redis-server for the integration tests, and a prefix of its own for each."""
 
+import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from nextbest.data.connection import RedisConnection
-from nextbest.data.embedded import open_embedded
+from nextbest.data.embedded import open_embedded, open_redis
 from nextbest.data.keys import Keys
 
 
 @pytest.fixture(scope="session")
 def redis_server():
-    """The embedded redis-server, for the whole session; `.address` says where."""
+    """The embedded redis-server for the session, or that of NEXTBEST_TEST_REDIS_URL; `.address` says where."""
+    if url := os.environ.get("NEXTBEST_TEST_REDIS_URL"):
+        with open_redis(url, Path()) as handle:
+            yield handle
+        return
     with (
         tempfile.TemporaryDirectory(prefix="nextbest-test-") as directory,
         open_embedded(Path(directory)) as handle,
