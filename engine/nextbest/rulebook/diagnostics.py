@@ -102,11 +102,12 @@ def render_github(diagnostics: Sequence[Diagnostic], *, prefix: str = "") -> str
 
     Args:
         diagnostics: what to report.
-        prefix: path of the rulebook directory from the repository's root, ending in `/` if not empty.
+        prefix: path of the rulebook directory from the repository's root.
 
     Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
     """
-    return "".join(_annotation(d, prefix) + "\n" for d in in_order(diagnostics))
+    root = f"{prefix.rstrip('/')}/" if prefix else ""
+    return "".join(_annotation(d, root) + "\n" for d in in_order(diagnostics))
 
 
 def _plural(count: int, noun: str) -> str:

@@ -96,7 +96,12 @@ def compile_source(source: RulebookSource) -> tuple[Rulebook, list[Diagnostic]]:
 
 def check_rulebook(directory: Path) -> list[Diagnostic]:
     """Everything that is wrong or doubtful in a rulebook directory, in file order."""
-    return _compile(load_source(directory))[1]
+    return check_source(load_source(directory))
+
+
+def check_source(source: RulebookSource) -> list[Diagnostic]:
+    """Everything that is wrong or doubtful in a rulebook that was read: its files can be quoted."""
+    return _compile(source)[1]
 
 
 def _compile(source: RulebookSource) -> tuple[Rulebook | None, list[Diagnostic]]:

@@ -1,5 +1,6 @@
 """What pydantic found wrong with a document → diagnostics in an author's words."""
 
+import re
 from collections.abc import Iterable
 from collections.abc import Mapping as AnyMapping
 from types import UnionType
@@ -24,6 +25,7 @@ _KINDS = {
     "model_attributes_type": "a mapping",
     "list_type": "a list",
 }
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?", re.ASCII)
 _BOUNDS = {
     "greater_than": ("gt", "above"),
     "greater_than_equal": ("ge", "at least"),
@@ -81,18 +83,29 @@ def _wording(detail: ErrorDetails) -> tuple[str, str]:
     kind, found = detail["type"], _shown(detail["input"])
     context: dict[str, Any] = detail.get("ctx") or {}
     if kind in _KINDS:
-        quoted = isinstance(detail["input"], bool | int | float) and kind == "string_type"
-        return f"expected {_KINDS[kind]}, found {found}", f"quote it: `'{detail['input']}'`" if quoted else ""
+        return f"expected {_KINDS[kind]}, found {found}", _quoting(kind, detail["input"])
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return f"expected a number {words} {context[key]:g}, found {found}", ""
+        return f"expected a number {words} {_plain(context[key])}, found {found}", ""
     if kind in ("literal_error", "enum"):
         return _choice(str(context["expected"]), detail["input"])
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         return _length(kind, context)
-    if kind == "string_pattern_mismatch":
-        return f"{found} does not have the form `{context['pattern']}`", ""
     return f"{detail['msg'][:1].lower()}{detail['msg'][1:].rstrip('.')}, found {found}", ""
+
+
+def _quoting(kind: str, found: object) -> str:
+    """Advice where quotation marks are missing, or are too many."""
+    if kind == "string_type" and isinstance(found, bool | int | float):
+        text = _shown(found).strip("`")
+        return f"quote it: `'{text}'`"
+    if kind != "string_type" and isinstance(found, str) and _NUMBER.fullmatch(found):
+        return f"leave out the quotation marks: `{found}`"
+    return ""
+
+
+def _plain(number: float) -> str:
+    return f"{number:.0f}" if number == int(number) else f"{number:g}"
 
 
 def _choice(expected: str, found: object) -> tuple[str, str]:
