@@ -212,6 +212,7 @@ def _double(operator, a, b):
         return math.copysign(math.inf, a) * math.copysign(1, b)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = Fraction(-62135596800)
 _LAST = Fraction(253402300800)
 
@@ -276,7 +277,7 @@ def _months_since(now, instant):
 
 
 def _plus_months(instant, months):
-    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=math.floor(instant.seconds))
+    start = _EPOCH + timedelta(seconds=math.floor(instant.seconds))
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     day = start.day
     while True:
@@ -323,8 +324,8 @@ def _timestamp(x):
     if isinstance(x, Instant):
         return x
     if isinstance(x, str):
-        moment = datetime.fromisoformat(x)
-        return _instant(Fraction((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)) / 10**6)
+        since_epoch = datetime.fromisoformat(x) - _EPOCH
+        return _instant(Fraction(since_epoch / timedelta(microseconds=1)) / 10**6)
     return _instant(Fraction(x))
 
 
@@ -338,8 +339,7 @@ def _duration(x):
 
 
 def _local(instant, zone="UTC"):
-    where = ZoneInfo(zone)
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=math.floor(instant.seconds))).astimezone(where)
+    return (_EPOCH + timedelta(seconds=math.floor(instant.seconds))).astimezone(ZoneInfo(zone))
 
 
 def _milliseconds(x, *_zone):
@@ -399,4 +399,3 @@ def _fold(xs, step):
     for x in xs[1:]:
         result = step(result, x)
     return result
-

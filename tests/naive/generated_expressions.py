@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from tests.naive.expressions import UNKNOWN, Instant, Situation
 
 from nextbest.facts import Catalogue, Fact, FactGroup, FactType, Figure
 from nextbest.model import Contexts
 from nextbest.rulebook.expressions import Scope
 from nextbest.rulebook.matching import Inputs, n_blocks
-from tests.naive.expressions import UNKNOWN, Instant, Situation
 
 TIERS = ("gold", "silver", "bronze", "none")
 COLOURS = ("silver", "red", "gold")
@@ -122,7 +122,8 @@ class Generator:
         if kind == "dynamic":
             return f"({rng.choice(('customer.colour', 'customer.tier'))} in customer.drinks)"
         method = rng.choice(("startsWith", "endsWith", "contains"))
-        return f"{self.text(depth)}.{method}({rng.choice((repr('s'), repr('old'), repr(''), 'customer.colour'))})"
+        part = rng.choice(("'s'", "'old'", "''", "customer.colour"))
+        return f"{self.text(depth)}.{method}({part})"
 
     def integer(self, depth=2):
         """An int expression."""
@@ -215,7 +216,12 @@ class Generator:
 
 INTS = (-3, -1, 0, 1, 2, 3, 7, 1000)
 DOUBLES = (-1.5, -0.5, -0.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 1e300)
-TIMES = (NOW, NOW - 1, NOW - 86400 * 30, NOW - 86400 * 400, NOW + 86400 * 10, 0, -1, 1_709_208_000, 951_825_600)
+DAY = 86_400
+TIMES = (
+    *(NOW, NOW - 1, NOW - 30 * DAY, NOW - 400 * DAY, NOW + 10 * DAY),
+    *(0, -1, 1_709_208_000, 951_825_600),
+)
+"""Now, then and soon; the epoch; two leap days."""
 
 
 def random_customers(rng: random.Random, n: int) -> list[dict[str, object]]:

@@ -5,12 +5,18 @@ A block is 64 customers. `vectors` is (slots, width) of numbers, width 64, or 1 
 `planes` has two words a node: known-true, then known-false. Nothing here allocates per block.
 """
 
+from typing import Any, cast
+
+import numba
 import numpy as np
 
 from nextbest.kernels import kernel
 from nextbest.model import F64, I32, U64
 from nextbest.rulebook.kernel_calendar import calendar_field, local_seconds, months_between, span_field
 from nextbest.rulebook.program import Op, Source
+
+types = cast("Any", numba).types
+"""numba's types, which have no annotations."""
 
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 ONE = np.uint64(1)
@@ -615,6 +621,27 @@ def _emit(
         for i in range(lanes):
             there = (present[slot] >> np.uint64(i)) & ONE
             values[first + i, v] = vectors[slot, i] if there else np.nan
+
+
+def _read(kind: object, dimensions: int) -> object:
+    return types.Array(kind, dimensions, "C", readonly=True)
+
+
+def _written(kind: object, dimensions: int) -> object:
+    return types.Array(kind, dimensions, "C")
+
+
+_F1, _F2 = _read(types.float64, 1), _read(types.float64, 2)
+_I1, _I2 = _read(types.int32, 1), _read(types.int32, 2)
+_U1, _U2 = _read(types.uint64, 1), _read(types.uint64, 2)
+_TABLES = (
+    *(types.int64, types.int64, _I1, _I1, _F1, _I1, _F1, _I1, _I1, _U1),
+    *(_I2, _I1, _I2, _I2, _I1, _I1, _F1, _I1, _I1),
+)
+_INPUTS = (_F2, _U2, _U2, _F2, _F2, _I1, _I1, _I1, _I1, _U1, _F2, _F1, _U2)
+_OUTPUTS = (_written(types.uint64, 2), _written(types.uint64, 2), _written(types.float64, 2))
+KERNEL_SIGNATURE = types.void(*_TABLES, *_INPUTS, types.int64, types.int64, *_OUTPUTS)
+"""Types of `match_blocks`: read-only where it only reads, so that it takes writable arrays as well."""
 
 
 @kernel

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 
 from nextbest.model import F64, U64, Bools, Contexts, Rows
-from nextbest.rulebook.kernel import match_blocks
+from nextbest.rulebook.kernel import KERNEL_SIGNATURE, match_blocks
 from nextbest.rulebook.program import LANES, Matches, Program
 
 
@@ -98,8 +99,26 @@ def match(program: Program, inputs: Inputs, *, threads: int = 1, out: Matches | 
 
 
 def _run(program: Program, inputs: Inputs, first: int, last: int, out: Matches) -> None:
-    run = cast("Callable[..., None]", match_blocks)
+    run = compiled_kernel()
     run(*program.tables_for_kernel, *inputs.arrays, first, last, out.true, out.false, out.values)
+
+
+@lru_cache(maxsize=1)
+def compiled_kernel() -> Callable[..., None]:
+    """The kernel, compiled once for read-only tables and inputs, which takes writable ones as well.
+
+    Left to itself numba would compile it anew for every mixture of read-only and writable arrays.
+    """
+    dispatcher = cast("_Dispatcher", match_blocks)
+    dispatcher.compile(KERNEL_SIGNATURE)
+    dispatcher.disable_compile()
+    return cast("Callable[..., None]", match_blocks)
+
+
+class _Dispatcher(Protocol):
+    def compile(self, sig: object) -> object: ...
+
+    def disable_compile(self) -> None: ...
 
 
 def holds(plane: U64, condition: int, n: int) -> Bools:
