@@ -68,6 +68,10 @@ class Keys:
         """The customer's row."""
         return f"{self.prefix}:{{{customer_id}}}:s".encode()
 
+    def hash_snapshot(self, customer_id: str) -> bytes:
+        """The customer's facts as a hash, where others write them."""
+        return f"{self.prefix}:{{{customer_id}}}:h".encode()
+
     def contacts(self, customer_id: str) -> bytes:
         """The ring of contacts and outcomes."""
         return f"{self.prefix}:{{{customer_id}}}:c".encode()

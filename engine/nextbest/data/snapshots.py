@@ -9,6 +9,7 @@ import numpy as np
 
 from nextbest.data.catalogues import CatalogueStore
 from nextbest.data.connection import Commands, Part, gather_replies
+from nextbest.data.hashes import HashReader
 from nextbest.data.keys import Keys, id_violations
 from nextbest.data.scripts import Script
 from nextbest.data.snapshot_scripts import (
@@ -60,6 +61,7 @@ class SnapshotStore:
         self._keys = keys
         self.codec = codec
         self._catalogues = CatalogueStore(commands, keys)
+        self._hashes = HashReader(commands, keys)
 
     @classmethod
     async def open(cls, commands: Commands, keys: Keys, catalogue: Catalogue) -> "SnapshotStore":
@@ -174,8 +176,17 @@ class SnapshotStore:
             SnapshotUnreadable: what is stored is damaged, foreign or another customer's.
             StoreUnavailable: Redis does not answer.
         """
-        row = await self._row(customer_id)
+        row = await self._row(customer_id) or await self.hash_row(customer_id)
         return self.codec.decode(customer_id.encode(), row)
+
+    async def hash_row(self, customer_id: str) -> bytes | None:
+        """The row of a customer whose snapshot others keep as a hash; None if they do not.
+
+        Raises:
+            SnapshotUnreadable: the hash does not fit the catalogue.
+            StoreUnavailable: Redis does not answer.
+        """
+        return await self._hashes.row(customer_id, self.codec)
 
     async def get_many(self, customer_ids: Sequence[str]) -> DecodedRows:
         """The snapshots of many customers, decoded; what is wrong with one stays with that one."""
@@ -187,15 +198,19 @@ class SnapshotStore:
         return decoded
 
     async def rows(self, customer_ids: Sequence[str]) -> list[bytes | None]:
-        """The stored rows of many customers; None = there is none."""
+        """The stored rows of many customers, of hashes where there is no row; None = there is neither."""
         parts = [
             self._commands.execute(
                 "MGET", *map(self._keys.snapshot, customer_ids[i : i + CUSTOMERS_PER_COMMAND])
             )
             for i in range(0, len(customer_ids), CUSTOMERS_PER_COMMAND)
         ]
-        replies = await gather_replies(parts)
-        return [row for reply in replies for row in cast("list[bytes | None]", reply)]
+        rows = [row for reply in await gather_replies(parts) for row in cast("list[bytes | None]", reply)]
+        absent = [index for index, row in enumerate(rows) if row is None]
+        hashes = await self._hashes.rows([customer_ids[i] for i in absent], self.codec) if absent else []
+        for index, row in zip(absent, hashes, strict=True):
+            rows[index] = row
+        return rows
 
     async def refresh(self) -> bool:
         """Learn catalogues that others registered since; whether there were any."""
