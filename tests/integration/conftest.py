@@ -13,7 +13,7 @@ from nextbest.data.keys import Keys
 
 @pytest.fixture(scope="session")
 def redis_server():
-    """The embedded redis-server for the session, or that of NEXTBEST_TEST_REDIS_URL; `.address` says where."""
+    """The embedded redis-server for the session, or NEXTBEST_TEST_REDIS_URL's; `.address` says where."""
     if url := os.environ.get("NEXTBEST_TEST_REDIS_URL"):
         with open_redis(url, Path()) as handle:
             yield handle
