@@ -28,7 +28,10 @@ MAX_ID = 64
 MAX_EXPRESSION = 8192
 """Longest expression, characters."""
 MAX_TEXT = 4000
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|min|h|d|w)", re.ASCII)
+ID = r"^[^\s/{}\[\]:,]+$"
+"""For editors; the models are stricter."""
+DURATION = r"^([0-9]+(?:\.[0-9]+)?)(s|min|h|d|w)$"
+_DURATION = re.compile(DURATION, re.ASCII)
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _LONGEST_S = 100 * 366 * 86400.0
 FACT_NAME = r"^[a-z][a-z0-9_]{0,63}$"
@@ -101,7 +104,7 @@ def _text_kind(value: object) -> str:
 Identifier = Annotated[
     str,
     BeforeValidator(_identifier),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": r"^[^\s/{}\[\]:,]+$"}),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": ID}),
 ]
 """Name of something in the rulebook."""
 
@@ -115,9 +118,7 @@ FactName = Annotated[
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(s|min|h|d|w)$", "examples": ["15d", "8h"]}
-    ),
+    WithJsonSchema({"type": "string", "pattern": DURATION, "examples": ["15d", "8h"]}),
 ]
 """Seconds, written `15d`, `8h`, `30min`, `90s` or `2w`."""
 

@@ -36,7 +36,9 @@ class SnapshotTrigger(Document):
         examples=["customer.overdue_survival < 0.05"],
     )
     cool_down: Duration = Field(
-        default=0.0, description="After a contact it caused, the trigger does not fire again for so long."
+        default=0.0,
+        description="After a contact it caused, the trigger does not fire again for so long.",
+        json_schema_extra={"default": "0d"},
     )
     text: Texts | None = Field(default=None, description="The trigger in words, for staff.")
 
@@ -51,7 +53,9 @@ class StoredTrigger(Document):
     fired_at: FactName = Field(description="Timestamp fact that holds when it fired last.")
     hold: Duration = Field(description="How long it holds after it fired.", examples=["14d"])
     cool_down: Duration = Field(
-        default=0.0, description="After a contact it caused, the trigger does not fire again for so long."
+        default=0.0,
+        description="After a contact it caused, the trigger does not fire again for so long.",
+        json_schema_extra={"default": "0d"},
     )
     text: Texts | None = Field(default=None, description="The trigger in words, for staff.")
 

@@ -98,13 +98,19 @@ class StageWeights(Document):
     """How one loyalty stage is treated."""
 
     customer_weight: Share | None = Field(
-        default=None, description="λ: weight of the customer's gain against the company's."
+        default=None,
+        description="λ: weight of the customer's gain against the company's. Default: .5, .6, .7 and .7 from"
+        " Know me to Forgive me.",
     )
     stretch: float | None = Field(
-        default=None, gt=0, lt=1, description="τ: quantile of the peers that counts as the potential."
+        default=None,
+        gt=0,
+        lt=1,
+        description="τ: quantile of the peers that counts as the potential. Default: .7, .8, .9 and .5.",
     )
     pressure_cap: Factor | None = Field(
-        default=None, description="Contact pressure above which outbound contact stops."
+        default=None,
+        description="Contact pressure above which outbound contact stops. Default: 4, 6, 8 and 3.",
     )
 
 
@@ -217,7 +223,9 @@ class SellHold(Document):
     score: int = Field(
         default=6, ge=0, le=10, description="A touchpoint score at or below it holds selling ..."
     )
-    within: Duration = Field(default=14 * 86400.0, description="... for so long.")
+    within: Duration = Field(
+        default=14 * 86400.0, description="... for so long.", json_schema_extra={"default": "14d"}
+    )
 
 
 class StrategyFile(Document):
