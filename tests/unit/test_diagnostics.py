@@ -98,9 +98,16 @@ def test_long_lines_are_cut_around_the_caret() -> None:
 
 
 def test_control_characters_are_not_printed() -> None:
-    """What a source line holds cannot steer the terminal."""
-    text = render_text([replace(ERROR, line=1)], {"a.yaml": Lines("  \x1b[31mred")})
-    assert "\x1b" not in text
+    """Neither a source line nor what a message quotes from it can steer the terminal."""
+    odd = replace(ERROR, line=1, message="bad `\x1b[31m\n`", hint="not \x07")
+    text = render_text([odd], {"a.yaml": Lines("  \x1b[31mred")})
+    assert not {"\x1b", "\x07"}.intersection(text)
+    assert len(text.splitlines()) == 6
+
+
+def test_long_messages_are_cut() -> None:
+    """A name of a megabyte does not make a report of a megabyte."""
+    assert len(render_text([replace(ERROR, message="x" * 10**6)], {})) < 1000
 
 
 def test_spans_over_several_lines_mark_the_first() -> None:

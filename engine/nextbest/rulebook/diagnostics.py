@@ -11,6 +11,8 @@ SHOWN = 50
 """Diagnostics that a text report shows in full; the rest are counted."""
 WIDTH = 100
 """Widest excerpt of a source line; longer lines are cut around the caret."""
+LONGEST = 600
+"""Longest message or hint; what an author wrote may be longer."""
 CUT = "…"
 
 
@@ -117,11 +119,11 @@ def _plural(count: int, noun: str) -> str:
 def _block(diagnostic: Diagnostic, source: SourceLines | None) -> str:
     d = diagnostic
     place = f"{d.file or '.'}:{d.line}:{d.column}" if d.line else d.file or "."
-    lines = [f"{place}: {d.severity}: {d.message} [{d.code}]"]
+    lines = [_printable(f"{place}: {d.severity}: {_cut(d.message)} [{d.code}]")]
     if d.line and source is not None:
         lines += _excerpt(d, source.line(d.line))
     if d.hint:
-        lines.append(f"  help: {d.hint}")
+        lines.append(_printable(f"  help: {_cut(d.hint)}"))
     return "\n".join(lines)
 
 
@@ -133,8 +135,19 @@ def _excerpt(d: Diagnostic, text: str) -> list[str]:
     margin = f"{d.line:>5} | "
     indent = "".join(_blank(c) for c in text[:start])
     marked = sum(len(_blank(c)) for c in text[start:end]) or 1
-    shown = "".join(c if c == "\t" or c.isprintable() else "�" for c in text)
-    return [f"{margin}{shown}".rstrip(), f"{' ' * (len(margin) - 2)}| {indent}^{'~' * (marked - 1)}"]
+    return [
+        f"{margin}{_printable(text)}".rstrip(),
+        f"{' ' * (len(margin) - 2)}| {indent}^{'~' * (marked - 1)}",
+    ]
+
+
+def _printable(text: str) -> str:
+    """The text without characters that could steer a terminal."""
+    return "".join(c if c == "\t" or c.isprintable() else "�" for c in text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + CUT
 
 
 def _window(text: str, start: int, end: int) -> tuple[str, int, int]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from nextbest.facts import MAX_SET_MEMBERS, Catalogue, Fact, FactGroup, FactType, Figure
 from nextbest.model import DAY_S
 from nextbest.rulebook.compile.reading import Read
-from nextbest.rulebook.compile.report import At, Report, a
+from nextbest.rulebook.compile.report import At, Report, with_article
 from nextbest.rulebook.documents.facts import ContextEntry, FactEntry, FactsFile
 from nextbest.standard_facts import STANDARD_FACTS
 
@@ -98,10 +98,10 @@ def _fact(entry: FactEntry | ContextEntry, group: FactGroup) -> Fact:
 def _values_fit(entry: FactEntry | ContextEntry, at: At, report: Report) -> bool:
     listed = FactType(entry.type) in _WITH_VALUES
     if listed and entry.values is None:
-        report.error(at, "missing-key", f"`{entry.name}` is {a(entry.type)} and needs `values`")
+        report.error(at, "missing-key", f"`{entry.name}` is {with_article(entry.type)} and needs `values`")
     elif not listed and entry.values is not None:
         report.key_error(
-            at / "values", "invalid-value", f"`{entry.name}` is {a(entry.type)} and has no values"
+            at / "values", "invalid-value", f"`{entry.name}` is {with_article(entry.type)} and has no values"
         )
     else:
         return entry.values is None or _members_fit(entry.values, entry.type, at / "values", report)
@@ -123,7 +123,9 @@ def _bounds_fit(entry: FactEntry, at: At, report: Report) -> bool:
     low, high = entry.minimum, entry.maximum
     if (low is not None or high is not None or entry.unit) and FactType(entry.type) not in _NUMBERS:
         key = "minimum" if low is not None else "maximum" if high is not None else "unit"
-        report.key_error(at / key, "invalid-value", f"`{entry.name}` is {a(entry.type)} and has no `{key}`")
+        report.key_error(
+            at / key, "invalid-value", f"`{entry.name}` is {with_article(entry.type)} and has no `{key}`"
+        )
         return False
     if low is not None and high is not None and low > high:
         report.error(at / "minimum", "invalid-value", f"`{low:g}` is above the maximum `{high:g}`")
@@ -137,7 +139,7 @@ def _open_values(read: Read[FactsFile], facts: dict[str, Fact], report: Report) 
         if fact is None:
             report.unknown_key(at, "fact", name, facts)
         elif fact.type not in _WITH_VALUES:
-            report.key_error(at, "invalid-value", f"`{name}` is {a(fact.type)} and has no values")
+            report.key_error(at, "invalid-value", f"`{name}` is {with_article(fact.type)} and has no values")
         elif fact.values:
             report.key_error(at, "invalid-value", f"the values of `{name}` are fixed", "leave them out")
         elif _members_fit(values, fact.type, at, report):

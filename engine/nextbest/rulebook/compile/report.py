@@ -10,7 +10,7 @@ from nextbest.rulebook.source import PathLike, SourceFile
 from nextbest.rulebook.suggest import did_you_mean
 
 
-def a(noun: str) -> str:
+def with_article(noun: str) -> str:
     """The noun with its indefinite article."""
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 

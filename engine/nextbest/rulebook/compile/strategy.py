@@ -10,7 +10,7 @@ from nextbest.facts import STAGE_NAMES, Catalogue, FactType, Figure
 from nextbest.model import F64
 from nextbest.rulebook.compile.clock import load_time_zone
 from nextbest.rulebook.compile.reading import Read
-from nextbest.rulebook.compile.report import At, Report, a
+from nextbest.rulebook.compile.report import At, Report, with_article
 from nextbest.rulebook.compile.texts import Languages
 from nextbest.rulebook.documents.strategy import Goal, Group, StrategyFile
 from nextbest.rulebook.rulebook import Arbitration, Role, Strategy, ValueModel
@@ -238,7 +238,7 @@ def _peer_dimensions(read: Read[StrategyFile], catalogue: Catalogue, report: Rep
             known = [fact.name for fact in catalogue.facts if fact.type is FactType.ENUM]
             report.unknown(at / i, "fact", name, known)
         elif catalogue[name].type is not FactType.ENUM:
-            message = f"peer dimension `{name}` is {a(catalogue[name].type)}, not an enum"
+            message = f"peer dimension `{name}` is {with_article(catalogue[name].type)}, not an enum"
             report.error(at / i, "invalid-dimension", message, "store it as bands, in a fact of type enum")
     return tuple(names)
 
@@ -259,4 +259,6 @@ def _check_count(name: str, at: At, catalogue: Catalogue, report: Report) -> Non
         known = [f.name for f in catalogue.facts if f.unit in ("count", "minutes")]
         report.unknown_key(at, "fact", name, known)
     elif catalogue[name].type not in (FactType.INT, FactType.DOUBLE):
-        report.key_error(at, "invalid-value", f"`{name}` is {a(catalogue[name].type)} and counts nothing")
+        report.key_error(
+            at, "invalid-value", f"`{name}` is {with_article(catalogue[name].type)} and counts nothing"
+        )
