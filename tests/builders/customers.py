@@ -98,7 +98,7 @@ class CaseGenerator:
         """Facts that are known."""
         rng = self.rng
         drawn = {
-            "consent": self.some(CONSENTS, rng.choice((0.3, 0.9, 1.0))),
+            "consent": self.some(CONSENTS, rng.choice((0.5, 1.0, 1.0, 1.0))),
             "time_zone": rng.choice(ZONES),
             "needs": self.some(NEEDS),
             "blocked_topics": self.some(TOPICS, 0.2),
@@ -133,10 +133,10 @@ class CaseGenerator:
     def history(self, now):
         """Contacts and outcomes around every edge of a window, some in the future."""
         rng = self.rng
-        count = rng.choice((0, 0, 3, 10, 25))
+        count = rng.choice((0, 0, 1, 3, 10, 25))
         entries = sorted((self.entry(now) for _ in range(count)), key=lambda e: e.time)
         lost = -math.inf
-        if rng.random() < 0.3:
+        if rng.random() < 0.2:
             lost = rng.choice((math.inf, now - rng.choice(EDGES) * DAY, now - rng.uniform(0, 120) * DAY))
             entries = [e for e in entries if e.time >= lost]
         return History(tuple(entries), lost)
@@ -145,13 +145,14 @@ class CaseGenerator:
         """One entry."""
         rng = self.rng
         channels = list(self.rulebook.channels)
+        bound = [name for name in channels if self.rulebook.channels[name].location_bound]
         age = rng.choice((rng.choice(EDGES), rng.randint(-2, 400) / 4, rng.randint(0, 80) / 4))
         contact = rng.random() < 0.5
         known = rng.random() < 0.95
         return Entry(
             time=now - age * DAY + rng.choice((0, 0, 0.25, -0.25)),
             kind="contact" if contact else "outcome",
-            channel=rng.choice(channels) if rng.random() < 0.95 else None,
+            channel=rng.choice((*channels, *bound)) if rng.random() < 0.95 else None,
             direction=rng.choice(("inbound", "outbound", "outbound")),
             outcome="presented"
             if contact
@@ -163,14 +164,14 @@ class CaseGenerator:
     def request(self, now):
         """One request."""
         rng = self.rng
-        channel = rng.choice(list(self.rulebook.channels))
+        channel = rng.choice((*self.rulebook.channels, "location"))
         places = PLACEMENTS.get(channel, ())
         return Request(
             channel=channel,
             direction=rng.choice(("inbound", "outbound")),
             now=now,
             placements=self.some(places, 0.7) if rng.random() < 0.5 else frozenset(),
-            role=rng.choice((None, *self.rulebook.roles)),
+            role=rng.choice((None, *self.rulebook.roles, "lead", "lead")),
         )
 
     def learnt(self):

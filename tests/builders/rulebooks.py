@@ -42,7 +42,14 @@ CONDITIONS = (
     "'receipt' in context.placement",
     "true",
 )
-STRENGTHS = ("customer.discount_share", "customer.satisfaction / 80.0", "1.0", "0.6", "context.urgency")
+STRENGTHS = (
+    "customer.discount_share",
+    "customer.satisfaction / 80.0",
+    "1.0",
+    "1.0",
+    "0.6",
+    "context.urgency",
+)
 PROPENSITIES = (
     "0.1",
     "1",
@@ -84,6 +91,8 @@ class RulebookGenerator:
     def __init__(self, rng, *, windows=True):
         self.rng = rng
         self.windows = windows
+        self.strictness = rng.choice((0.0, 0.0, 0.1, 0.3, 1.0))
+        """Scales the chance that an action has a gate of its own."""
 
     def documents(self, n_actions=None):
         """File name → content."""
@@ -118,6 +127,8 @@ class RulebookGenerator:
     def condition(self, *, triggers=False):
         """A condition, sometimes over windows or triggers."""
         rng = self.rng
+        if self.strictness == 0 and self.maybe(0.7):
+            return "true"
         if self.windows and self.maybe(0.1):
             days, outcome = rng.choice((7, 30, 60)), rng.choice(OUTCOMES)
             return f'count(history.contacts, {days}, entry.outcome == "{outcome}") < {rng.randint(1, 3)}'
@@ -183,7 +194,7 @@ class RulebookGenerator:
                 entry["threshold"] = {"inbound": self.number(0, 0.2), "outbound": self.number(0, 0.3, 0.6)}
             if self.maybe(0.3):
                 entry["pressure_weight"] = self.number(0, 1, 3)
-            if self.maybe(0.3):
+            if self.maybe(0.3 * self.strictness):
                 start, end = rng.sample((0, 6, 7.5, 9, 12, 20, 21.5, 23.99), 2)
                 entry["quiet_hours"] = {"start": start, "end": end}
             if self.maybe(0.1):
@@ -218,7 +229,7 @@ class RulebookGenerator:
             "reason": {"en": "For you", "da": "Til dig"},
             "treatments": self.treatments(),
             "effect": self.effect(),
-            "cost": {"contact": self.number(0, 0.1, 2), "accepted": self.number(0, 4, 60)},
+            "cost": {"contact": self.number(0, 0.1, 2), "accepted": self.number(0, 4, 4, 60)},
             "propensity": self.propensity(),
         }
         if not self.maybe(0.03):
@@ -227,20 +238,27 @@ class RulebookGenerator:
                 kind: rng.choice(STRENGTHS) if self.maybe(0.4) else self.condition(triggers=True)
                 for kind in kinds
             }
+        strict = self.strictness
         optional = {
             "group": (0.5, lambda: rng.choice(self.groups)),
             "issue": (0.3, lambda: rng.choice(("repair", "growth"))),
-            "benefit_group": (0.3, lambda: rng.choice(("x", "y"))),
+            "benefit_group": (0.5, lambda: "x"),
             "purpose": (0.2, lambda: rng.choice(PURPOSES)),
-            "stages": (0.3, lambda: rng.sample(STAGES, rng.randint(1, 3))),
-            "segments": (0.15, lambda: rng.sample(self.segments, rng.randint(1, len(self.segments)))),
-            "triggers": (0.3, lambda: rng.sample(self.triggers, rng.randint(1, len(self.triggers)))),
+            "stages": (0.2 + 0.2 * strict, self.stages),
+            "segments": (
+                0.15 * strict,
+                lambda: rng.sample(self.segments, rng.randint(1, len(self.segments))),
+            ),
+            "triggers": (
+                0.1 + 0.3 * strict,
+                lambda: rng.sample(self.triggers, rng.randint(1, len(self.triggers))),
+            ),
             "when": (0.4, lambda: self.condition(triggers=True)),
-            "topics": (0.15, lambda: rng.sample(TOPICS, rng.randint(1, 2))),
+            "topics": (0.15 * strict, lambda: rng.sample(TOPICS, rng.randint(1, 2))),
             "mandatory": (0.07, lambda: True),
-            "authority": (0.15, lambda: rng.choice((0, 1, 3, "agent", "lead"))),
-            "valid": (0.2, self.validity),
-            "max_snapshot_age": (0.15, lambda: rng.choice(("1d", "7d", "30d"))),
+            "authority": (0.15 * strict, lambda: rng.choice((0, 1, 3, "agent", "lead"))),
+            "valid": (0.2 * strict, self.validity),
+            "max_snapshot_age": (0.15 * strict, lambda: rng.choice(("1d", "7d", "30d"))),
             "uplift": (0.2, lambda: {"base": self.number(0, 0.05, 0.3)}),
             "need": (0.2, lambda: "create"),
             "intent": (0.2, lambda: "inside_out"),
@@ -248,7 +266,7 @@ class RulebookGenerator:
             "lever": (0.2, lambda: self.number(-100, 0, 30, 300)),
             "priority": (0.3, lambda: rng.randint(-2, 2)),
             "value": (0.5, lambda: self.number(0, 1, 10)),
-            "reward": (0.3, self.reward),
+            "reward": (0.5, self.reward),
             "caps": (0.2, lambda: [{"at_most": rng.randint(0, 2), "within": rng.choice(("7d", "60d"))}]),
         }
         for key, (chance, draw) in optional.items():
@@ -263,28 +281,32 @@ class RulebookGenerator:
         """In most channels, some with several placements."""
         keys = []
         for channel in CHANNELS:
-            if not self.maybe(0.8):
+            if self.maybe(0.2 * self.strictness):
                 continue
             places = PLACEMENTS.get(channel, ())
             keys += [channel] if not places or self.maybe(0.4) else [f"{channel}/{p}" for p in places]
         self.rng.shuffle(keys)
         treatments = {key: {"say": "Hello"} for key in keys or ["pos"]}
         for treatment in treatments.values():
-            if self.maybe(0.2):
+            if self.maybe(0.2 * self.strictness):
                 treatment["consent"] = self.rng.sample(CONSENTS, self.rng.randint(0, 2))
         return treatments
+
+    def stages(self):
+        """Some stages, often those of new customers."""
+        return ["know_me"] if self.maybe(0.3) else self.rng.sample(STAGES, self.rng.randint(1, 3))
 
     def effect(self):
         """Worth to both sides, now and then negative."""
         effect = {
             "customer_gap": self.number(0, 0.1, 0.5),
             "profit_gap": self.number(0, 0.1, 0.4),
-            "yearly": self.number(0, 0, 10, -5),
+            "yearly": self.number(0, 0, 10) if self.maybe(0.9) else -5.0,
         }
         if self.maybe(0.3):
-            effect["once"] = self.number(0, 5, -20)
-        if self.maybe(0.4):
-            effect["minutes"] = self.number(0, 1, 20)
+            effect["once"] = self.number(0, 5, 20) if self.maybe(0.8) else -20.0
+        if self.maybe(0.3):
+            effect["minutes"] = self.number(0, 1, 5)
         if self.maybe(0.3):
             effect["ltv"] = self.number(0, 50, -50)
         elif self.maybe(0.6):

@@ -1,6 +1,7 @@
 """Would the customer have asked for this? Domain.md section 8, line by line."""
 
 import math
+from fractions import Fraction
 
 REJECTED_FACTOR = 0.25
 CREATED_NEED_FACTOR = 0.7
@@ -15,11 +16,11 @@ def strength(value):
 
 
 def ask_likelihood(evidence):
-    """ρ = 1 − Π(1 − w e) over (weight, value)."""
-    silent = 1.0
+    """ρ = 1 − Π(1 − w e) over (weight, value), exact but for the last rounding."""
+    silent = Fraction(1)
     for weight, value in evidence:
-        silent *= 1.0 - weight * strength(value)
-    return 1.0 - silent
+        silent *= 1 - Fraction(weight) * Fraction(strength(value))
+    return float(1 - silent)
 
 
 def relevance(likelihood, *, blocked=False, rejected=False, creates=False, pushes=False, declared=False):

@@ -55,13 +55,14 @@ def relevance(
     if opted_out:
         return 0.0
     codes = tables.codes
-    unasked = 1.0
+    rho = 0.0
     declared = False
     for k in range(codes[action, _FIRST_EVIDENCE], codes[action, _LAST_EVIDENCE]):
         strength = evidence_strength(tables, batch, customer, k)
-        unasked *= 1.0 - tables.evidence_weights[k] * strength
+        # 1 − Π(1 − w·e) step by step: one piece of evidence alone counts exactly w·e, so that a
+        # weight of .2 reaches a threshold of .2
+        rho += tables.evidence_weights[k] * strength * (1.0 - rho)
         declared = declared or (strength > 0.0 and tables.evidence[k, 2] == 1)
-    rho = 1.0 - unasked
     if recently_rejected:
         rho *= REJECTED_FACTOR
     if codes[action, _CREATES_NEED] == 1:
