@@ -4,13 +4,13 @@ import math
 import random
 import re
 
+from cel_expr_python import cel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conformance.test_expressions_naive import compiled, truth
 from tests.naive import generated_expressions as gen
 from tests.naive.expressions import UNKNOWN
 
-from cel_expr_python import cel
 from nextbest.rulebook.builder import ProgramBuilder
 from nextbest.rulebook.expressions import compile_condition, compile_number
 from nextbest.rulebook.matching import match

@@ -40,7 +40,8 @@ def compiled(sources, compile_one, add):
             kept.append((source, add(compile_one(source, gen.SCOPE))))
         except ExpressionError as error:
             # Only what fails for everyone may be refused: the generator writes well-typed CEL.
-            assert "always fails" in error.message, (source, error.message)
+            if "always fails" not in error.message:
+                raise
     return kept
 
 

@@ -77,7 +77,7 @@ _UNARY: Mapping[str, Op] = {
 _SAME = frozenset({"int_of_uint", "double_of_int", "double_of_uint", "absolute_uint"})
 """Functions that leave the float64 as it is."""
 _UINT_BOUNDS = (0.0, EXACT)
-_TIMESTAMP_BOUNDS = (TIMESTAMP_MIN / NANOS, TIMESTAMP_MAX / NANOS)
+_TIMESTAMP_BOUNDS = (TIMESTAMP_MIN / NANOS, math.nextafter((TIMESTAMP_MAX + 1) / NANOS, 0.0))
 _DURATION_BOUNDS = (-DURATION_MAX / NANOS, DURATION_MAX / NANOS)
 _DIFFERENCE_BOUNDS = (-INT_MAX / NANOS, INT_MAX / NANOS)
 _BOUNDED: Mapping[str, tuple[Op, tuple[float, float]]] = {

@@ -3,7 +3,13 @@
 from nextbest.rulebook.expressions.calls import CallChecker
 from nextbest.rulebook.expressions.errors import ExpressionError, Note, did_you_mean, unsupported
 from nextbest.rulebook.expressions.folding import call, choose, conjunction, constant, negation
-from nextbest.rulebook.expressions.overloads import ARITHMETIC, COMPARISONS, DENOTATIONS, NEGATION
+from nextbest.rulebook.expressions.overloads import (
+    ARITHMETIC,
+    COMPARISONS,
+    DENOTATIONS,
+    DOTTED_TYPES,
+    NEGATION,
+)
 from nextbest.rulebook.expressions.parser import parse
 from nextbest.rulebook.expressions.scope import ROOTS, Scope, Symbol
 from nextbest.rulebook.expressions.syntax import (
@@ -142,6 +148,8 @@ class _Checker(CallChecker):
         return f"did you mean `{candidates[near.split('`')[1]]}`?" if near else ""
 
     def _select(self, node: Select) -> Expr:
+        if (name := _dotted(node)) in DOTTED_TYPES:
+            return constant(TypeValue(name), TYPE, node.start, node.end)
         symbol = self.symbol(node)
         return Expr(Form.LOAD, symbol.type, node.start, node.end, symbol=symbol, unit=symbol.unit)
 
@@ -323,6 +331,13 @@ class _Checker(CallChecker):
         note = unit_note(left.unit, right.unit, start, end)
         if note:
             self.notes.append(note)
+
+
+def _dotted(node: Node) -> str:
+    """The whole name of `a.b.c`; empty for anything else."""
+    if isinstance(node, Name):
+        return node.name
+    return f"{_dotted(node.operand)}.{node.field}" if isinstance(node, Select) else ""
 
 
 def _members(holder: Expr) -> tuple[Expr, ...]:

@@ -146,3 +146,5 @@ TYPE_NAMES: Mapping[Kind, str] = {
 """CEL's names of types where they differ from ours."""
 DENOTATIONS = frozenset({"bool", "int", "uint", "double", "string", "list", "null_type", "type"})
 """Bare names that stand for a type."""
+DOTTED_TYPES = frozenset({"google.protobuf.Timestamp", "google.protobuf.Duration"})
+"""Dotted names that stand for a type."""

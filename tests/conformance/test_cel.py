@@ -1,0 +1,110 @@
+"""CEL's own conformance suite: the expected answer, or a compile error that names what is unsupported."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.conformance.cel_suite import (
+    ERROR,
+    Lifted,
+    Outcome,
+    as_written,
+    cases,
+    lifted_variants,
+    run,
+    tally,
+)
+from tools.cel_table import table
+
+from nextbest.rulebook.expressions import ExpressionError
+
+SUITES = sorted({case.suite for case in cases()})
+REQUIRED = ("comparisons", "logic", "fp_math", "integer_math", "string", "timestamps")
+"""Suites of which everything is supported that needs no message, map, bytes or dynamic type."""
+FEATURES = re.compile(
+    r"^(bytes|maps|messages|names with a leading dot|lists of different types"
+    r"|fields of values|macros such as .*) are not supported$"
+    r"|^unknown (name|function|method) `\w+`$"
+    r"|^`[<>=!]+` cannot compare an? .* with an? .*$"
+    r"|^`(&&|\|\|)` takes bools, not \w+$"
+    r"|^`\? :` chooses between an? \w+ and an? \w+$"
+)
+"""What a refusal says: the feature, or the types that only a dynamic type could reconcile."""
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "expressions.md"
+
+
+def of_suite(suite):
+    """Cases of a suite."""
+    return [case for case in cases() if case.suite == suite]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_no_case_gets_a_wrong_answer(suite):
+    """Each case gives the expected answer or a compile error."""
+    outcomes = [(case.id, *as_written(case)) for case in of_suite(suite)]
+    assert [o for o in outcomes if o[1] is Outcome.WRONG] == []
+    assert any(o[1] is Outcome.RIGHT for o in outcomes)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_refusal_names_the_feature(suite):
+    """What is not supported is said by name."""
+    for case in of_suite(suite):
+        outcome, answer = as_written(case)
+        if outcome is Outcome.REFUSED:
+            assert FEATURES.match(answer), (case.id, answer)
+
+
+@pytest.mark.parametrize("suite", REQUIRED)
+def test_whatever_needs_no_dynamic_type_is_supported(suite):
+    """In the suites that rules live on, only messages, maps, bytes and dynamic types are refused."""
+    dynamic = re.compile(r"bytes|maps|messages|lists of different types|cannot compare|takes bools|chooses")
+    for case in of_suite(suite):
+        outcome, answer = as_written(case)
+        if outcome is Outcome.REFUSED and not case.bindings:
+            assert dynamic.search(answer) or "TestAllTypes" in case.source, (case.id, answer)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_lifted_cases_agree_through_the_kernel(suite):
+    """With facts in the place of literals the kernel gives the expected answer, or nothing is compiled."""
+    ran = 0
+    for case in of_suite(suite):
+        if case.bindings or as_written(case)[0] is not Outcome.RIGHT or case.expected is ERROR:
+            continue
+        for lifted in lifted_variants(case):
+            try:
+                outcome, answer = run(lifted, case.expected)
+            except ExpressionError:
+                continue
+            ran += 1
+            assert outcome is Outcome.RIGHT, (case.id, answer)
+    assert ran > 20
+
+
+def test_lifted_errors_are_unknown():
+    """What must fail in CEL is UNKNOWN in the kernel: neither true nor false, and no number."""
+    ran = 0
+    for case in cases():
+        if case.expected is not ERROR or as_written(case)[0] is not Outcome.RIGHT:
+            continue
+        for lifted in _variants(case):
+            try:
+                outcome, answer = run(lifted, case.expected)
+            except ExpressionError:
+                continue
+            ran += 1
+            assert outcome is Outcome.RIGHT, (case.id, answer)
+    assert ran > 50
+
+
+def _variants(case) -> list[Lifted]:
+    try:
+        return list(lifted_variants(case))
+    except ExpressionError:
+        return []
+
+
+def test_the_table_in_the_documentation_is_what_was_measured():
+    """docs/expressions.md shows today's counts; `tools/cel_table.py --write` renews them."""
+    assert table(tally()) in DOCUMENT.read_text()
