@@ -399,6 +399,23 @@ def test_mentions_of_broken_names_are_not_reported(build: Callable[..., Rulebook
     assert len(caught.value.diagnostics) == 1
 
 
+@pytest.mark.parametrize("key", ["languages", "priorities", "roles", "promises", "groups"])
+def test_missing_declarations_make_no_echoes(build: Callable[..., Rulebook], key: str) -> None:
+    """Where a list of names is missing or wrong, only that is reported, not every use of a name."""
+    strategy = (
+        STRATEGY.replace("priorities:", "priorities_x:")
+        if key == "priorities"
+        else "\n".join(f"{key}: 5" if line.startswith(f"{key}:") else line for line in STRATEGY.splitlines())
+    )
+    text = action(reason="{da: Fordi}", issue="growth", group="offers", authority="agent", promises="[fair]")
+    if key != "languages":
+        text = text.replace("{da: Fordi}", "Because")
+    with pytest.raises(RulebookCompileError) as caught:
+        build(strategy=strategy, actions_a=text)
+    errors = [d for d in caught.value.diagnostics if d.file != "strategy.yaml"]  # type: ignore[attr-defined]
+    assert errors == []
+
+
 def test_unreadable_files_make_no_echoes(build: Callable[..., Rulebook]) -> None:
     """When a file of triggers cannot be read, references to triggers are not called unknown."""
     with pytest.raises(RulebookCompileError) as caught:

@@ -6,6 +6,8 @@ from difflib import get_close_matches
 MAX_NAMES = 2000
 """Beyond this many candidates no suggestion is sought: it would cost more than it helps."""
 MAX_LENGTH = 80
+FEW = 8
+"""Up to so many names are listed when none is near."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -16,10 +18,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         known: what could have been written.
     """
     names = sorted(set(known))
-    if not names or len(names) > MAX_NAMES or len(name) > MAX_LENGTH:
-        return ""
-    folded = {known_name.casefold(): known_name for known_name in names}
-    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    near = nearest(name, names)
     if near:
-        return f"did you mean `{folded[near[0]]}`?"
-    return f"known: {', '.join(f'`{n}`' for n in names)}" if len(names) <= 8 else ""
+        return f"did you mean `{near[0]}`?"
+    return f"known: {', '.join(f'`{n}`' for n in names)}" if 0 < len(names) <= FEW else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """The known name nearest to what was written, if there is one near, as a list of at most one."""
+    folded = {known_name.casefold(): known_name for known_name in known}
+    if len(folded) > MAX_NAMES or len(name) > MAX_LENGTH:
+        return []
+    return [folded[match] for match in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)]

@@ -21,6 +21,7 @@ from nextbest.rulebook.program import Program
 NONE = -1
 """No output: the expression is absent, or was reported."""
 _WORD = re.compile(r"\w+")
+_UNKNOWN = re.compile(r"unknown (fact|context key|trigger) ")
 
 Check = Callable[[str, Scope], TypedExpression]
 
@@ -104,6 +105,7 @@ class Expressions:
 
     def _report_error(self, error: ExpressionError, source: str, at: At) -> None:
         """Report it, unless it may come from a name whose own declaration was reported."""
-        noun = "trigger" if error.message.startswith("unknown trigger") else ""
+        named = _UNKNOWN.match(error.message)
+        noun = named[1] if named else ""
         if all(self._report.is_sure(noun, word) for word in _WORD.findall(source)):
             self._report.within(at, (error.start, error.end), "expression", error.message, error.hint)

@@ -8,6 +8,7 @@ from nextbest.model import DAY_S
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report, with_article
 from nextbest.rulebook.documents.facts import ContextEntry, FactEntry, FactsFile
+from nextbest.rulebook.suggest import nearest
 from nextbest.standard_facts import STANDARD_FACTS
 
 _STANDARD: Mapping[str, Fact] = {fact.name: fact for fact in STANDARD_FACTS}
@@ -61,6 +62,7 @@ def _standard(read: Read[FactsFile], report: Report) -> Iterable[Fact]:
     for i, name in enumerate(chosen):
         if name not in _STANDARD:
             report.unknown(read.at / "standard" / i, "standard fact", name, _STANDARD)
+            report.broken.update(nearest(name, _STANDARD))
     return [fact for fact in STANDARD_FACTS if fact.name in chosen]
 
 

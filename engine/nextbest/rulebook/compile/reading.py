@@ -39,6 +39,22 @@ STAND_INS: Mapping[str, Value] = {
 checked. Nothing that was read with a stand-in is ever compiled to the end."""
 
 
+_DECLARES: Mapping[str, str] = {
+    "languages": "language",
+    "priorities": "priority",
+    "roles": "role",
+    "promises": "promise",
+    "groups": "group",
+    "standard": "fact",
+    "facts": "fact",
+    "context": "context key",
+    "segments": "segment",
+    "triggers": "trigger",
+    "channels": "channel",
+}
+"""What a file's outermost keys declare: when one is left out, references to it say nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Read(Generic[DocumentT]):
     """A document and the file it stands in."""
@@ -108,7 +124,12 @@ class _Remains:
         if key not in STAND_INS or not isinstance(parent, dict):
             return False
         parent[key] = STAND_INS[str(key)]
+        self._note_undeclared((*path, key))
         return True
+
+    def _note_undeclared(self, path: PathLike) -> None:
+        if len(path) == 1 and path[0] in _DECLARES:
+            self._report.unreadable.add(_DECLARES[str(path[0])])
 
     def _at(self, path: PathLike) -> Any:
         value: Any = self._value
@@ -136,6 +157,7 @@ class _Remains:
         if isinstance(path[-1], str):
             self._report.broken.add(path[-1])
         _note_names(path[-1], parent[path[-1]], self._report.broken)
+        self._note_undeclared(path)
         parent[path[-1]] = _GONE
 
     def _stripped(self, value: Any, path: PathLike) -> Value:

@@ -31,7 +31,7 @@ class Languages:
         for language in value:
             if language not in self.names:
                 report.unknown_key(at / language, "language", language, self.names)
-        if self.default not in value:
+        if self.default not in value and report.is_sure("language", self.default):
             report.key_error(at, "missing-language", f"missing the default language `{self.default}`")
         missing = [name for name in self.names[1:] if name not in value]
         if missing:
@@ -77,6 +77,6 @@ def _check_quote(
     elif name in _FIGURES and not shows_figures:
         hint = "customers are shown no computed figures; quote it in `staff`"
         report.within(at, span, "internal-figure", f"`{match[0]}` is not for customers", hint)
-    elif name not in catalogue and name not in _FIGURES and name not in report.broken:
+    elif name not in catalogue and name not in _FIGURES and report.is_sure("fact", name):
         known = [*(fact.name for fact in catalogue.facts), *_FIGURES]
         report.within(at, span, "unknown-fact", f"unknown fact `{name}`", did_you_mean(name, known))
