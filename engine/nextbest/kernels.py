@@ -16,3 +16,18 @@ def kernel(function: F) -> F:
     Kernels are serial: `parallel=True` under concurrent threads aborts (numba #9288).
     """
     return cast("F", numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function))
+
+
+def lean_kernel(function: F) -> F:
+    """Compile a kernel that allocates nothing and returns no array: without reference counts, inlined.
+
+    An array costs two atomic operations for each call that takes it, and the action kernels take three
+    dozen in every call: counting references was 40 times the work itself (measured: 390 µs a customer
+    of 200 actions with it, 9 µs without). The arrays are only borrowed, so the caller must hold them;
+    an allocation is a compile error, a returned array would be freed too early.
+
+    `_nrt` is how numba's own overloads switch its runtime off; numba is pinned in constraints.txt.
+    """
+    njit = cast("Callable[..., Callable[[F], F]]", numba.njit)  # its stub knows no `_nrt`
+    options = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
+    return njit(**options, forceinline=True, _nrt=False)(function)

@@ -32,7 +32,7 @@ from nextbest.action.score import (
 )
 from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables, Terms, TreatmentCode
 from nextbest.facts import Figure
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I32, Direction, Reason, Stage, Term
 
 Outcome = tuple[int, float, float]
@@ -56,7 +56,7 @@ _ABOVE_CEILING, _WORSE = int(Reason.ABOVE_INVESTMENT_CEILING), int(Reason.WORSE_
 _IN_GROUP, _IN_RANK = int(Reason.BEATEN_IN_GROUP), int(Reason.BEATEN_IN_RANK)
 
 
-@kernel
+@lean_kernel
 def admission(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Outcome:
     """Run the gates that need no figures of the action itself: consent to sell-hold."""
     verdict = consent_gate(tables, batch, customer, action, treatment)
@@ -73,7 +73,7 @@ def admission(tables: Tables, batch: Batch, customer: int, action: int, treatmen
     return verdict
 
 
-@kernel
+@lean_kernel
 def mutual_gate(tables: Tables, batch: Batch, customer: int, action: int, p: float) -> Outcome:
     """The customer's expected gain, less the worth of the time it takes, is not negative.
 
@@ -88,7 +88,7 @@ def mutual_gate(tables: Tables, batch: Batch, customer: int, action: int, p: flo
     return _NO_VALUE, worth, 0.0
 
 
-@kernel
+@lean_kernel
 def ceiling_gate(batch: Batch, customer: int, action: int, tables: Tables, cost: float) -> Outcome:
     """Expected cost stays under the customer's investment ceiling; repair in Forgive me is exempt."""
     if tables.codes[action, _REPAIRS] == 1 and batch.figures[customer, _STAGE] == _FORGIVE:
@@ -99,7 +99,7 @@ def ceiling_gate(batch: Batch, customer: int, action: int, tables: Tables, cost:
     return 0, NAN, NAN
 
 
-@kernel
+@lean_kernel
 def pressure_factor(tables: Tables, batch: Batch, customer: int) -> float:
     """Pressure factor √(1 − P_eff/cap) of an outbound contact, 1 when the customer starts it."""
     if batch.requests[customer, 1] != _OUTBOUND:
@@ -108,7 +108,7 @@ def pressure_factor(tables: Tables, batch: Batch, customer: int) -> float:
     return np.sqrt(max(1.0 - batch.pressure[customer, 0] / cap, 0.0)) if cap > 0.0 else 0.0
 
 
-@kernel
+@lean_kernel
 def consider(
     tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, treatment: int, out: F64
 ) -> Outcome:
@@ -157,7 +157,7 @@ def consider(
     return _CHOSEN, NAN, NAN
 
 
-@kernel
+@lean_kernel
 def consider_action(
     tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, out: F64
 ) -> tuple[int, float, float, int]:
@@ -178,7 +178,7 @@ def consider_action(
     return reason, actual, required, best
 
 
-@kernel
+@lean_kernel
 def is_better(tables: Tables, reason: I32, terms: F64, a: int, b: int) -> bool:
     """Order of answers: mandatory, score descending, priority descending, id."""
     mandatory_a, mandatory_b = reason[a] == _MANDATORY, reason[b] == _MANDATORY
@@ -191,7 +191,7 @@ def is_better(tables: Tables, reason: I32, terms: F64, a: int, b: int) -> bool:
     return tables.codes[a, _ID_ORDER] < tables.codes[b, _ID_ORDER]
 
 
-@kernel
+@lean_kernel
 def insert_ranked(tables: Tables, reason: I32, terms: F64, action: int, ranked: I32, count: int) -> int:
     """Insert a survivor into `ranked` (k,), best first, at most one of a group.
 
@@ -223,7 +223,7 @@ def insert_ranked(tables: Tables, reason: I32, terms: F64, action: int, ranked: 
     return count
 
 
-@kernel
+@lean_kernel
 def arbitrate(
     tables: Tables,
     batch: Batch,
@@ -268,10 +268,11 @@ def arbitrate(
         count[i] = n
         for place in range(n):
             ranked_treatment[i, place] = treatment[row, ranked[i, place]]
-            ranked_terms[i, place] = scored[row, ranked[i, place]]
+            for term in range(ranked_terms.shape[2]):
+                ranked_terms[i, place, term] = scored[row, ranked[i, place], term]
 
 
-@kernel
+@lean_kernel
 def best_of_group(tables: Tables, reason: I32, terms: F64, action: int) -> int:
     """The best survivor of an action's group; the action itself where it has none or is the best.
 

@@ -7,7 +7,7 @@ known and count nowhere.
 import numpy as np
 
 from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables
-from nextbest.kernels import kernel
+from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, F64, I32, I64, U8, U32, U64, Direction, EntryKind, Outcome
 from nextbest.rulebook.rulebook import PolicyScope
 
@@ -47,7 +47,7 @@ PASSES, PAUSED, UNKNOWN = 0, 1, 2
 """Answers of `policy_state`."""
 
 
-@kernel
+@lean_kernel
 def contact_pressure(
     numbers: F64, octets: U8, first: int, last: int, now: float, channels: F64
 ) -> tuple[float, float]:
@@ -89,20 +89,20 @@ def contact_pressure(
     return pressure * (1.0 + IGNORED_STEP * streak), located
 
 
-@kernel
+@lean_kernel
 def fill_pressure(numbers: F64, octets: U8, starts: I64, now: F64, channels: F64, pressure: F64) -> None:
     """Run `contact_pressure` for every customer into `pressure` (n, 2)."""
     for i in range(len(now)):
         pressure[i] = contact_pressure(numbers, octets, starts[i], starts[i + 1], now[i], channels)
 
 
-@kernel
+@lean_kernel
 def _cool(trigger: int, customer: int, age: float, cool_down: F64, cooling: U64) -> None:
     if 0.0 <= age < cool_down[trigger]:
         cooling[trigger, customer >> 6] |= np.uint64(1) << np.uint64(customer & 63)
 
 
-@kernel
+@lean_kernel
 def fill_cooling(
     numbers: F64,
     codes: U32,
@@ -135,7 +135,7 @@ def fill_cooling(
                     _cool(int(tables.triggers[k]), i, age, tables.trigger_cool_down, cooling)
 
 
-@kernel
+@lean_kernel
 def refusals(batch: Batch, customer: int, action: int) -> tuple[bool, bool]:
     """Whether the customer rejected this action within 60 days, and whether they ever opted out of it."""
     now = batch.now[customer]
@@ -150,7 +150,7 @@ def refusals(batch: Batch, customer: int, action: int) -> tuple[bool, bool]:
     return rejected, opted_out
 
 
-@kernel
+@lean_kernel
 def _in_scope(tables: Tables, batch: Batch, e: int, policy: int, action: int, channel: int) -> bool:
     scope = tables.policies[policy, _SCOPE]
     other = np.int64(batch.entry_codes[e, 4])
@@ -165,7 +165,7 @@ def _in_scope(tables: Tables, batch: Batch, e: int, policy: int, action: int, ch
     return True
 
 
-@kernel
+@lean_kernel
 def policy_state(
     tables: Tables, batch: Batch, customer: int, action: int, channel: int, policy: int
 ) -> tuple[int, float]:
@@ -199,13 +199,13 @@ def policy_state(
     return (UNKNOWN if unknown else PASSES), -np.inf
 
 
-@kernel
+@lean_kernel
 def _tracked(tables: Tables, batch: Batch, e: int, policy: int, action: int, channel: int) -> bool:
     wanted = (tables.policies[policy, _OUTCOMES] >> np.int64(batch.entry_bytes[e, 12])) & 1 == 1
     return wanted and _in_scope(tables, batch, e, policy, action, channel)
 
 
-@kernel
+@lean_kernel
 def cap_state(tables: Tables, batch: Batch, customer: int, action: int, cap: int) -> tuple[int, int]:
     """Whether a per-customer cap is reached: `PASSES`, `PAUSED` or `UNKNOWN`, and the contacts counted."""
     now, within = batch.now[customer], tables.cap_seconds[cap]

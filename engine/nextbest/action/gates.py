@@ -18,7 +18,7 @@ from nextbest.action.contact import (
 from nextbest.action.relevance import holds
 from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
 from nextbest.facts import Figure
-from nextbest.kernels import kernel
+from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, Direction, Reason, Stage
 
 Verdict = tuple[int, float, float]
@@ -74,7 +74,7 @@ _PRESSURE_TOO_HIGH, _LOCATION_CAP = int(Reason.PRESSURE_TOO_HIGH), int(Reason.LO
 _UNFAIR, _CAP_REACHED = int(Reason.UNFAIR_TO_LOYAL), int(Reason.CAP_REACHED)
 
 
-@kernel
+@lean_kernel
 def fits_request(tables: Tables, batch: Batch, customer: int, treatment: int) -> bool:
     """Whether a treatment is for the request's channel and one of its placements."""
     channel, wanted = batch.requests[customer, 0], batch.requests[customer, 2]
@@ -84,7 +84,7 @@ def fits_request(tables: Tables, batch: Batch, customer: int, treatment: int) ->
     return wanted == 0 or placement < 0 or (wanted >> placement) & 1 == 1
 
 
-@kernel
+@lean_kernel
 def consent_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
     """An outbound contact needs every consent of its treatment; the customer's own contact needs none."""
     needed = tables.treatments[treatment, _T_CONSENT]
@@ -97,14 +97,14 @@ def consent_gate(tables: Tables, batch: Batch, customer: int, action: int, treat
     return PASS
 
 
-@kernel
+@lean_kernel
 def _is_quiet(hour: float, start: float, end: float) -> bool:
     if start <= end:
         return start <= hour < end
     return hour >= start or hour < end
 
 
-@kernel
+@lean_kernel
 def permission_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
     """Authority of the caller's role, validity dates, and quiet hours of an outbound contact."""
     authority, needed = batch.requests[customer, 3], tables.codes[action, _AUTHORITY]
@@ -124,7 +124,7 @@ def permission_gate(tables: Tables, batch: Batch, customer: int, action: int, tr
     return PASS
 
 
-@kernel
+@lean_kernel
 def audience_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
     """The customer's stage, then any of the action's segments."""
     stage = batch.figures[customer, _STAGE]
@@ -139,7 +139,7 @@ def audience_gate(tables: Tables, batch: Batch, customer: int, action: int) -> V
     return _SEGMENT_MISMATCH, NAN, NAN
 
 
-@kernel
+@lean_kernel
 def trigger_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
     """Any of the action's triggers has fired and still holds; an action without one needs none."""
     first, last = tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]
@@ -159,7 +159,7 @@ def trigger_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Ve
     return reason, NAN, NAN
 
 
-@kernel
+@lean_kernel
 def condition_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
     """The action's own condition is TRUE; unknown is not enough."""
     condition = tables.codes[action, _CONDITION]
@@ -170,7 +170,7 @@ def condition_gate(tables: Tables, batch: Batch, customer: int, action: int) -> 
     return _CONDITION_UNKNOWN, NAN, NAN
 
 
-@kernel
+@lean_kernel
 def knowledge_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
     """Snapshot age, data quality, and no selling shortly after a bad touchpoint."""
     age, oldest = batch.figures[customer, _AGE], tables.numbers[action, _MAX_AGE]
@@ -189,7 +189,7 @@ def knowledge_gate(tables: Tables, batch: Batch, customer: int, action: int) -> 
     return PASS
 
 
-@kernel
+@lean_kernel
 def relevance_gate(tables: Tables, batch: Batch, customer: int, treatment: int, rho: float) -> Verdict:
     """The ask-likelihood reaches the channel's threshold for this direction of contact."""
     channel, direction = tables.treatments[treatment, _T_CHANNEL], batch.requests[customer, 1]
@@ -199,7 +199,7 @@ def relevance_gate(tables: Tables, batch: Batch, customer: int, treatment: int, 
     return _NOT_RELEVANT, rho, threshold
 
 
-@kernel
+@lean_kernel
 def policy_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
     """Contact policies; what cannot be known because history was cut off stops outbound contact only."""
     channel = tables.treatments[treatment, _T_CHANNEL]
@@ -215,7 +215,7 @@ def policy_gate(tables: Tables, batch: Batch, customer: int, action: int, treatm
     return PASS
 
 
-@kernel
+@lean_kernel
 def pressure_gate(tables: Tables, batch: Batch, customer: int, treatment: int) -> Verdict:
     """Outbound pressure stays under the stage's cap; one location push in a week.
 
@@ -237,7 +237,7 @@ def pressure_gate(tables: Tables, batch: Batch, customer: int, treatment: int) -
     return PASS
 
 
-@kernel
+@lean_kernel
 def limit_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
     """Fairness to loyal customers, then caps per customer."""
     worth, loyal = tables.numbers[action, _WORTH], tables.numbers[action, _LOYAL_WORTH]

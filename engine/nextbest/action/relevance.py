@@ -3,7 +3,7 @@
 import numpy as np
 
 from nextbest.action.tables import Batch, Code, Tables
-from nextbest.kernels import kernel
+from nextbest.kernels import lean_kernel
 from nextbest.model import U64
 
 REJECTED_FACTOR = 0.25
@@ -15,13 +15,13 @@ _FIRST_EVIDENCE, _LAST_EVIDENCE = int(Code.FIRST_EVIDENCE), int(Code.LAST_EVIDEN
 _CREATES_NEED, _INSIDE_OUT = int(Code.CREATES_NEED), int(Code.INSIDE_OUT)
 
 
-@kernel
+@lean_kernel
 def holds(plane: U64, customer: int, condition: int) -> bool:
     """Read one customer's bit of one condition from a plane (blocks, conditions)."""
     return ((plane[customer >> 6, condition] >> np.uint64(customer & 63)) & np.uint64(1)) != np.uint64(0)
 
 
-@kernel
+@lean_kernel
 def evidence_strength(tables: Tables, batch: Batch, customer: int, k: int) -> float:
     """Strength e of evidence k in [0, 1]; unknown counts 0."""
     condition = tables.evidence[k, 0]
@@ -31,7 +31,7 @@ def evidence_strength(tables: Tables, batch: Batch, customer: int, k: int) -> fl
     return 0.0 if np.isnan(value) else min(max(value, 0.0), 1.0)
 
 
-@kernel
+@lean_kernel
 def relevance(
     tables: Tables,
     batch: Batch,

@@ -5,7 +5,7 @@ import numpy as np
 from nextbest.action.relevance import holds
 from nextbest.action.tables import Batch, Code, Number, Setting, Tables, Terms
 from nextbest.facts import Figure
-from nextbest.kernels import kernel
+from nextbest.kernels import lean_kernel
 from nextbest.model import F64, Term
 from nextbest.rulebook.rulebook import PropensityKind
 
@@ -44,13 +44,13 @@ _COST_C, _COST_A, _PI, _MU, _SCORE = (
 )
 
 
-@kernel
+@lean_kernel
 def known(value: float) -> float:
     """A missing figure counts 0 in scores (section 3)."""
     return 0.0 if np.isnan(value) else value
 
 
-@kernel
+@lean_kernel
 def propensity(tables: Tables, batch: Batch, terms: Terms, customer: int, action: int) -> float:
     """Probability in [0, 1] that the customer accepts; NaN = unknown."""
     kind, index = tables.codes[action, _KIND], tables.codes[action, _INDEX]
@@ -60,7 +60,7 @@ def propensity(tables: Tables, batch: Batch, terms: Terms, customer: int, action
     return np.nan if np.isnan(p) else min(max(p, 0.0), 1.0)
 
 
-@kernel
+@lean_kernel
 def customer_gain_once(tables: Tables, batch: Batch, customer: int, action: int) -> float:
     """f_C·G^C + g_year + g_once: what accepting is worth to the customer in the first year."""
     numbers = tables.numbers
@@ -68,7 +68,7 @@ def customer_gain_once(tables: Tables, batch: Batch, customer: int, action: int)
     return numbers[action, _F_C] * gap + numbers[action, _YEARLY] + numbers[action, _ONCE]
 
 
-@kernel
+@lean_kernel
 def context_weight(tables: Tables, batch: Batch, customer: int, action: int) -> float:
     """W = 1 + Σ matching context weights/100, never negative."""
     weight = 1.0
@@ -78,7 +78,7 @@ def context_weight(tables: Tables, batch: Batch, customer: int, action: int) -> 
     return max(weight, 0.0)
 
 
-@kernel
+@lean_kernel
 def mutual_score(out: F64) -> float:
     """Combine the terms in `out` (Term,) into benefit and score, and store both.
 
@@ -94,7 +94,7 @@ def mutual_score(out: F64) -> float:
     return out[_SCORE]
 
 
-@kernel
+@lean_kernel
 def fill_terms(
     tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, p: float, out: F64
 ) -> None:
@@ -124,7 +124,7 @@ def fill_terms(
     out[_PI] = terms.prices[stage]
 
 
-@kernel
+@lean_kernel
 def classic_priority(tables: Tables, action: int, out: F64) -> float:
     """P·C·V·L of classic arbitration, stored as benefit and score."""
     out[_B] = out[_P] * out[_W] * tables.numbers[action, _CLASSIC_VALUE] * out[_L]
@@ -132,7 +132,7 @@ def classic_priority(tables: Tables, action: int, out: F64) -> float:
     return out[_SCORE]
 
 
-@kernel
+@lean_kernel
 def is_classic(tables: Tables) -> bool:
     """Whether the rulebook ranks by the classic priority."""
     return tables.settings[_CLASSIC] == 1.0
