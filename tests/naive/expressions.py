@@ -26,7 +26,7 @@ from nextbest.rulebook.expressions.syntax import (
 from nextbest.rulebook.expressions.values import Uint
 
 EXACT = 2**53
-"""Integers beyond are errors here: the subset's declared limit."""
+"""Computed integers that are not below are errors here: the subset's declared limit."""
 
 
 class Unknown:
@@ -130,13 +130,13 @@ def _is_int(x):
 
 
 def _checked_int(x):
-    if abs(x) > EXACT:
+    if abs(x) >= EXACT:
         raise Error
     return x
 
 
 def _checked_uint(x):
-    if not 0 <= x <= EXACT:
+    if not 0 <= x < EXACT:
         raise Error
     return Uint(x)
 

@@ -424,7 +424,10 @@ def _extreme(op: int, x: F64, y: F64, to: F64) -> None:
 
 @kernel
 def _integer_scalar(op: int, x: float, y: float) -> float:
-    """Integer arithmetic; NaN = an error. Adding 0.0 turns -0.0, which no integer is, into 0.0."""
+    """Integer arithmetic; NaN = an error. Adding 0.0 turns -0.0, which no integer is, into 0.0.
+
+    A result of exactly ±2^53 is an error too: a larger one may have been rounded to it.
+    """
     if op == INT_ADD:
         result = x + y
     elif op == INT_SUBTRACT:
@@ -439,7 +442,7 @@ def _integer_scalar(op: int, x: float, y: float) -> float:
         # Through int64: a float quotient just below a whole number would round up to it.
         quotient = abs(np.int64(x)) // abs(np.int64(y))
         result = float(quotient if (x < 0.0) == (y < 0.0) else -quotient)
-    return result + 0.0 if abs(result) <= EXACT else np.nan
+    return result + 0.0 if abs(result) < EXACT else np.nan
 
 
 @kernel

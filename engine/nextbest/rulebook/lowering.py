@@ -293,17 +293,23 @@ class Lowering:
     def _text_plane(self, expr: Expr) -> int:
         slot, results = self._tabulated(expr)
         if not any(isinstance(result, Failure) for result in results):
-            if self._tables.is_column(slot) and len(results) <= MAX_MEMBER_CODES:
-                return self._member(slot, [code for code, result in enumerate(results) if result])
             if self._tables.constant_value(slot) is not None:
                 return _constant_plane(results[0])
+            plane = self._member(slot, results) if self._tables.is_column(slot) else None
+            if plane is not None:
+                return plane
         numbers = [math.nan if isinstance(r, Failure) else float(bool(r)) for r in results]
         return self._true_number(self._looked_up(slot, numbers))
 
-    def _member(self, slot: int, codes: list[int]) -> int:
-        if len(codes) == 1:
-            return self._tables.compare(Op.EQUAL, slot, float(codes[0]))
-        return self._tables.member(slot, codes)
+    def _member(self, slot: int, results: list[Value]) -> int | None:
+        """Plane of an atom on a stored code; None where there are too many codes for one."""
+        true = [code for code, result in enumerate(results) if result]
+        false = [code for code, result in enumerate(results) if not result]
+        if len(true) == 1:
+            return self._tables.compare(Op.EQUAL, slot, float(true[0]))
+        if len(false) == 1:
+            return self._tables.compare(Op.EQUAL, slot, float(false[0])) ^ 1
+        return self._tables.member(slot, true) if len(results) <= MAX_MEMBER_CODES else None
 
     def _text_number(self, expr: Expr) -> int:
         slot, results = self._tabulated(expr)

@@ -67,7 +67,7 @@ class Op(IntEnum):
     INT_ADD = 14
     INT_SUBTRACT = 15
     INT_MULTIPLY = 16
-    """Results beyond ±2^53 are errors, as overflow is in CEL beyond 64 bits."""
+    """Results not within ±2^53 are errors, as overflow is in CEL beyond 64 bits."""
     INT_DIVIDE = 17
     INT_MODULO = 18
     """Truncate towards zero; a zero divisor is an error."""

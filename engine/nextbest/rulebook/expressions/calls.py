@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 from nextbest.rulebook.expressions.errors import ExpressionError, Note, did_you_mean, unsupported
+from nextbest.rulebook.expressions.evaluate import evaluate
 from nextbest.rulebook.expressions.evaluate_time import zone
 from nextbest.rulebook.expressions.folding import call, conjunction, constant
 from nextbest.rulebook.expressions.history import check_peers, check_window
@@ -24,7 +25,7 @@ from nextbest.rulebook.expressions.syntax import Call, Node, Select
 from nextbest.rulebook.expressions.typed import Expr, Form
 from nextbest.rulebook.expressions.types import BOOL, DOUBLE, INT, STRING, TYPE, Kind
 from nextbest.rulebook.expressions.units import unit_note
-from nextbest.rulebook.expressions.values import TypeValue
+from nextbest.rulebook.expressions.values import Failure, TypeValue
 
 
 class CallChecker(ABC):
@@ -169,7 +170,15 @@ class CallChecker(ABC):
         (argument,) = self._arguments(node, 1)
         if target.type.kind is not Kind.STRING or argument.type.kind is not Kind.STRING:
             raise self.no_overload(node.function, node.start, node.end, target, argument)
+        if node.function == "matches" and isinstance(argument.value, str):
+            self._require_pattern(argument, argument.value)
         return call(TEXT_TESTS[node.function], (target, argument), BOOL, node.start, node.end)
+
+    @staticmethod
+    def _require_pattern(argument: Expr, pattern: str) -> None:
+        tried = evaluate("matches", ("", pattern))
+        if isinstance(tried, Failure):
+            raise ExpressionError(tried.message, argument.start, argument.end)
 
     def _time_field(self, node: Call, target: Expr) -> Expr:
         fields = {Kind.TIMESTAMP: TIMESTAMP_FIELDS, Kind.DURATION: DURATION_FIELDS}.get(target.type.kind, {})

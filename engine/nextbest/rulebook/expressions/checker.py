@@ -1,5 +1,7 @@
 """Names and types: syntax tree to checked tree, with constants folded on the way."""
 
+from dataclasses import replace
+
 from nextbest.rulebook.expressions.calls import CallChecker
 from nextbest.rulebook.expressions.errors import ExpressionError, Note, did_you_mean, unsupported
 from nextbest.rulebook.expressions.folding import call, choose, conjunction, constant, negation
@@ -77,7 +79,7 @@ def compile_expression(source: str, scope: Scope) -> TypedExpression:
     root = checker.check(parse(source))
     if isinstance(root.value, Failure):
         raise ExpressionError(f"the expression always fails: {root.value.message}", root.start, root.end)
-    failing = (e for e in root.walk() if isinstance(e.value, Failure))
+    failing = (e for e in root.walk() if isinstance(e.value, Failure) and not e.arguments)
     notes = checker.notes + [
         Note("always_fails", f"this part always fails: {e.value.message}", e.start, e.end)
         for e in failing
@@ -164,7 +166,7 @@ class _Checker(CallChecker):
         members = self.scope.members(root)
         if node.field not in members:
             kind = {"customer": "fact", "context": "context key", "trigger": "trigger"}[root]
-            hint = did_you_mean(node.field, members) or self._elsewhere(root, node.field)
+            hint = self._elsewhere(root, node.field) or did_you_mean(node.field, members)
             raise ExpressionError(f"unknown {kind} `{node.field}`", node.field_start, node.end, hint)
         return members[node.field]
 
@@ -188,7 +190,8 @@ class _Checker(CallChecker):
         if all(item.is_constant for item in items):
             failed = next((i.value for i in items if isinstance(i.value, Failure)), None)
             value = failed or tuple(item.value for item in items)
-            return constant(value, list_type(item_type), node.start, node.end)
+            # The items stay, so that an error can point at one of them.
+            return replace(constant(value, list_type(item_type), node.start, node.end), arguments=items)
         return Expr(Form.LIST, list_type(item_type), node.start, node.end, items)
 
     @staticmethod
