@@ -362,9 +362,17 @@ def facts():
     }
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes a value that is used twice out twice: rule files know no aliases."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
 def write(documents, directory):
     """Write documents as YAML files."""
     for name, content in documents.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        text = yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True)
+        path.write_text(text, encoding="utf-8")
