@@ -18,11 +18,12 @@ METHOD = (
 
 
 def interval(found: Interval | None, digits: int = 2) -> str:
-    """A figure and its bounds; `–` where it is not defined."""
+    """A figure, and its bounds to two digits; `–` where it is not defined."""
     if found is None or math.isnan(found.value):
         return "–"
-    value, low, high = (share(x, digits) for x in (found.value, found.low, found.high))
-    return value if math.isnan(found.low) or low == high == value else f"{value} [{low}, {high}]"
+    value, low, high = share(found.value, digits), share(found.low), share(found.high)
+    exact = math.isnan(found.low) or low == high == share(found.value)
+    return value if exact else f"{value} [{low}, {high}]"
 
 
 def score_table(found: BackTest) -> Table:

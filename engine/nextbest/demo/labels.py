@@ -14,6 +14,7 @@ ASSUMED_MARGINS = (
 )
 MODELLED = f"Labels: {ASSUMED_MARGINS}; {SYNTHETIC_ATTITUDES}."
 """Below every table of money or stages."""
+MODELLED_BRIEFLY = "Labels: assumed margins; synthetic attitudes."
 MEASURED = "measured: purchases, mailings and redemptions alone; no margins, no attitudes"
 REDEMPTION_NOT_UPLIFT, CUT_OFF = BACKTEST_LABELS
 

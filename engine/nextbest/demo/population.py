@@ -13,6 +13,7 @@ from nextbest.figures import bool_fact, figures_of
 from nextbest.model import F64, Bools, Stage
 from nextbest.potential.position import QUINTILES, TASKS, Band, PositionGrid, ltv_bounds, position
 
+DO_NOTHING = "do_nothing"
 WEEKLY = 1.0
 """Visits a week from which on a household counts as a regular."""
 
@@ -144,27 +145,27 @@ def choose_contrasts(households: Households, first: Mapping[str, Sequence[str]])
         Fewer than three where nobody fits a rule. A tie goes to the lower id.
     """
     ltv = np.nan_to_num(households.figure(Figure.LTV))
-    content = np.array(
-        [all(a == "do_nothing" for a in answers) for answers in zip(*first.values(), strict=True)]
-    )
+    answers = [set(found) for found in zip(*first.values(), strict=True)]
+    differ = np.array([len(found) == len(first) and DO_NOTHING not in found for found in answers])
+    content = np.array([found == {DO_NOTHING} for found in answers])
     regular = households.visits_per_week >= WEEKLY
     picks = (
         (
-            households.in_stage(Stage.HEAR_ME) & regular,
+            households.in_stage(Stage.HEAR_ME) & regular & differ,
             households.gap,
-            "Hear me, a weekly shopper: the largest value gap and profit gap together",
+            "Hear me, comes weekly, till and agent have different things to say: largest gaps",
             "question",
         ),
         (
             households.in_stage(Stage.FORGIVE_ME) & (households.complaint_open == 1.0),
-            ltv,
-            "Forgive me with an open complaint: the highest lifetime value",
+            households.gap,
+            "Forgive me, with an open complaint: largest gaps",
             "complaint",
         ),
         (
             households.in_stage(Stage.GROW_ME) & content,
             ltv,
-            "Grow me, and doing nothing wins everywhere: the highest lifetime value",
+            "Grow me, and doing nothing wins everywhere: highest lifetime value",
             "",
         ),
     )

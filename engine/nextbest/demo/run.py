@@ -48,7 +48,7 @@ from nextbest.demo.steps import Steps
 from nextbest.demo.tables import (
     FORMULA,
     WIDTH,
-    answer_table,
+    answer,
     household_line,
     population_table,
     position_table,
@@ -133,7 +133,7 @@ async def run_demo(options: DemoOptions, console: Console) -> dict[str, object]:
     if served is not None:
         back_test = _back_test(rulebook, history, prepared, steps, quick=options.quick)
         _show(console, served, back_test, rulebook.currency)
-        figures |= served.to_dict() | {"backtest": back_test.to_dict(), "gap": SPEND_GAP}
+        figures |= served.to_dict() | {"backtest": back_test.to_dict(), "gap_tested": SPEND_GAP}
     figures["seconds"] = steps.seconds
     if options.figures is not None:
         options.figures.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n")
@@ -211,16 +211,18 @@ def _back_test(
 
 
 def _show(console: Console, served: Served, back_test: BackTest, currency: str) -> None:
-    console.print()
-    console.print(position_table(served.positions, currency))
-    console.print(population_table(served.counts))
+    console.print("", position_table(served.positions, currency), "", population_table(served.counts), "")
     for answers in served.answers:
         _show_household(console, answers, currency)
     console.print(FORMULA, labels.MODELLED, "", sep="\n")
     if served.why is not None:
-        console.print(why_table(served.why))
+        console.print(why_table(served.why), labels.MODELLED, "")
     for shown in (score_table, auc_table, top_table, gap_table):
-        console.print(shown(back_test))
+        console.print(shown(back_test), "")
+    shown_ids = [answers.chosen.customer_id for answers in served.answers]
+    for customer_id in shown_ids[:1]:
+        console.print("Ask yourself: `make serve`, and in a second terminal")
+        console.print(f"    .venv/bin/nextbest decide {customer_id} --channel pos")
 
 
 def _show_household(console: Console, answers: Answers, currency: str) -> None:
@@ -228,7 +230,7 @@ def _show_household(console: Console, answers: Answers, currency: str) -> None:
     console.rule(f"{answers.chosen.customer_id}: {answers.chosen.rule}", align="left", characters="─")
     console.print(household_line(figures, currency))
     for situation in answers.by_situation:
-        console.print(answer_table(answers, situation))
+        console.print(answer(answers, situation))
 
 
 def demo_console() -> Console:

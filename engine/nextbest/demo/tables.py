@@ -32,7 +32,7 @@ def table(title: str, *notes: str) -> Table:
         caption_style="",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1),
+        padding=(0, 0, 0, 1),
         width=WIDTH,
     )
 
@@ -109,25 +109,29 @@ def household_line(figures: customer_pb2.CustomerFigures, currency: str) -> str:
     """Where a household stands, in two lines."""
     stage = _NAMES[common_pb2.Stage.Name(figures.stage).removeprefix("STAGE_").lower()]
     alive = f", alive {figures.alive:.0%}" if figures.HasField("alive") else ""
+    level = f"{figures.level:+d}" if figures.level else "0"
     return (
-        f"{stage}, ladder level {figures.level:+d}{alive}, lifetime value {figures.ltv:,.0f} {currency}\n"
+        f"{stage}, ladder level {level}{alive}, lifetime value {figures.ltv:,.0f} {currency}\n"
         f"value to them {figures.actual_value:,.0f} of {figures.potential_value:,.0f}, gap"
         f" {figures.value_gap:,.0f}; profit to us {figures.actual_profit:,.0f} of"
         f" {figures.potential_profit:,.0f}, gap {figures.profit_gap:,.0f} ({currency} a year)"
     )
 
 
-def answer_table(answers: Answers, situation: str) -> Table:
-    """One answer, ranked, with the score's breakdown."""
-    response = answers.by_situation[situation]
+def answer(answers: Answers, situation: str) -> Table | str:
+    """One answer, ranked, with the score's breakdown; a line if doing nothing wins."""
+    results = answers.by_situation[situation].results
+    if len(results) == 1:
+        place = f"{answers.chosen.customer_id} to the {situation}"
+        return f"{place}: {results[0].action} ({results[0].score:.2f}), no action is worth more\n"
     intent = answers.chosen.intent if situation == AGENT.name else ""
     asked = f", calls with a {intent}" if intent else ""
-    found = table(f"{answers.chosen.customer_id} to the {situation}{asked}")
+    found = table(f"{answers.chosen.customer_id} to the {situation}{asked}", labels.MODELLED_BRIEFLY)
     found.add_column("", width=1)
     found.add_column("action, and what is said or printed", ratio=1)
     for name in ("p", "their\ngain", "our\ngain", "λ", "ρ", "W·L·q", "benefit", "cost", "score"):
         found.add_column(name, justify="right", no_wrap=True)
-    for result in response.results:
+    for result in results:
         found.add_row(str(result.rank), _said(result), *_terms(result))
     return found
 
@@ -178,7 +182,7 @@ FORMULA = (
     " this stage; ρ: would they have asked for it; W: the situation; L: priority; q: what earlier contacts"
     " leave. Doing nothing scores 0."
 )
-"""Legend of `answer_table`."""
+"""Legend of `answer`."""
 
 
 def why_table(found: WhyNot) -> Table:
@@ -188,12 +192,13 @@ def why_table(found: WhyNot) -> Table:
     shown.add_column("", no_wrap=True)
     shown.add_column("", ratio=1)
     shown.show_header = False
-    unit = f" ({candidate.unit})" if candidate.unit else ""
+    unit = f" {candidate.unit}" if candidate.unit else ""
     rows = {
         "stopped at": _gate(candidate.gate),
         "because": candidate.sentence,
-        "actual": f"{candidate.actual_value:.4g}{unit}",
-        "required": f"{candidate.required_value:.4g}{unit}",
+        "actual": f"{candidate.actual_value:.2f}{unit}",
+        "required": f"{candidate.required_value:.2f}{unit}",
+        "its score": _sum(candidate.breakdown) if candidate.HasField("breakdown") else "",
         "what would change it": candidate.remedy,
         "all actions": _funnel(found.funnel),
     }
@@ -201,6 +206,17 @@ def why_table(found: WhyNot) -> Table:
         if text:
             shown.add_row(name, text)
     return shown
+
+
+def _sum(terms: explanation_pb2.ScoreBreakdown) -> str:
+    chance = share(terms.propensity)
+    if terms.base_propensity > 0:
+        chance = f"({chance} − {share(terms.base_propensity)})"
+    ours = share(1 - terms.customer_weight, 1)
+    factor = terms.relevance * terms.context_weight * terms.lever * terms.pressure_factor
+    gains = f"{share(terms.customer_weight, 1)}·{terms.customer_gain:.2f} + {ours}·{terms.profit_gain:.2f}"
+    cost = terms.cost_contact + terms.cost_accepted
+    return f"p {chance} × ({gains}) × ρWLq {share(factor)} − cost {cost:.2f} = {terms.score:.2f}"
 
 
 def _gate(gate: explanation_pb2.Gate.ValueType) -> str:
