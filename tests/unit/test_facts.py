@@ -19,6 +19,7 @@ from nextbest.standard_facts import STANDARD_FACTS
 
 
 def fact(name, kind=FactType.DOUBLE, *values):
+    """A fact of the profile group."""
     return Fact(name=name, type=kind, group=FactGroup.PROFILE, values=values)
 
 
