@@ -13,7 +13,7 @@ from nextbest.batch.fitting import GridFit
 from nextbest.batch.operations import (
     advance_all_stages,
     data_time,
-    fit_grid,
+
     fit_ltv,
     load_model,
     use_propensity,

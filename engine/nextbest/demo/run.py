@@ -235,4 +235,4 @@ def _show_household(console: Console, answers: Answers, currency: str) -> None:
 
 def demo_console() -> Console:
     """A console of 100 columns that marks nothing by colour."""
-    return Console(width=WIDTH, highlight=False, markup=False, emoji=False, no_color=True)
+    return Console(width=WIDTH, highlight=False, markup=False, emoji=False, color_system=None)
