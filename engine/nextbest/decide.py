@@ -29,6 +29,7 @@ from nextbest.model import (
 )
 from nextbest.rulebook.matching import inputs_of, match, no_history, no_suppression
 from nextbest.rulebook.program import Matches
+from nextbest.rulebook.windows import fill_windows
 
 DEFAULT_RESULTS = 3
 
@@ -108,6 +109,7 @@ def _run(
         treatment=np.full((n, max_results), -1, np.int32),
         terms=np.full((n, max_results, terms), np.nan),
         count=np.zeros(n, np.int32),
+        fired=batch.true[:, model.tables.trigger_conditions].T & ~batch.cooling,
     )
     numbers = np.full((trace_rows, actions, 2), np.nan)
     trace = Trace(
@@ -184,8 +186,6 @@ def _match(
     program = model.rulebook.program
     history = no_history(len(rows), program)
     if program.n_windows:
-        from nextbest.rulebook.windows import fill_windows
-
         history = fill_windows(program, histories, now)
     return match(program, inputs_of(rows, figures, contexts, now, history=history, suppressed=cooling))
 

@@ -4,9 +4,12 @@ Order (design, decision 1): lifetime value and P(alive) → index, level and sta
 gaps → investment ceiling. Nothing here is fitted or looked up outside the arguments.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from nextbest.assembly import PROFIT, VALUE, Model, Peers
+from nextbest.behaviour.overdue import gap_survival_rows
 from nextbest.behaviour.quality import data_quality
 from nextbest.behaviour.stage import LoyaltyFigures, effective_stages, loyalty_figures
 from nextbest.facts import Figure
@@ -17,13 +20,26 @@ from nextbest.potential.ltv import (
     contract_rows,
     investment_ceiling_rows,
     ltv_rows,
+    rfm_or_default,
     word_of_mouth_rows,
 )
-from nextbest.potential.value import credit_terms, value_for_money
+from nextbest.potential.value import ProfitTerm, credit_terms, value_for_money
 from nextbest.standard_facts import CONTRACT_STATES
 from nextbest.valuation import Valuation, take_columns, valuation
 
 IN_FORCE = float(CONTRACT_STATES.index("in_force"))
+
+
+@dataclass(frozen=True, slots=True)
+class Valued:
+    """What n customers are worth in a year, and whom they are compared with."""
+
+    worth: Valuation
+    """Of a short history after it has borrowed from its peers: its terms sum to the actual figures."""
+    value_for_money: F64
+    """(n,) NaN = missing."""
+    cells: I32 | None
+    """(n,) peer cells; None without a grid."""
 
 
 def figures_of(model: Model, rows: Rows, now: F64) -> F64:
@@ -39,31 +55,59 @@ def figures_of(model: Model, rows: Rows, now: F64) -> F64:
 
     Cost: about 2 µs a customer, most of it lifetime value.
     """
-    column = model.rulebook.catalogue.column
     figures = np.full((len(rows), len(Figure)), np.nan)
-    worth = valuation(model.worth, rows)
     _lifetime(model, rows, figures)
+    _loyalty(model, rows, now, figures)
+    _ages(model, rows, now, figures)
+    valued = valued_of(model, rows)
+    figures[:, Figure.ACTUAL_VALUE] = valued.worth.value
+    figures[:, Figure.ACTUAL_PROFIT] = valued.worth.profit
+    figures[:, Figure.COST_TO_SERVE] = -valued.worth.profit_terms[:, ProfitTerm.COST_TO_SERVE]
+    figures[:, Figure.VALUE_FOR_MONEY] = valued.value_for_money
+    if model.peers is not None and valued.cells is not None:
+        _potentials(model, model.peers, rows, valued.cells, valued.worth.exposure, figures)
+    _ceiling(model, rows, valued.cells, figures)
+    return figures
+
+
+def valued_of(model: Model, rows: Rows) -> Valued:
+    """Actual value and profit with their components, and peer cells.
+
+    A short history borrows from its peers once there is a grid. Value for money is read before that:
+    what was paid and what was got must be of the same time.
+
+    Source: domain model, section 2.
+    """
+    worth = valuation(model.worth, rows)
+    money = value_for_money(np.ascontiguousarray(worth.revenue), worth.value)
+    if model.peers is None:
+        return Valued(worth, money, None)
+    cells = model.peers.tables.locate(take_columns(rows.numbers, model.peers.columns))
+    if (worth.exposure < 1.0).any():
+        mean, years = model.peers.tables.backed_off_mean, model.rulebook.value.credibility_years
+        credit_terms(worth.value_terms, worth.exposure, mean[VALUE, cells], years, worth.flags)
+        credit_terms(worth.profit_terms, worth.exposure, mean[PROFIT, cells], years, worth.flags)
+    return Valued(worth, money, cells)
+
+
+def _loyalty(model: Model, rows: Rows, now: F64, figures: F64) -> None:
+    """Data quality, loyalty index, level, flags and the stage that decisions use."""
     quality = data_quality(rows.numbers, rows.known, rows.as_of, now, model.quality)
-    figures[:, Figure.DATA_QUALITY] = quality.quality
     loyalty = loyalty_at(model, rows, figures[:, Figure.ALIVE], quality.completeness, now)
-    stage = effective_stages(rows.numbers, model.loyalty_columns, loyalty.raw_stage)
-    figures[:, Figure.STAGE] = stage
+    figures[:, Figure.DATA_QUALITY] = quality.quality
+    figures[:, Figure.STAGE] = effective_stages(rows.numbers, model.loyalty_columns, loyalty.raw_stage)
     figures[:, Figure.LEVEL] = loyalty.level
     figures[:, Figure.LOYALTY_INDEX] = loyalty.loyalty_index
     figures[:, Figure.FALSE_LOYALTY] = loyalty.false_loyalty
     figures[:, Figure.ACTION_LOYAL] = loyalty.action_loyal
     figures[:, Figure.TENURE_DAYS] = loyalty.tenure_days
-    figures[:, Figure.COST_TO_SERVE] = worth.cost_to_serve
+
+
+def _ages(model: Model, rows: Rows, now: F64, figures: F64) -> None:
     figures[:, Figure.SNAPSHOT_AGE_DAYS] = (now - rows.as_of) / DAY_S
-    last_purchase = column("last_purchase")
+    last_purchase = model.rulebook.catalogue.column("last_purchase")
     if last_purchase >= 0:
         figures[:, Figure.DAYS_SINCE_PURCHASE] = (now - rows.numbers[:, last_purchase]) / DAY_S
-    cells = None if model.peers is None else _cells(model.peers, rows)
-    _actuals(model, worth, cells, figures)
-    if model.peers is not None and cells is not None:
-        _potentials(model, model.peers, rows, cells, worth.exposure, figures)
-    _ceiling(model, rows, cells, figures)
-    return figures
 
 
 def loyalty_at(model: Model, rows: Rows, alive: F64, completeness: F64, now: F64) -> LoyaltyFigures:
@@ -92,6 +136,13 @@ def bool_fact(model: Model, rows: Rows, name: str) -> F64:
     return np.where(known == 1, flag.astype(np.float64), np.nan)
 
 
+def alive_of(model: Model, rows: Rows) -> F64:
+    """(n,) P(alive), NaN where it is unknown; without a lifetime-value fit it is for all."""
+    figures = np.full((len(rows), len(Figure)), np.nan)
+    _lifetime(model, rows, figures)
+    return figures[:, Figure.ALIVE].copy()
+
+
 def _lifetime(model: Model, rows: Rows, figures: F64) -> None:
     """P(alive), LTV, multiplier and survival of buyers; contract customers by their closed form."""
     figures[:, Figure.MULTIPLIER] = 1.0
@@ -99,49 +150,25 @@ def _lifetime(model: Model, rows: Rows, figures: F64) -> None:
         return
     inputs = take_columns(rows.numbers, model.ltv_columns)
     x, t_x, observed, zbar, margin = (np.ascontiguousarray(inputs[:, k]) for k in range(5))
-    default = model.rulebook.value.default_margin_rate
-    margin = np.where(np.isnan(margin), default, margin)
+    x, t_x, _ = rfm_or_default(x, t_x, observed)
+    margin = np.where(np.isnan(margin), model.rulebook.value.default_margin_rate, margin)
     lifetime = ltv_rows(x, t_x, observed, zbar, margin, model.ltv_parameters)
     contract = inputs[:, 5] > 0.0
     if contract.any():
-        years = model.artifacts.ltv.horizon_years
         of_contract = contract_rows(
             np.ascontiguousarray(inputs[:, 6]),
             np.ascontiguousarray(inputs[:, 7]),
             inputs[:, 5] == IN_FORCE,
             model.artifacts.ltv.yearly_discount,
-            years,
+            model.artifacts.ltv.horizon_years,
         )
         lifetime[contract] = of_contract[contract]
     figures[:, Figure.ALIVE] = lifetime[:, LtvColumn.ALIVE]
     figures[:, Figure.LTV] = lifetime[:, LtvColumn.LTV]
     figures[:, Figure.MULTIPLIER] = lifetime[:, LtvColumn.MULTIPLIER]
-    _overdue(model.ltv_parameters, x, t_x, observed, figures)
-
-
-def _overdue(parameters: F64, x: F64, t_x: F64, observed: F64, figures: F64) -> None:
-    """S(g) of section 7: how surprising the silence since the last purchase is, given alive."""
-    r, alpha = parameters[0], parameters[1]
-    ratio = (alpha + t_x) / (alpha + observed)
-    figures[:, Figure.OVERDUE_SURVIVAL] = np.where(x > 0, ratio ** (r + x), np.nan)
-
-
-def _cells(peers: Peers, rows: Rows) -> I32:
-    return peers.tables.locate(take_columns(rows.numbers, peers.columns))
-
-
-def _actuals(model: Model, worth: Valuation, cells: I32 | None, figures: F64) -> None:
-    """Actual value and profit; a short history borrows from its peers (section 2)."""
-    value_terms, profit_terms = worth.value_terms, worth.profit_terms
-    if cells is not None and model.peers is not None and (worth.exposure < 1.0).any():
-        mean, years = model.peers.tables.backed_off_mean, model.rulebook.value.credibility_years
-        credit_terms(value_terms, worth.exposure, mean[VALUE, cells], years, worth.flags)
-        credit_terms(profit_terms, worth.exposure, mean[PROFIT, cells], years, worth.flags)
-    figures[:, Figure.ACTUAL_VALUE] = worth.value
-    figures[:, Figure.ACTUAL_PROFIT] = worth.profit
-    figures[:, Figure.VALUE_FOR_MONEY] = value_for_money(
-        np.ascontiguousarray(worth.revenue), np.ascontiguousarray(figures[:, Figure.ACTUAL_VALUE])
-    )
+    r, alpha = model.ltv_parameters[0], model.ltv_parameters[1]
+    survival = gap_survival_rows(x, t_x, observed - t_x, float(r), float(alpha))
+    figures[:, Figure.OVERDUE_SURVIVAL] = np.where(x > 0.0, survival, np.nan)
 
 
 def _potentials(model: Model, peers: Peers, rows: Rows, cells: I32, exposure: F64, figures: F64) -> None:

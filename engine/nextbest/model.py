@@ -359,6 +359,12 @@ class Decisions:
     """(n, k, terms) of `Term`."""
     count: I32
     """(n,) results before do-nothing; 0 = do nothing won."""
+    fired: U64
+    """(triggers, blocks) bit i % 64 of block i // 64: the trigger has fired and does not cool down."""
+
+    def has_fired(self, trigger: int, row: int) -> bool:
+        """Whether a trigger has fired for a customer, and was not acted on within its cool-down."""
+        return bool(int(self.fired[trigger, row >> 6]) >> (row & 63) & 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 from nextbest.assembly import Model
 from nextbest.behaviour.quality import data_quality
 from nextbest.behaviour.stage import advance_stages
-from nextbest.facts import Figure
-from nextbest.figures import bool_fact, figures_of, loyalty_at
+from nextbest.figures import alive_of, bool_fact, loyalty_at
 from nextbest.model import F64, Rows
 
 
@@ -22,8 +21,7 @@ def advanced_stages(model: Model, rows: Rows, now: F64) -> F64:
     Source: domain model, section 6.
     """
     quality = data_quality(rows.numbers, rows.known, rows.as_of, now, model.quality)
-    alive = figures_of(model, rows, now)[:, Figure.ALIVE].copy()
-    loyalty = loyalty_at(model, rows, alive, quality.completeness, now)
+    loyalty = loyalty_at(model, rows, alive_of(model, rows), quality.completeness, now)
     return advance_stages(
         rows.numbers,
         model.loyalty_columns,
