@@ -2,12 +2,12 @@
 
 import datetime as dt
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from nextbest.model import F64, Contexts, Direction, Rows
 from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.zones import zone_named
 
 _SLOT_S = 900
 """Offsets change on quarter hours only, so one look-up serves all times within one."""
@@ -17,24 +17,28 @@ def local_hours(rulebook: Rulebook, rows: Rows, contexts: Contexts, now: F64) ->
     """Local hour of the day in [0, 24), NaN where no gate will ask.
 
     Quiet hours bind outbound contact only, so without them, or without an outbound request,
-    nothing is looked up.
+    nothing is looked up. A customer whose zone is not known lives in the strategy's.
     """
     hours = np.full(len(rows), np.nan)
     if np.isnan(rulebook.channel_tables.quiet_from).all():
         return hours
     column = rulebook.catalogue.column("time_zone")
     for i in np.flatnonzero(contexts.direction == Direction.OUTBOUND):
-        code = float(rows.numbers[i, column]) if column >= 0 else np.nan
-        zone = rulebook.strategy.time_zone
-        if not np.isnan(code):
-            zone = rulebook.catalogue["time_zone"].values[int(code)]
+        zone = _zone(rulebook, float(rows.numbers[i, column]) if column >= 0 else np.nan)
         time = float(now[i])
         hours[i] = (time + _offset_s(zone, int(time // _SLOT_S))) % 86400.0 / 3600.0
     return hours
 
 
+def _zone(rulebook: Rulebook, code: float) -> str:
+    zones = rulebook.catalogue["time_zone"].values if "time_zone" in rulebook.catalogue else ()
+    if 0 <= code < len(zones) and zone_named(zones[int(code)]) is not None:
+        return zones[int(code)]
+    return rulebook.strategy.time_zone
+
+
 @lru_cache(maxsize=4096)
 def _offset_s(zone: str, slot: int) -> float:
-    moment = dt.datetime.fromtimestamp(slot * _SLOT_S, ZoneInfo(zone))
+    moment = dt.datetime.fromtimestamp(slot * _SLOT_S, zone_named(zone) or dt.UTC)
     offset = moment.utcoffset()
     return 0.0 if offset is None else offset.total_seconds()

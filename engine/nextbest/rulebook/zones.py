@@ -1,11 +1,30 @@
-"""Time zones as tables of transitions, so that kernels need no zone database."""
+"""Time zones from the pinned database, and as tables of transitions, so that kernels need none."""
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import resources
+from zoneinfo import ZoneInfo
 
 _FIRST = datetime(1900, 1, 1, tzinfo=UTC)
 _LAST = datetime(2100, 1, 1, tzinfo=UTC)
 _STEP = timedelta(days=1)
+
+
+@cache
+def zone_names() -> frozenset[str]:
+    """Names of all zones of the `tzdata` package."""
+    return frozenset((resources.files("tzdata") / "zones").read_text(encoding="utf-8").split())
+
+
+@lru_cache(maxsize=1024)
+def zone_named(name: str) -> tzinfo | None:
+    """The zone from the `tzdata` package, whatever the machine has; None if it knows no such name."""
+    if name == "UTC":
+        return UTC
+    if name not in zone_names():
+        return None
+    with (resources.files("tzdata") / "zoneinfo").joinpath(*name.split("/")).open("rb") as stream:
+        return ZoneInfo.from_file(stream, key=name)
 
 
 @lru_cache(maxsize=64)

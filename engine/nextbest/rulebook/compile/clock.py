@@ -1,24 +1,18 @@
 """Days of the rule files → instants, in a time zone from the pinned database."""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from importlib import resources
-from zoneinfo import ZoneInfo
 
 from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.suggest import did_you_mean
+from nextbest.rulebook.zones import zone_named, zone_names
 
 
 def load_time_zone(name: str, at: At, report: Report) -> tzinfo:
-    """The named zone from the `tzdata` package, whatever the machine has; UTC where it is unknown."""
-    if name == "UTC":
-        return UTC
-    root = resources.files("tzdata")
-    names = (root / "zones").read_text(encoding="utf-8").split()
-    if name not in names:
-        report.error(at, "unknown-time-zone", f"unknown time zone `{name}`", did_you_mean(name, names))
-        return UTC
-    with (root / "zoneinfo").joinpath(*name.split("/")).open("rb") as stream:
-        return ZoneInfo.from_file(stream, key=name)
+    """The named zone; UTC where it is unknown, which is reported."""
+    zone = zone_named(name)
+    if zone is None:
+        report.error(at, "unknown-time-zone", f"unknown time zone `{name}`", did_you_mean(name, zone_names()))
+    return zone or UTC
 
 
 def day_start(day: date, zone: tzinfo) -> float:
