@@ -1,16 +1,18 @@
 """Read one customer's facts and figures by name, for explanations and for texts that quote them."""
 
 import datetime as dt
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
-import numpy as np
-
+from nextbest.fact_values import FactValue, UnfitValueError, value_of_bits, value_of_number
 from nextbest.facts import Catalogue, Fact, FactType, Figure, figure_fact
 from nextbest.model import F64, Rows
 
-FactValue = float | bool | str | frozenset[str] | dt.datetime
+MISSING = "?"
+"""Stands for what is not known, in texts for people."""
 
 _PLACEHOLDER = re.compile(r"\{customer\.(\w+)\}")
 _NAME = re.compile(r"\bcustomer\.(\w+)")
@@ -29,28 +31,16 @@ class FactsOf:
 
     def value(self, name: str) -> FactValue | None:
         """The value of a fact or figure; None if it is missing or there is no such name."""
-        if name in self.catalogue:
-            return self._stored(self.catalogue[name])
-        figure = _FIGURES.get(name)
-        return (
-            None if figure is None else _decoded(figure_fact(figure), float(self.figures[self.row, figure]))
-        )
-
-    def _stored(self, fact: Fact) -> FactValue | None:
-        column = self.catalogue.column(fact.name)
-        if column >= 0:
-            return _decoded(fact, float(self.rows.numbers[self.row, column]))
-        place = self.catalogue.bits[fact.name]
-        if not int(self.rows.known[self.row, place.known_word]) >> place.known_bit & 1:
-            return None
-        word = int(self.rows.words[self.row, place.word])
-        if fact.type is FactType.BOOL:
-            return bool(word >> place.shift & 1)
-        return frozenset(member for i, member in enumerate(fact.values) if word >> i & 1)
+        fact = self._fact(name)
+        return None if fact is None else self._value(fact)
 
     def text(self, name: str) -> str:
         """The value as a person reads it; `?` if it is missing."""
-        return shown(self.value(name))
+        fact = self._fact(name)
+        value = None if fact is None else self._value(fact)
+        if fact is not None and fact.type is FactType.TIMESTAMP and isinstance(value, float):
+            return dt.datetime.fromtimestamp(value, dt.UTC).date().isoformat()
+        return shown(value)
 
     def fill(self, template: str) -> str:
         """Replace every `{customer.<fact>}` of a text by its value."""
@@ -61,31 +51,57 @@ class FactsOf:
         names = dict.fromkeys(name for text in expressions for name in _NAME.findall(text))
         return ", ".join(f"{name} = {self.text(name)}" for name in names)
 
+    def _fact(self, name: str) -> Fact | None:
+        if name in self.catalogue:
+            return self.catalogue[name]
+        return figure_named(name)
 
-def _decoded(fact: Fact, number: float) -> FactValue | None:
-    if np.isnan(number):
+    def _value(self, fact: Fact) -> FactValue | None:
+        if fact.name not in self.catalogue:
+            return _of_number(fact, float(self.figures[self.row, _FIGURES[fact.name]]))
+        place = self.catalogue.bits.get(fact.name)
+        if place is None:
+            return _of_number(fact, float(self.rows.numbers[self.row, self.catalogue.columns[fact.name]]))
+        if not int(self.rows.known[self.row, place.known_word]) >> place.known_bit & 1:
+            return None
+        return value_of_bits(fact, int(self.rows.words[self.row, place.word]) >> place.shift)
+
+
+@cache
+def figure_named(name: str) -> Fact | None:
+    """A figure as a fact, by its name in expressions."""
+    figure = _FIGURES.get(name)
+    return None if figure is None else figure_fact(figure)
+
+
+def _of_number(fact: Fact, number: float) -> FactValue | None:
+    if math.isnan(number):
         return None
-    if fact.type is FactType.ENUM:
-        return fact.values[int(number)]
-    if fact.type is FactType.BOOL:
+    if fact.type is FactType.BOOL:  # a figure: bools among facts are bits
         return number != 0.0
-    if fact.type is FactType.TIMESTAMP:
-        return dt.datetime.fromtimestamp(number, dt.UTC)
-    return number
+    try:
+        return value_of_number(fact, number)
+    except UnfitValueError:  # a code of members that this catalogue does not know
+        return None
 
 
 def shown(value: FactValue | None) -> str:
-    """Format a value for people: four significant digits, dates without a time."""
+    """Format a value for people: four significant digits; what is missing as `?`."""
     match value:
         case None:
-            return "?"
+            return MISSING
         case bool():
             return "true" if value else "false"
         case float() | int():
-            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-        case frozenset():
+            return _number(value)
+        case tuple():
             return "{" + ", ".join(sorted(value)) + "}"
-        case dt.datetime():
-            return value.date().isoformat()
         case str():
             return value
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return MISSING
+    value += 0.0  # -0.0 becomes 0.0
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
