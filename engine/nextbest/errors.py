@@ -10,6 +10,8 @@ NextBestError
 ├── RulebookCompileError       the rule files do not compile; carries every diagnostic
 ├── ArtifactError              an artifact is damaged, or was made for something else
 ├── FitError                   a model cannot be fitted to the data given
+├── NotBuilt                   the contract offers it, the service cannot do it yet
+├── DeadlinePassed             the caller's deadline left no time, and the caller wants no fallback
 └── StoreUnavailable           Redis does not answer
     └── StoreRefused           Redis answers with an error
 """
@@ -78,6 +80,17 @@ class ArtifactError(NextBestError):
 
 class FitError(NextBestError):
     """A model cannot be fitted to the data given; nothing in use was replaced."""
+
+
+class NotBuilt(NextBestError):  # noqa: N818  (states what the service is)
+    """The contract offers it, the service cannot do it yet."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not built yet")
+
+
+class DeadlinePassed(NextBestError):  # noqa: N818  (states a condition the caller degrades on)
+    """The caller's deadline left no time to decide, and the caller wants no fallback decision."""
 
 
 class StoreUnavailable(NextBestError):  # noqa: N818  (states a condition the caller degrades on)

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc.aio
-import numpy as np
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection
 
@@ -24,6 +23,7 @@ from loyalty.nextbest.v1 import (
 from nextbest.batch.operations import load_model, translation
 from nextbest.clock import Clock, system_clock
 from nextbest.data.store import Store, StoreOptions, open_store
+from nextbest.errors import InvalidInput, Violation
 from nextbest.model import DecisionState
 from nextbest.rings import HistoryCodec
 from nextbest.rulebook.rulebook import Rulebook
@@ -31,6 +31,7 @@ from nextbest.server.deciding import Serving
 from nextbest.server.decision_service import DecisionService
 from nextbest.server.health import Health
 from nextbest.server.interaction_service import InteractionService
+from nextbest.server.live import LiveServing
 from nextbest.server.rulebook_service import RulebookService
 from nextbest.server.snapshot_service import SnapshotService
 from nextbest.server.warmup import warm_up
@@ -65,7 +66,7 @@ class RunningService:
     """`host:port` of decisions, interactions and snapshots."""
     rulebook_address: str
     store: Store
-    serving: Serving
+    serving: LiveServing
 
 
 @asynccontextmanager
@@ -76,22 +77,23 @@ async def running_service(
 
     Raises:
         ArtifactError, CatalogueError: rulebook, artifacts and stored rows do not fit together.
+        InvalidInput: a port cannot be listened on.
         StoreUnavailable: Redis does not answer at the start; later outages only degrade answers.
     """
     async with open_store(store_options, rulebook.catalogue) as store:
-        serving = await assemble_serving(store, rulebook)
+        live = LiveServing(await assemble_serving(store, rulebook), store.snapshots)
         health = Health((*SERVED, *RULEBOOK_SERVED))
         await health.starting()
         main, rules = _new_server(), _new_server()
-        _register(main, rules, health, serving, store, clock)
-        port = main.add_insecure_port(f"{options.host}:{options.port}")
-        rulebook_port = rules.add_insecure_port(f"{options.host}:{options.rulebook_port}")
-        await main.start()
-        await rules.start()
-        warm_up(serving, clock())
-        await health.ready()
+        _register(main, rules, health, live, store, clock)
+        address = _listen(main, options.host, options.port, "port")
+        rulebook_address = _listen(rules, options.host, options.rulebook_port, "rulebook_port")
+        await asyncio.gather(main.start(), rules.start())
         try:
-            yield RunningService(f"{options.host}:{port}", f"{options.host}:{rulebook_port}", store, serving)
+            # In a thread, so that health checks are answered, with "not yet", while kernels compile.
+            await asyncio.to_thread(warm_up, live(), clock())
+            await health.ready()
+            yield RunningService(address, rulebook_address, store, live)
         finally:
             await health.draining()
             await asyncio.gather(main.stop(options.drain_s), rules.stop(options.drain_s))
@@ -99,6 +101,13 @@ async def running_service(
 
 def _new_server() -> grpc.aio.Server:
     return grpc.aio.server(options=_OPTIONS)  # pyright: ignore[reportUnknownMemberType]  (grpc-stubs)
+
+
+def _listen(server: grpc.aio.Server, host: str, port: int, field: str) -> str:
+    try:
+        return f"{host}:{server.add_insecure_port(f'{host}:{port}')}"
+    except RuntimeError:
+        raise InvalidInput([Violation(field, f"cannot listen on `{host}:{port}`")]) from None
 
 
 async def assemble_serving(store: Store, rulebook: Rulebook) -> Serving:
@@ -116,23 +125,16 @@ def _register(
     main: grpc.aio.Server,
     rules: grpc.aio.Server,
     health: Health,
-    serving: Serving,
+    live: LiveServing,
     store: Store,
     clock: Clock,
 ) -> None:
-    def current() -> Serving:
-        return serving
-
-    decision_pb2_grpc.add_DecisionServiceServicer_to_server(
-        DecisionService(current, store.reader, store.requests, clock), main
-    )
+    decision_pb2_grpc.add_DecisionServiceServicer_to_server(DecisionService(live, store, clock), main)
     interaction_pb2_grpc.add_InteractionServiceServicer_to_server(
-        InteractionService(current, store, clock), main
+        InteractionService(live, store, clock), main
     )
-    snapshot_pb2_grpc.add_SnapshotServiceServicer_to_server(
-        SnapshotService(current, store.snapshots, clock), main
-    )
-    rulebook_pb2_grpc.add_RulebookServiceServicer_to_server(RulebookService(current), rules)
+    snapshot_pb2_grpc.add_SnapshotServiceServicer_to_server(SnapshotService(live, store, clock), main)
+    rulebook_pb2_grpc.add_RulebookServiceServicer_to_server(RulebookService(live), rules)
     for server, names in ((main, SERVED), (rules, RULEBOOK_SERVED)):
         health.add_to(server)
         reflection.enable_server_reflection(
@@ -155,8 +157,8 @@ async def serve_until_stopped(
             address=service.address,
             rulebook_address=service.rulebook_address,
             rulebook=rulebook.revision,
-            model_digest=service.serving.model.digest,
-            time=float(np.round(clock(), 3)),
+            model_digest=service.serving().model.digest,
+            time=round(clock(), 3),
         )
         await stop.wait()
         logger().info("draining", grace_s=options.drain_s)

@@ -14,16 +14,18 @@ from nextbest.assembly import Model
 from nextbest.clock import Clock
 from nextbest.data.reader import CustomerReader, Records
 from nextbest.decide import decide, explain
-from nextbest.errors import InvalidInput, SnapshotError, StoreUnavailable, Violation
+from nextbest.errors import DeadlinePassed, InvalidInput, SnapshotError, StoreUnavailable, Violation
 from nextbest.facts_of import FactsOf
+from nextbest.figures import Valued, valued_of
 from nextbest.id_check import id_checks_of
 from nextbest.model import Contexts, Decisions, DecisionState, Degraded, Histories, Rows, Trace
 from nextbest.rings import HistoryCodec
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, snapshot_error
-from nextbest.rulebook.suggest import did_you_mean
-from nextbest.server.requests import Question, gather_contexts
+from nextbest.server.requests import Question, gather_contexts, unknown_name
 from nextbest.server.responses import Answer, candidate, decided, degraded, funnel
 from nextbest.telemetry import logger, pseudonym
+
+Response = decision_pb2.DecideResponse
 
 _DEGRADED = {
     RowProblem.ABSENT: Degraded.CUSTOMER_UNKNOWN,
@@ -88,7 +90,7 @@ def situation(serving: Serving, questions: Sequence[Question], stored: Records, 
     )
 
 
-def answers(found: Situation) -> list[decision_pb2.DecideResponse | SnapshotError]:
+def answers(found: Situation) -> list[Response | SnapshotError]:
     """Decide every question of a situation; a strict one whose customer cannot be read gets the error."""
     serving = found.serving
     decisions = decide(
@@ -101,30 +103,42 @@ def answers(found: Situation) -> list[decision_pb2.DecideResponse | SnapshotErro
         found.seeds,
         max_results=found.max_results,
     )
-    return [_answer(found, decisions, i) for i in range(len(found.questions))]
+    valued = _valued(found)
+    return [_answer(found, decisions, valued, i) for i in range(len(found.questions))]
 
 
-def _answer(found: Situation, decisions: Decisions, row: int) -> decision_pb2.DecideResponse | SnapshotError:
-    question, decision_id = found.questions[row], found.decision_ids[row].hex()
+def _valued(found: Situation) -> Valued | None:
+    """The parts of value and profit, if any question wants figures."""
+    wanted = any(question.full for question in found.questions)
+    return valued_of(found.serving.model, found.rows) if wanted else None
+
+
+def _answer(
+    found: Situation, decisions: Decisions, valued: Valued | None, row: int
+) -> Response | SnapshotError:
+    question = found.questions[row]
     problem = RowProblem(int(found.decoded.problems[row]))
-    now = float(found.now[row])
     if problem is not RowProblem.NONE:
         if question.strict:
             return snapshot_error(problem)
         logger().warning("degraded", reason=problem.name.lower(), customer=pseudonym(question.customer_id))
+        decision_id, now = found.decision_ids[row].hex(), float(found.now[row])
         return degraded(question, found.serving.model, now, decision_id, _DEGRADED[problem])
-    return decided(_worded(found, decisions, row))
+    return decided(_worded(found, decisions, valued, row, decision_id=found.decision_ids[row]))
 
 
-def _worded(found: Situation, decisions: Decisions, row: int) -> Answer:
+def _worded(
+    found: Situation, decisions: Decisions, valued: Valued | None, row: int, *, decision_id: bytes
+) -> Answer:
     return Answer(
-        found.serving.model,
-        found.questions[row],
-        found.rows,
-        decisions,
-        row,
-        float(found.now[row]),
-        found.decision_ids[row].hex(),
+        model=found.serving.model,
+        question=found.questions[row],
+        rows=found.rows,
+        decisions=decisions,
+        valued=valued,
+        row=row,
+        now=float(found.now[row]),
+        decision_id=decision_id.hex(),
     )
 
 
@@ -151,12 +165,18 @@ def explained(found: Situation, actions: Sequence[str], language: str) -> decisi
         max_results=found.max_results,
     )
     explainer = _explainer(found, decisions, trace, language)
-    decision = decided(_worded(found, decisions, 0))
     return decision_pb2.ExplainResponse(
-        decision=decision,
-        candidates=[candidate(explainer, action) for action in wanted],
+        decision=decided(_worded(found, decisions, _valued(found), 0, decision_id=b"")),
+        candidates=[candidate(explainer, action) for action in _chosen_first(decisions, wanted)],
         funnel=funnel(explainer.funnel()),
     )
+
+
+def _chosen_first(decisions: Decisions, actions: Sequence[int]) -> list[int]:
+    """The chosen in order of rank, then the rest, whose indices are in order of id."""
+    ranked = decisions.action[0, : int(decisions.count[0])].tolist()
+    chosen = [action for action in ranked if action in actions]
+    return [*chosen, *sorted(set(actions) - set(chosen))]
 
 
 def _explainer(found: Situation, decisions: Decisions, trace: Trace, language: str) -> Explainer:
@@ -168,7 +188,7 @@ def _explainer(found: Situation, decisions: Decisions, trace: Trace, language: s
 def _action_indices(model: Model, actions: Sequence[str]) -> list[int]:
     index = model.rulebook.action_index
     unknown = [
-        Violation(f"actions[{i}]", f"`{name}` is not in the rulebook; {did_you_mean(name, index)}")
+        Violation(f"actions[{i}]", f"`{name}` {unknown_name(name, index)}")
         for i, name in enumerate(actions)
         if name not in index
     ]
@@ -185,26 +205,41 @@ def _decision_id(question: Question) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16, person=b"nextbest-decide").digest()
 
 
+RESERVE_S = 0.003
+"""Kept back from the deadline for deciding and answering."""
+
+
+def time_to_read(time_left_s: float | None) -> float | None:
+    """Seconds that the store may take; None = as long as it may at all."""
+    return None if time_left_s is None else max(time_left_s - RESERVE_S, 0.0)
+
+
 async def read_in_time(
     reader: CustomerReader, question: Question, time_left_s: float | None
 ) -> list[bytes | None] | Degraded:
     """Row, contacts, events and, with a request_id, the kept decision; or why they could not be read.
 
     Raises:
-        StoreUnavailable: the store does not answer and the question is strict.
+        DeadlinePassed, StoreUnavailable: they could not be read, and the question is strict.
     """
     try:
-        async with asyncio.timeout(None if time_left_s is None else max(time_left_s - RESERVE_S, 0.0)):
+        async with asyncio.timeout(time_to_read(time_left_s)):
             if question.request_id:
                 return await reader.read_request(question.customer_id, question.request_id)
             return await reader.read(question.customer_id)
     except TimeoutError:
+        if question.strict:
+            raise DeadlinePassed("the deadline left no time to decide") from None
         return Degraded.DEADLINE
-    except StoreUnavailable:
+    except StoreUnavailable as error:
         if question.strict:
             raise
+        logger().warning("store_unavailable", error=str(error))
         return Degraded.SNAPSHOT_STORE_UNAVAILABLE
 
 
-RESERVE_S = 0.003
-"""Kept back from the deadline for deciding and answering."""
+def without_store(serving: Serving, question: Question, reason: Degraded, clock: Clock) -> Response:
+    """The fallback decision when nothing could be read; its id is fresh, for it is not kept."""
+    logger().warning("degraded", reason=reason.name.lower(), customer=pseudonym(question.customer_id))
+    now = clock() if question.evaluation_time is None else question.evaluation_time
+    return degraded(question, serving.model, now, os.urandom(16).hex(), reason)

@@ -1,42 +1,56 @@
 """DecisionService: check, read, decide, answer."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import grpc.aio
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, decision_pb2_grpc
 from nextbest.clock import Clock
-from nextbest.data.reader import CustomerReader, Records
-from nextbest.data.requests import RequestStore
-from nextbest.errors import InvalidInput, NextBestError, SnapshotError, StoreUnavailable, Violation
+from nextbest.data.reader import Records
+from nextbest.data.store import Store
+from nextbest.errors import (
+    InvalidInput,
+    NextBestError,
+    NotBuilt,
+    SnapshotError,
+    StoreUnavailable,
+    Violation,
+)
 from nextbest.model import Degraded
+from nextbest.rows import RowProblem
 from nextbest.server.deciding import (
+    Response,
     Serving,
+    Situation,
     answers,
     explained,
     read_in_time,
     situation,
+    time_to_read,
+    without_store,
 )
-from nextbest.server.guard import guarded, not_built
+from nextbest.server.guard import guarded
+from nextbest.server.live import LiveServing
 from nextbest.server.requests import Question, choose_language, parse_question
-from nextbest.server.responses import degraded
-from nextbest.server.status import to_status
+from nextbest.server.status import abort, to_status
 from nextbest.telemetry import logger, pseudonym
 
 MAX_BATCH = 1000
+EXPLAINED_IN = ("en", "da")
+"""Languages of explanations; the first is the default."""
 
 Context = grpc.aio.ServicerContext
+Asked = tuple[decision_pb2.DecideBatchItem, Question]
 
 
 class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
     """Ranks actions for customers and explains rankings."""
 
-    def __init__(
-        self, serving: Callable[[], Serving], reader: CustomerReader, kept: RequestStore, clock: Clock
-    ) -> None:
+    def __init__(self, serving: LiveServing, store: Store, clock: Clock) -> None:
         self._serving = serving
-        self._reader = reader
-        self._kept = kept
+        self._reader = store.reader
+        self._kept = store.requests
         self._clock = clock
 
     @guarded
@@ -46,21 +60,17 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         context: Context[decision_pb2.DecideRequest, decision_pb2.DecideResponse],
     ) -> decision_pb2.DecideResponse:
         """Rank one customer's actions."""
-        if request.WhichOneof("customer") == "identifier":
-            await context.abort(
-                grpc.StatusCode.UNIMPLEMENTED, "deciding by identifier is not built yet: use customer_id"
-            )
         serving = self._serving()
         question = parse_question(request, serving.model.rulebook, serving.rows)
         stored = await read_in_time(self._reader, question, context.time_remaining())
         if isinstance(stored, Degraded):
-            return self._without_store(serving, question, stored)
+            return without_store(serving, question, stored, self._clock)
         if question.request_id and stored[3] is not None:
             return decision_pb2.DecideResponse.FromString(stored[3])
-        response = answers(situation(serving, [question], _records(stored), self._clock))[0]
+        response = answers(await self._situation(serving, [question], _records(stored)))[0]
         if isinstance(response, SnapshotError):
             raise response
-        return await self._keep(question, response) if question.request_id else response
+        return await self._keep(question, response, context.time_remaining())
 
     @guarded
     async def DecideBatch(
@@ -70,41 +80,62 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
     ) -> decision_pb2.DecideBatchResponse:
         """Rank many customers' actions; what is wrong with one request stays with it."""
         if not 1 <= len(request.requests) <= MAX_BATCH:
-            problem = f"{len(request.requests)} requests are given, 1 to {MAX_BATCH} are allowed"
+            problem = f"{len(request.requests)} are given, 1 to {MAX_BATCH} are allowed"
             raise InvalidInput([Violation("requests", problem)])
         serving = self._serving()
-        items = [decision_pb2.DecideBatchItem() for _ in request.requests]
-        asked: list[tuple[decision_pb2.DecideBatchItem, Question]] = []
-        for item, one in zip(items, request.requests, strict=True):
+        response = decision_pb2.DecideBatchResponse()
+        asked: list[Asked] = []
+        for one in request.requests:
+            item = response.items.add()
             try:
                 asked.append((item, parse_question(one, serving.model.rulebook, serving.rows)))
-            except InvalidInput as error:
+            except (InvalidInput, NotBuilt) as error:
                 item.status.CopyFrom(_item_status(error))
-        if asked:
-            await self._fill(serving, asked)
-        return decision_pb2.DecideBatchResponse(items=items)
-
-    async def _fill(
-        self, serving: Serving, asked: Sequence[tuple[decision_pb2.DecideBatchItem, Question]]
-    ) -> None:
-        """Decide a batch together: one read, one pass of the kernels."""
-        questions = [question for _, question in asked]
         try:
-            stored = await self._reader.read_many([question.customer_id for question in questions])
+            await self._fill(serving, await self._not_kept(asked))
         except StoreUnavailable as error:
-            for item, question in asked:
-                if question.strict:
-                    item.status.CopyFrom(_item_status(error))
-                else:
-                    reason = Degraded.SNAPSHOT_STORE_UNAVAILABLE
-                    item.decision.CopyFrom(self._without_store(serving, question, reason))
+            self._fill_without_store(serving, asked, error)
+        return response
+
+    async def _not_kept(self, asked: Sequence[Asked]) -> list[Asked]:
+        """Answer the retries among a batch with the decisions kept for them; gives the others."""
+        retried = [(item, question) for item, question in asked if question.request_id]
+        kept = await asyncio.gather(*(self._kept.kept(q.customer_id, q.request_id) for _, q in retried))
+        done: set[int] = set()
+        for (item, _), reply in zip(retried, kept, strict=True):
+            if reply is not None:
+                item.decision.ParseFromString(reply)
+                done.add(id(item))
+        return [one for one in asked if id(one[0]) not in done]
+
+    async def _fill(self, serving: Serving, asked: Sequence[Asked]) -> None:
+        """Decide a batch together: one read, one pass of the kernels."""
+        if not asked:
             return
-        found = situation(serving, questions, stored, self._clock)
-        for (item, _), outcome in zip(asked, answers(found), strict=True):
-            if isinstance(outcome, SnapshotError):
-                item.status.CopyFrom(_item_status(outcome))
+        questions = [question for _, question in asked]
+        stored = await self._reader.read_many([question.customer_id for question in questions])
+        outcomes = answers(await self._situation(serving, questions, stored))
+        await asyncio.gather(
+            *(self._finish(*one, outcome) for one, outcome in zip(asked, outcomes, strict=True))
+        )
+
+    async def _finish(
+        self, item: decision_pb2.DecideBatchItem, question: Question, outcome: Response | SnapshotError
+    ) -> None:
+        if isinstance(outcome, SnapshotError):
+            item.status.CopyFrom(_item_status(outcome))
+        else:
+            item.decision.CopyFrom(await self._keep(question, outcome))
+
+    def _fill_without_store(self, serving: Serving, asked: Sequence[Asked], error: StoreUnavailable) -> None:
+        for item, question in asked:
+            if item.WhichOneof("result") == "decision":
+                continue
+            if question.strict:
+                item.status.CopyFrom(_item_status(error))
             else:
-                item.decision.CopyFrom(outcome)
+                reason = Degraded.SNAPSHOT_STORE_UNAVAILABLE
+                item.decision.CopyFrom(without_store(serving, question, reason, self._clock))
 
     @guarded
     async def Explain(
@@ -113,18 +144,20 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         context: Context[decision_pb2.ExplainRequest, decision_pb2.ExplainResponse],
     ) -> decision_pb2.ExplainResponse:
         """Say why each action was and was not chosen; nothing is stored or learnt from it."""
-        if request.WhichOneof("subject") == "decision_id":
-            await context.abort(
-                grpc.StatusCode.UNIMPLEMENTED, "explaining by decision_id is not built yet: give the request"
-            )
-        subject = request.request
+        match request.WhichOneof("subject"):
+            case "decision_id":
+                raise NotBuilt("explaining by decision_id")
+            case None:
+                raise InvalidInput([Violation("subject", "is required: a request or a decision_id")])
+            case _:
+                subject = request.request
         if request.customer_id not in ("", subject.customer_id):
             raise InvalidInput([Violation("customer_id", "is not the customer of the request")])
         serving = self._serving()
         question = parse_question(subject, serving.model.rulebook, serving.rows)
         stored = _records(await self._reader.read(question.customer_id))
         language = choose_language(request.language or subject.language, EXPLAINED_IN)
-        return explained(situation(serving, [question], stored, self._clock), request.actions, language)
+        return explained(await self._situation(serving, [question], stored), request.actions, language)
 
     async def DecideStream(
         self,
@@ -132,31 +165,33 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         context: Context[decision_pb2.DecideStreamRequest, decision_pb2.DecideStreamResponse],
     ) -> AsyncIterator[decision_pb2.DecideStreamResponse]:
         """Not built yet."""
-        yield await not_built(context, "deciding over a stream")
+        await abort(context, NotBuilt("deciding over a stream"))
+        yield decision_pb2.DecideStreamResponse()
 
-    def _without_store(
-        self, serving: Serving, question: Question, reason: Degraded
-    ) -> decision_pb2.DecideResponse:
-        logger().warning("degraded", reason=reason.name.lower(), customer=pseudonym(question.customer_id))
-        now = self._clock() if question.evaluation_time is None else question.evaluation_time
-        return degraded(question, serving.model, now, "", reason)
+    async def _situation(self, serving: Serving, questions: Sequence[Question], stored: Records) -> Situation:
+        """Decode what is stored; rows of a catalogue that others registered meanwhile are read as well."""
+        found = situation(serving, questions, stored, self._clock)
+        if (found.decoded.problems == RowProblem.FOREIGN).any():
+            learnt = await self._serving.learn_catalogues()
+            if learnt is not None:
+                return situation(learnt, questions, stored, self._clock)
+        return found
 
     async def _keep(
-        self, question: Question, response: decision_pb2.DecideResponse
-    ) -> decision_pb2.DecideResponse:
+        self, question: Question, response: Response, time_left_s: float | None = None
+    ) -> Response:
         """Keep the answer for retries; whoever was first with a request_id is answered to all."""
+        if not question.request_id:
+            return response
         try:
-            kept = await self._kept.keep(
-                question.customer_id, question.request_id, response.SerializeToString()
-            )
-        except StoreUnavailable:
+            async with asyncio.timeout(time_to_read(time_left_s)):
+                kept = await self._kept.keep(
+                    question.customer_id, question.request_id, response.SerializeToString()
+                )
+        except (StoreUnavailable, TimeoutError):
             logger().warning("decision_not_kept", customer=pseudonym(question.customer_id))
             return response
         return decision_pb2.DecideResponse.FromString(kept)
-
-
-EXPLAINED_IN = ("en", "da")
-"""Languages of explanations; the first is the default."""
 
 
 def _records(values: list[bytes | None]) -> Records:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar, cast
 
 import grpc.aio
 from structlog.contextvars import bound_contextvars
@@ -11,15 +11,7 @@ from nextbest.errors import NextBestError, StoreUnavailable
 from nextbest.server.status import abort
 from nextbest.telemetry import logger
 
-Q = TypeVar("Q")
-R = TypeVar("R")
 H = TypeVar("H", bound=Callable[..., Awaitable[object]])
-
-
-class Request(Protocol):
-    """A request that may carry its own id."""
-
-    request_id: str
 
 
 def guarded(handler: H) -> H:
@@ -28,21 +20,15 @@ def guarded(handler: H) -> H:
 
     @wraps(handler)
     async def answer(
-        self: object, request: Request, context: grpc.aio.ServicerContext[object, object]
+        self: object, request: object, context: grpc.aio.ServicerContext[object, object]
     ) -> object:
-        with bound_contextvars(method=name, request_id=getattr(request, "request_id", "")):
+        with bound_contextvars(method=name, request_id=request_id_of(request)):
             try:
                 return await handler(self, request, context)
-            except StoreUnavailable as error:
-                logger().warning("store_unavailable", error=str(error))
-                failure: Exception = error
-            except NextBestError as error:
-                logger().info("refused", error=type(error).__name__)
-                failure = error
             except grpc.aio.AbortError:
                 raise
             except Exception as error:
-                logger().exception("internal_error")
+                _log(error)
                 failure = error
             await abort(context, failure)
             raise AssertionError("abort always raises")
@@ -50,7 +36,19 @@ def guarded(handler: H) -> H:
     return cast("H", answer)
 
 
-async def not_built(context: grpc.aio.ServicerContext[Q, R], what: str) -> R:
-    """End a call of the contract that the service cannot answer yet."""
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{what} is not built yet")
-    raise AssertionError("abort always raises")
+def request_id_of(request: object) -> str:
+    """The request's id, or that of the request it asks about; empty if it has none."""
+    own = getattr(request, "request_id", None)
+    about = getattr(request, "request", None)
+    return str(own if own is not None else getattr(about, "request_id", ""))
+
+
+def _log(error: Exception) -> None:
+    """Log why a call failed; no text of ours holds a customer's id, so the caller's faults are named only."""
+    match error:
+        case StoreUnavailable():
+            logger().warning("store_unavailable", error=str(error))
+        case NextBestError():
+            logger().info("refused", error=type(error).__name__)
+        case _:
+            logger().exception("internal_error")

@@ -1,35 +1,38 @@
 """Health as load balancers ask for it: SERVING only when warm, NOT_SERVING while draining."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from importlib import import_module
 from typing import Protocol, cast
 
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 
 class _Servicer(Protocol):
-    async def set(self, service: str, status: int) -> None: ...
+    """The asyncio health servicer, which the type stubs do not know."""
 
-    async def enter_graceful_shutdown(self) -> None: ...
+    def set(self, service: str, status: int) -> Awaitable[None]: ...
+
+    def enter_graceful_shutdown(self) -> Awaitable[None]: ...
 
 
-def _new_servicer() -> object:
-    # grpc-stubs does not know the asyncio servicer
-    make = health.aio.HealthServicer  # pyright: ignore
-    return make()  # pyright: ignore
+_new_servicer = cast("Callable[[], _Servicer]", import_module("grpc_health.v1.health").aio.HealthServicer)
+_add = cast(
+    "Callable[[_Servicer, grpc.aio.Server], None]",
+    import_module("grpc_health.v1.health_pb2_grpc").add_HealthServicer_to_server,
+)
 
 
 class Health:
     """The health service of every server of a process."""
 
     def __init__(self, services: Iterable[str]) -> None:
-        self._servicer = cast("_Servicer", _new_servicer())
+        self._servicer = _new_servicer()
         self._services = ("", *services)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer health checks on a server."""
-        servicer = cast("health_pb2_grpc.HealthServicer", self._servicer)
-        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        _add(self._servicer, server)
 
     async def starting(self) -> None:
         """Say that the service does not answer yet."""

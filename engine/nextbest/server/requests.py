@@ -1,7 +1,6 @@
 """Requests of the contract → what the engine takes; everything wrong with one is said at once."""
 
-import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, decision_pb2
 from nextbest.data.keys import id_violations, request_id_violations
-from nextbest.errors import InvalidFact, InvalidInput, Violation
-from nextbest.fact_values import UnfitValueError, number_of
-from nextbest.facts import Fact, FactType
-from nextbest.model import Contexts, Direction
+from nextbest.errors import InvalidFact, InvalidInput, NotBuilt, Violation
+from nextbest.fact_values import FIRST_TIME_S, LAST_TIME_S, UnfitValueError, number_of
+from nextbest.facts import Catalogue, Fact, FactType
+from nextbest.model import DAY_S, Contexts, Direction
 from nextbest.rows import RowCodec
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.suggest import did_you_mean
@@ -22,6 +21,20 @@ MAX_RESULTS = 25
 MAX_CONTEXTS = 64
 
 FactLike = customer_pb2.Fact | common_pb2.Context
+
+_FIELD_OF: Mapping[FactType, str] = {
+    FactType.INT: "number",
+    FactType.DOUBLE: "number",
+    FactType.BOOL: "flag",
+    FactType.ENUM: "text",
+    FactType.SET: "members",
+    FactType.TIMESTAMP: "time",
+}
+"""The contract's field for the values of each type."""
+_DIRECTIONS = frozenset(common_pb2.Direction.values())
+_PHASES = frozenset(common_pb2.PurchasePhase.values())
+_STRICTNESS = frozenset(common_pb2.Strictness.values())
+_VIEWS = frozenset(common_pb2.View.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +68,23 @@ def parse_question(request: decision_pb2.DecideRequest, rulebook: Rulebook, code
 
     Raises:
         InvalidInput: with every violation.
+        NotBuilt: the customer is given by an identifier.
     """
-    found: list[Violation] = []
-    found += id_violations(request.customer_id)
-    found += request_id_violations(request.request_id)
-    channel = _named(request.channel, rulebook.channel_index, "channel", found)
-    role = -1
-    if request.caller_role:
-        role = _named(request.caller_role, rulebook.role_index, "caller_role", found)
-    if request.direction == common_pb2.DIRECTION_UNSPECIFIED:
-        found.append(Violation("direction", "is required"))
-    if not 0 <= request.max_results <= MAX_RESULTS:
-        found.append(Violation("max_results", f"`{request.max_results}` is not within 0 and {MAX_RESULTS}"))
+    if request.WhichOneof("customer") == "identifier":
+        raise NotBuilt("deciding by identifier")
+    found: list[Violation] = [
+        *id_violations(request.customer_id),
+        *request_id_violations(request.request_id),
+        *_choice_violations(request),
+    ]
     question = Question(
         customer_id=request.customer_id,
         request_id=request.request_id,
-        channel=channel,
+        channel=named(request.channel, rulebook.channel_index, "channel", found),
         direction=_direction(request.direction),
         placements=_placements(request.placements, rulebook, found),
         phase=request.purchase_phase,
-        role=role,
+        role=_role(request.caller_role, rulebook, found),
         contexts=_contexts(request.contexts, rulebook.context_facts, found),
         language=choose_language(request.language, rulebook.languages),
         max_results=request.max_results or DEFAULT_RESULTS,
@@ -86,6 +96,30 @@ def parse_question(request: decision_pb2.DecideRequest, rulebook: Rulebook, code
     if found:
         raise InvalidInput(found)
     return question
+
+
+def _choice_violations(request: decision_pb2.DecideRequest) -> list[Violation]:
+    """What is wrong with the closed lists and bounds of a request; an open enum takes any number."""
+    found: list[Violation] = []
+    required(request.direction, _DIRECTIONS, "direction", found)
+    for value, known, field in (
+        (request.purchase_phase, _PHASES, "purchase_phase"),
+        (request.strictness, _STRICTNESS, "strictness"),
+        (request.view, _VIEWS, "view"),
+    ):
+        if value not in known:
+            found.append(Violation(field, f"`{value}` is not a value of this contract"))
+    if not 0 <= request.max_results <= MAX_RESULTS:
+        found.append(Violation("max_results", f"`{request.max_results}` is not within 0 and {MAX_RESULTS}"))
+    return found
+
+
+def required(value: int, known: frozenset[int], field: str, found: list[Violation]) -> None:
+    """Note an enum that is not given, or holds a number that the contract does not know."""
+    if value == 0:
+        found.append(Violation(field, "is required"))
+    elif value not in known:
+        found.append(Violation(field, f"`{value}` is not a value of this contract"))
 
 
 def gather_contexts(questions: Sequence[Question]) -> Contexts:
@@ -108,21 +142,19 @@ def choose_language(wanted: str, languages: tuple[str, ...]) -> str:
     return languages[0]
 
 
-def fact_value(fact: FactLike) -> object:
-    """The Python value of a contract fact or context; None if none is set."""
-    match fact.WhichOneof("value"):
-        case "number":
-            return fact.number
-        case "flag":
-            return fact.flag
-        case "text":
-            return fact.text
-        case "members":
-            return tuple(fact.members.values)
-        case "time":
-            return seconds(fact.time)
-        case _:
-            return None
+def typed_value(fact: Fact, given: FactLike) -> object:
+    """The Python value of a contract fact or context of a declared type; None if none is set.
+
+    Raises:
+        UnfitValueError: the value is of another type.
+    """
+    field = given.WhichOneof("value")
+    if field is None:
+        return None
+    wanted = _FIELD_OF[fact.type]
+    if field != wanted:
+        raise UnfitValueError(f"is given as `{field}`, a {fact.type} goes into `{wanted}`")
+    return _READ[wanted](given)
 
 
 def seconds(time: Timestamp) -> float:
@@ -130,17 +162,54 @@ def seconds(time: Timestamp) -> float:
     return time.seconds + time.nanos / 1e9
 
 
-def snapshot_facts(snapshot: customer_pb2.Snapshot, field: str, found: list[Violation]) -> dict[str, object]:
-    """Facts of a contract snapshot by name; names given twice are violations."""
+_READ: Mapping[str, Callable[[FactLike], object]] = {
+    "number": lambda given: given.number,
+    "flag": lambda given: given.flag,
+    "text": lambda given: given.text,
+    "members": lambda given: tuple(given.members.values),
+    "time": lambda given: seconds(given.time),
+}
+
+
+def is_time(time: float) -> bool:
+    """Whether epoch seconds lie in years 1 to 9999, in every time zone."""
+    return FIRST_TIME_S + DAY_S <= time <= LAST_TIME_S - DAY_S
+
+
+def snapshot_facts(
+    snapshot: customer_pb2.Snapshot, catalogue: Catalogue, field: str, found: list[Violation]
+) -> dict[str, object]:
+    """Facts of a contract snapshot by name; what is given twice or as another type is noted.
+
+    Names that the catalogue lacks are kept: `fact_violations` says what is wrong with them.
+    """
     facts: dict[str, object] = {}
     for i, fact in enumerate(snapshot.facts):
         if fact.name in facts:
             found.append(Violation(f"{field}.facts[{i}].name", f"`{fact.name}` is given twice"))
-        facts[fact.name] = fact_value(fact)
+        facts[fact.name] = None
+        if fact.name in catalogue:
+            try:
+                facts[fact.name] = typed_value(catalogue[fact.name], fact)
+            except UnfitValueError as unfit:
+                found.append(Violation(f"{field}.facts.{fact.name}", str(unfit)))
     return facts
 
 
-def _named(name: str, index: Mapping[str, int], field: str, found: list[Violation]) -> int:
+def fact_violations(codec: RowCodec, facts: Mapping[str, object], field: str) -> list[Violation]:
+    """Everything that keeps facts from being written into a row."""
+    found: list[Violation] = []
+    numbers, _, _ = codec.fact_arrays(facts, found)
+    return prefixed([*found, *codec.misfits(numbers)], field)
+
+
+def prefixed(violations: Iterable[Violation], field: str) -> list[Violation]:
+    """Violations of a part as violations of the whole."""
+    return [Violation(f"{field}.{v.field}", v.description) for v in violations]
+
+
+def named(name: str, index: Mapping[str, int], field: str, found: list[Violation]) -> int:
+    """The index of a required name; -1 and a violation if there is none."""
     if name in index:
         return index[name]
     found.append(Violation(field, f"`{name}` {unknown_name(name, index)}" if name else "is required"))
@@ -157,10 +226,14 @@ def _direction(direction: int) -> int:
     return int(Direction.OUTBOUND if direction == common_pb2.DIRECTION_OUTBOUND else Direction.INBOUND)
 
 
+def _role(name: str, rulebook: Rulebook, found: list[Violation]) -> int:
+    return named(name, rulebook.role_index, "caller_role", found) if name else -1
+
+
 def _placements(names: Sequence[str], rulebook: Rulebook, found: list[Violation]) -> int:
     bits = 0
     for i, name in enumerate(names):
-        place = _named(name, rulebook.placement_index, f"placements[{i}]", found)
+        place = named(name, rulebook.placement_index, f"placements[{i}]", found)
         if place >= 0:
             bits |= 1 << place
     return bits
@@ -182,29 +255,27 @@ def _contexts(
             found.append(Violation(f"{field}.key", f"`{context.key}` {unknown_name(context.key, facts)}"))
             continue
         try:
-            given[context.key] = _context_number(facts[context.key], fact_value(context))
+            given[context.key] = _context_number(facts[context.key], context)
         except UnfitValueError as unfit:
             found.append(Violation(f"{field}.value", str(unfit)))
     return tuple(given.get(fact.name, np.nan) for fact in declared)
 
 
-def _context_number(fact: Fact, value: object) -> float:
+def _context_number(fact: Fact, context: common_pb2.Context) -> float:
+    value = typed_value(fact, context)
     if value is None:
         return np.nan
-    if fact.type is FactType.BOOL:
-        if not isinstance(value, bool):
-            raise UnfitValueError(f"`{value}` is not true or false")
-        return float(value)
-    return number_of(fact, value)
+    number = float(value) if isinstance(value, bool) else number_of(fact, value)
+    if fact.type is FactType.INT and not number.is_integer():
+        raise UnfitValueError(f"`{number:.15g}` is not a whole number")
+    return number
 
 
 def _time(request: decision_pb2.DecideRequest, found: list[Violation]) -> float | None:
     if not request.HasField("evaluation_time"):
         return None
     time = seconds(request.evaluation_time)
-    try:
-        dt.datetime.fromtimestamp(time, dt.UTC)
-    except (OverflowError, OSError, ValueError):
+    if not is_time(time):
         found.append(Violation("evaluation_time", f"`{time:.15g}` is not a time within years 1 and 9999"))
     return time
 
@@ -217,9 +288,9 @@ def _inline_row(request: decision_pb2.DecideRequest, codec: RowCodec, found: lis
         found.append(Violation("snapshot.customer_id", "is not the request's customer"))
     if not snapshot.HasField("as_of"):
         found.append(Violation("snapshot.as_of", "is required"))
+    facts = snapshot_facts(snapshot, codec.catalogue, "snapshot", found)
     try:
-        facts = snapshot_facts(snapshot, "snapshot", found)
         return codec.encode(request.customer_id.encode(), seconds(snapshot.as_of), facts)
     except InvalidFact as invalid:
-        found += [Violation(f"snapshot.{v.field}", v.description) for v in invalid.violations]
+        found += prefixed(invalid.violations, "snapshot")
         return None

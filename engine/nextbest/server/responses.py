@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from loyalty.nextbest.v1 import common_pb2, customer_pb2, decision_pb2, explanation_pb2
+from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
 from nextbest.action.reasons import Candidate, Explainer, FunnelStep
 from nextbest.assembly import Model
-from nextbest.facts import Figure
 from nextbest.facts_of import FactsOf, shown
+from nextbest.figures import Valued
 from nextbest.model import F64, Decisions, Degraded, DesiredAction, Reason, Rows, Term
 from nextbest.rulebook.rulebook import Action, Offer, Rulebook, Texts, Treatment
+from nextbest.server.customer_figures import customer_figures
 from nextbest.server.requests import Question
 
 DO_NOTHING = "do_nothing"
@@ -36,9 +37,6 @@ _TERM_FIELDS = {
     Term.CONTACT_PRICE: "contact_price",
     Term.SCORE: "score",
 }
-_FIGURE_FIELDS = [(figure, figure.name.lower()) for figure in Figure if figure is not Figure.STAGE]
-_WHOLE = {Figure.LEVEL, Figure.PEER_CELL_SIZE}
-_FLAGS = {Figure.VALUE_REACHED, Figure.PROFIT_REACHED, Figure.FALSE_LOYALTY, Figure.ACTION_LOYAL}
 _MESSAGES = {
     Degraded.CUSTOMER_UNKNOWN: "no snapshot of the customer is stored",
     Degraded.SNAPSHOT_STORE_UNAVAILABLE: "the snapshot store does not answer",
@@ -56,6 +54,8 @@ class Answer:
     question: Question
     rows: Rows
     decisions: Decisions
+    valued: Valued | None
+    """Of all rows; None if no question of the batch wants figures."""
     row: int
     now: float
     decision_id: str
@@ -71,8 +71,9 @@ def decided(answer: Answer) -> decision_pb2.DecideResponse:
     question, model = answer.question, answer.model
     response = _frame(question, model, answer.now, answer.decision_id)
     response.snapshot_as_of.CopyFrom(timestamp(float(answer.rows.as_of[answer.row])))
-    if question.full:
-        response.figures.CopyFrom(figures(answer.decisions.figures[answer.row]))
+    if question.full and answer.valued is not None:
+        figures = answer.decisions.figures
+        response.figures.CopyFrom(customer_figures(model, figures, answer.rows, answer.valued, answer.row))
     facts = answer.facts
     for place in range(min(int(answer.decisions.count[answer.row]), question.max_results)):
         response.results.append(_ranked(answer, facts, place))
@@ -91,30 +92,10 @@ def degraded(
     return response
 
 
-def figures(row: F64) -> customer_pb2.CustomerFigures:
-    """A customer's figures; what is missing stays unset."""
-    message = customer_pb2.CustomerFigures()
-    if not np.isnan(row[Figure.STAGE]):
-        message.stage = common_pb2.Stage.ValueType(int(row[Figure.STAGE]) + 1)
-    for figure, field in _FIGURE_FIELDS:
-        value = float(row[figure])
-        if not np.isnan(value):
-            setattr(message, field, _typed(figure, value))
-    return message
-
-
-def _typed(figure: Figure, value: float) -> float | int | bool:
-    if figure in _FLAGS:
-        return value != 0.0
-    return int(value) if figure in _WHOLE else value
-
-
 def breakdown(terms: F64) -> explanation_pb2.ScoreBreakdown:
-    """Every term of a score."""
-    message = explanation_pb2.ScoreBreakdown()
-    for term, field in _TERM_FIELDS.items():
-        setattr(message, field, float(terms[term]))
-    return message
+    """Every term of a score that is known."""
+    known = {field: float(terms[term]) for term, field in _TERM_FIELDS.items() if not np.isnan(terms[term])}
+    return explanation_pb2.ScoreBreakdown(**known)
 
 
 def timestamp(time: float) -> Timestamp:
@@ -151,49 +132,53 @@ def _ranked(answer: Answer, facts: FactsOf, place: int) -> decision_pb2.RankedAc
     terms = answer.decisions.terms[answer.row, place]
     action = rulebook.actions[index]
     treatment = rulebook.treatments[int(answer.decisions.treatment[answer.row, place])]
-    mandatory = bool(rulebook.action_tables.mandatory[index])
-    fired = _fired(rulebook, index)
     message = decision_pb2.RankedAction(
         rank=place + 1,
         action=action.id,
         desired_action=DESIRED_ACTIONS[action.desired_action],
         issue=action.issue,
         group=action.group,
-        treatment=_treatment(rulebook, treatment, index, question.language, facts),
+        treatment=treatment_message(rulebook, treatment, question.language),
         score=float(terms[Term.SCORE]),
-        propensity=float(terms[Term.PROPENSITY]),
         customer_reason=facts.fill(text_in(action.reason, question.language)),
         staff_reason=_staff_reason(action, treatment, terms, facts, question.language, rulebook.currency),
-        mandatory=mandatory,
-        triggers=fired,
+        mandatory=bool(rulebook.action_tables.mandatory[index]),
+        triggers=_fired(answer, index),
         owner=action.owner,
     )
+    message.treatment.say = facts.fill(message.treatment.say)
+    if not np.isnan(terms[Term.PROPENSITY]):
+        message.propensity = float(terms[Term.PROPENSITY])
     if question.full:
         message.breakdown.CopyFrom(breakdown(terms))
     return message
 
 
-def _fired(rulebook: Rulebook, action: int) -> list[str]:
-    return [rulebook.triggers[t].id for t in rulebook.action_tables.triggers_of(action)]
+def _fired(answer: Answer, action: int) -> list[str]:
+    rulebook = answer.model.rulebook
+    return [
+        rulebook.triggers[trigger].id
+        for trigger in rulebook.action_tables.triggers_of(action)
+        if answer.decisions.has_fired(trigger, answer.row)
+    ]
 
 
-def _treatment(
-    rulebook: Rulebook, treatment: Treatment, action: int, language: str, facts: FactsOf
-) -> decision_pb2.Treatment:
+def treatment_message(rulebook: Rulebook, treatment: Treatment, language: str) -> decision_pb2.Treatment:
+    """A treatment in one language; its text may still quote facts."""
     message = decision_pb2.Treatment(
         treatment_id=treatment.id,
         channel=rulebook.channels[treatment.channel].id,
         placement="" if treatment.placement < 0 else rulebook.placements[treatment.placement],
-        say=facts.fill(text_in(treatment.say, language)),
-        language=language if language in treatment.say else rulebook.languages[0],
+        say=text_in(treatment.say, language),
+        language=language if language in treatment.say else next(iter(treatment.say), ""),
     )
     if treatment.offer is not None:
-        until = float(rulebook.action_tables.valid_until[action])
-        message.offer.CopyFrom(offer_message(treatment.offer, until))
+        until = float(rulebook.action_tables.valid_until[treatment.action])
+        message.offer.CopyFrom(_offer(treatment.offer, until))
     return message
 
 
-def offer_message(offer: Offer, valid_until: float) -> decision_pb2.Offer:
+def _offer(offer: Offer, valid_until: float) -> decision_pb2.Offer:
     """The typed payload that a till can act on."""
     message = decision_pb2.Offer(
         type=common_pb2.OfferType.Value(f"OFFER_TYPE_{offer.type.upper()}"),
@@ -213,8 +198,8 @@ def text_in(texts: Texts, language: str) -> str:
 
 
 _STAFF = {
-    "en": "{chance} likely; worth {customer} to the customer and {profit} to us, costs {cost} ({currency})",
-    "da": "{chance} sandsynligt; {customer} værd for kunden og {profit} for os, koster {cost} ({currency})",
+    "en": "{chance} likely; worth {customer} to the customer and {profit} to us; costs {cost}; {currency}",
+    "da": "{chance} sandsynligt; {customer} værd for kunden og {profit} for os; koster {cost}; {currency}",
 }
 
 
@@ -222,8 +207,9 @@ def _staff_reason(
     action: Action, treatment: Treatment, terms: F64, facts: FactsOf, language: str, currency: str
 ) -> str:
     """Marketing's words for staff, then the figures behind the score."""
+    chance = terms[Term.PROPENSITY]
     numbers = _STAFF.get(language, _STAFF["en"]).format(
-        chance=f"{terms[Term.PROPENSITY]:.1%}",
+        chance="?" if np.isnan(chance) else f"{chance:.1%}",
         customer=shown(float(terms[Term.CUSTOMER_GAIN])),
         profit=shown(float(terms[Term.PROFIT_GAIN])),
         cost=shown(float(terms[Term.CONTACT_COST] + terms[Term.ACCEPTED_COST])),

@@ -1,25 +1,25 @@
 """RulebookService: describes the rulebook in use. Publishing over the wire is not built yet."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import grpc.aio
 import numpy as np
 
-from loyalty.nextbest.v1 import common_pb2, decision_pb2, rulebook_pb2, rulebook_pb2_grpc
-from nextbest.errors import InvalidInput, Violation
+from loyalty.nextbest.v1 import common_pb2, rulebook_pb2, rulebook_pb2_grpc
+from nextbest.errors import InvalidInput, NotBuilt, Violation
 from nextbest.facts import Fact
 from nextbest.model import Stage
 from nextbest.rulebook.rulebook import Rulebook
-from nextbest.server.deciding import Serving
-from nextbest.server.guard import guarded, not_built
+from nextbest.server.guard import guarded
+from nextbest.server.live import LiveServing
 from nextbest.server.requests import choose_language
-from nextbest.server.responses import DESIRED_ACTIONS, offer_message, text_in, timestamp
+from nextbest.server.responses import DESIRED_ACTIONS, timestamp, treatment_message
 
 
 class RulebookService(rulebook_pb2_grpc.RulebookServiceServicer):
     """Says what the active rulebook holds."""
 
-    def __init__(self, serving: Callable[[], Serving]) -> None:
+    def __init__(self, serving: LiveServing) -> None:
         self._serving = serving
 
     @guarded
@@ -58,45 +58,50 @@ class RulebookService(rulebook_pb2_grpc.RulebookServiceServicer):
             ],
         )
 
+    @guarded
     async def Validate(
         self,
         request: rulebook_pb2.ValidateRequest,
         context: grpc.aio.ServicerContext[rulebook_pb2.ValidateRequest, rulebook_pb2.ValidateResponse],
     ) -> rulebook_pb2.ValidateResponse:
         """Not built yet."""
-        return await not_built(context, "validating over the wire")
+        raise NotBuilt("validating over the wire")
 
+    @guarded
     async def Publish(
         self,
         request: rulebook_pb2.PublishRequest,
         context: grpc.aio.ServicerContext[rulebook_pb2.PublishRequest, rulebook_pb2.PublishResponse],
     ) -> rulebook_pb2.PublishResponse:
         """Not built yet."""
-        return await not_built(context, "publishing")
+        raise NotBuilt("publishing")
 
+    @guarded
     async def Activate(
         self,
         request: rulebook_pb2.ActivateRequest,
         context: grpc.aio.ServicerContext[rulebook_pb2.ActivateRequest, rulebook_pb2.ActivateResponse],
     ) -> rulebook_pb2.ActivateResponse:
         """Not built yet."""
-        return await not_built(context, "activating")
+        raise NotBuilt("activating")
 
+    @guarded
     async def Rollback(
         self,
         request: rulebook_pb2.RollbackRequest,
         context: grpc.aio.ServicerContext[rulebook_pb2.RollbackRequest, rulebook_pb2.RollbackResponse],
     ) -> rulebook_pb2.RollbackResponse:
         """Not built yet."""
-        return await not_built(context, "rolling back")
+        raise NotBuilt("rolling back")
 
+    @guarded
     async def Simulate(
         self,
         request: rulebook_pb2.SimulateRequest,
         context: grpc.aio.ServicerContext[rulebook_pb2.SimulateRequest, rulebook_pb2.SimulateResponse],
     ) -> rulebook_pb2.SimulateResponse:
         """Not built yet."""
-        return await not_built(context, "simulating")
+        raise NotBuilt("simulating")
 
 
 def _name(fact: Fact) -> rulebook_pb2.NameInfo:
@@ -161,7 +166,9 @@ def _action(rulebook: Rulebook, index: int, language: str) -> rulebook_pb2.Actio
             segment.id for i, segment in enumerate(rulebook.segments) if int(tables.segments[index]) >> i & 1
         ],
         triggers=[rulebook.triggers[t].id for t in tables.triggers_of(index)],
-        treatments=[_treatment(rulebook, t, language) for t in tables.treatments_of(index)],
+        treatments=[
+            treatment_message(rulebook, rulebook.treatments[t], language) for t in tables.treatments_of(index)
+        ],
         capabilities=action.tags,
         roles=[role.id for role in rulebook.roles if role.authority >= int(tables.authority[index])],
         promises=action.promises,
@@ -173,19 +180,4 @@ def _action(rulebook: Rulebook, index: int, language: str) -> rulebook_pb2.Actio
         message.valid_from.CopyFrom(timestamp(float(tables.valid_from[index])))
     if np.isfinite(tables.valid_until[index]):
         message.valid_until.CopyFrom(timestamp(float(tables.valid_until[index])))
-    return message
-
-
-def _treatment(rulebook: Rulebook, index: int, language: str) -> decision_pb2.Treatment:
-    treatment = rulebook.treatments[index]
-    message = decision_pb2.Treatment(
-        treatment_id=treatment.id,
-        channel=rulebook.channels[treatment.channel].id,
-        placement="" if treatment.placement < 0 else rulebook.placements[treatment.placement],
-        say=text_in(treatment.say, language),
-        language=language if language in treatment.say else rulebook.languages[0],
-    )
-    if treatment.offer is not None:
-        valid_until = float(rulebook.action_tables.valid_until[treatment.action])
-        message.offer.CopyFrom(offer_message(treatment.offer, valid_until))
     return message

@@ -1,6 +1,6 @@
 """SnapshotService: put and get customer snapshots; stages are advanced on every write."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import grpc.aio
 import numpy as np
@@ -11,23 +11,25 @@ from nextbest.behaviour.stage import STAGE_STATE_FACTS
 from nextbest.clock import Clock
 from nextbest.data.keys import id_violations
 from nextbest.data.snapshots import SnapshotStore
-from nextbest.errors import InvalidInput, Violation
-from nextbest.fact_values import FactValue
+from nextbest.data.store import Store
+from nextbest.errors import InvalidFact, InvalidInput, NotBuilt, Violation
+from nextbest.fact_values import FactValue, unknown_fact
 from nextbest.facts import Catalogue, FactType
-from nextbest.rows import Snapshot
-from nextbest.rulebook.suggest import did_you_mean
-from nextbest.server.deciding import Serving
-from nextbest.server.guard import guarded, not_built
-from nextbest.server.requests import seconds, snapshot_facts
+from nextbest.rows import RowProblem, Snapshot, snapshot_error, time_violations
+from nextbest.server.guard import guarded
+from nextbest.server.live import LiveServing
+from nextbest.server.requests import fact_violations, prefixed, seconds, snapshot_facts
 from nextbest.server.responses import timestamp
+
+_MODES = frozenset(snapshot_pb2.WriteMode.values())
 
 
 class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
     """Writes and reads what is known of customers."""
 
-    def __init__(self, serving: Callable[[], Serving], snapshots: SnapshotStore, clock: Clock) -> None:
+    def __init__(self, serving: LiveServing, store: Store, clock: Clock) -> None:
         self._serving = serving
-        self._snapshots = snapshots
+        self._snapshots = store.snapshots
         self._clock = clock
 
     @guarded
@@ -37,20 +39,22 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         context: grpc.aio.ServicerContext[snapshot_pb2.PutRequest, snapshot_pb2.PutResponse],
     ) -> snapshot_pb2.PutResponse:
         """Write a snapshot and advance the customer's stage."""
-        if request.identifiers:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "identifiers are not built yet")
-        found = _write_violations(request)
-        customer_id = request.snapshot.customer_id
-        facts = snapshot_facts(request.snapshot, "snapshot", found)
-        if found:
-            raise InvalidInput(found)
+        facts = _checked_facts(request, self._snapshots)
+        try:
+            await self._write(request, facts)
+        except InvalidFact as invalid:
+            # Merged facts may contradict stored ones, which only shows as they are written.
+            raise InvalidFact(prefixed(invalid.violations, "snapshot")) from None
+        return await self._advance(request.snapshot.customer_id)
+
+    async def _write(self, request: snapshot_pb2.PutRequest, facts: Mapping[str, object]) -> None:
+        snapshot = request.snapshot
         if request.mode == snapshot_pb2.WRITE_MODE_MERGE:
-            as_of = seconds(request.snapshot.as_of) if request.snapshot.HasField("as_of") else None
+            as_of = seconds(snapshot.as_of) if snapshot.HasField("as_of") else None
             cleared = dict.fromkeys(request.cleared_facts)
-            await self._snapshots.merge(customer_id, {**facts, **cleared}, as_of=as_of)
+            await self._snapshots.merge(snapshot.customer_id, {**facts, **cleared}, as_of=as_of)
         else:
-            await self._snapshots.put(customer_id, seconds(request.snapshot.as_of), facts)
-        return await self._advance(customer_id)
+            await self._snapshots.put(snapshot.customer_id, seconds(snapshot.as_of), facts)
 
     async def _advance(self, customer_id: str) -> snapshot_pb2.PutResponse:
         """Advance the stage state of a snapshot just written, and say what it is now.
@@ -58,18 +62,18 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         Before the first lifetime-value fit there is no P(alive), so no stage is held yet.
         """
         decoded = await self._snapshots.get_many([customer_id])
+        problem = RowProblem(int(decoded.problems[0]))
+        if problem is not RowProblem.NONE:  # someone else erased or replaced it in between
+            raise snapshot_error(problem)
         model = self._serving().model
-        as_of = timestamp(float(decoded.rows.as_of[0]))
+        response = snapshot_pb2.PutResponse(as_of=timestamp(float(decoded.rows.as_of[0])))
         if model.artifacts.ltv is None:
-            return snapshot_pb2.PutResponse(as_of=as_of)
+            return response
         state = advanced_stages(model, decoded.rows, np.array([self._clock()]))
         catalogue = self._snapshots.codec.catalogue
         columns = {name: state[:, i] for i, name in enumerate(STAGE_STATE_FACTS) if name in catalogue}
         await self._snapshots.write_numbers([customer_id], columns)
-        response = snapshot_pb2.PutResponse(
-            as_of=as_of,
-            stage=common_pb2.Stage.ValueType(int(state[0, 0]) + 1),
-        )
+        response.stage = common_pb2.Stage.ValueType(int(state[0, 0]) + 1)
         if not np.isnan(state[0, 1]):
             response.stage_since.CopyFrom(timestamp(float(state[0, 1])))
         return response
@@ -82,48 +86,71 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
     ) -> snapshot_pb2.GetResponse:
         """Read a snapshot, or some facts of it."""
         catalogue = self._snapshots.codec.catalogue
-        found = id_violations(request.customer_id)
-        found += [
-            Violation(f"facts[{i}]", f"`{name}` is no fact of the catalogue; {did_you_mean(name, names)}")
-            for names in [[fact.name for fact in catalogue.facts]]
-            for i, name in enumerate(request.facts)
-            if name not in catalogue
-        ]
+        found = id_violations(request.customer_id) + _unknown(request.facts, "facts", catalogue)
         if found:
             raise InvalidInput(found)
         snapshot = await self._snapshots.get(request.customer_id)
+        (row,) = await self._snapshots.rows([request.customer_id])
+        written_under = int.from_bytes(row[:8], "little") if row else catalogue.fingerprint
         return snapshot_pb2.GetResponse(
             snapshot=_snapshot(request.customer_id, snapshot, catalogue, set(request.facts)),
-            catalogue_fingerprint=f"{catalogue.fingerprint:016x}",
+            catalogue_fingerprint=f"{written_under:016x}",
         )
 
+    @guarded
     async def Resolve(
         self,
         request: snapshot_pb2.ResolveRequest,
         context: grpc.aio.ServicerContext[snapshot_pb2.ResolveRequest, snapshot_pb2.ResolveResponse],
     ) -> snapshot_pb2.ResolveResponse:
         """Not built yet."""
-        return await not_built(context, "resolving identifiers")
+        raise NotBuilt("resolving identifiers")
 
+    @guarded
     async def Export(
         self,
         request: snapshot_pb2.ExportRequest,
         context: grpc.aio.ServicerContext[snapshot_pb2.ExportRequest, snapshot_pb2.ExportResponse],
     ) -> snapshot_pb2.ExportResponse:
         """Not built yet."""
-        return await not_built(context, "exporting a customer")
+        raise NotBuilt("exporting a customer")
 
+    @guarded
     async def Erase(
         self,
         request: snapshot_pb2.EraseRequest,
         context: grpc.aio.ServicerContext[snapshot_pb2.EraseRequest, snapshot_pb2.EraseResponse],
     ) -> snapshot_pb2.EraseResponse:
         """Not built yet."""
-        return await not_built(context, "erasing a customer")
+        raise NotBuilt("erasing a customer")
 
 
-def _write_violations(request: snapshot_pb2.PutRequest) -> list[Violation]:
-    found = id_violations(request.snapshot.customer_id, field="snapshot.customer_id")
+def _checked_facts(request: snapshot_pb2.PutRequest, snapshots: SnapshotStore) -> dict[str, object]:
+    """The facts of a snapshot to write.
+
+    Raises:
+        InvalidInput: with everything that is wrong with the request.
+        NotBuilt: it names identifiers.
+    """
+    if request.identifiers:
+        raise NotBuilt("resolving identifiers")
+    snapshot, codec = request.snapshot, snapshots.codec
+    found = id_violations(snapshot.customer_id, field="snapshot.customer_id")
+    found += _mode_violations(request)
+    found += _unknown(request.cleared_facts, "cleared_facts", codec.catalogue)
+    facts = snapshot_facts(snapshot, codec.catalogue, "snapshot", found)
+    found += fact_violations(codec, facts, "snapshot")
+    if snapshot.HasField("as_of"):
+        found += prefixed(time_violations(seconds(snapshot.as_of)), "snapshot")
+    if found:
+        raise InvalidInput(found)
+    return facts
+
+
+def _mode_violations(request: snapshot_pb2.PutRequest) -> list[Violation]:
+    found: list[Violation] = []
+    if request.mode not in _MODES:
+        found.append(Violation("mode", f"`{request.mode}` is not a value of this contract"))
     merging = request.mode == snapshot_pb2.WRITE_MODE_MERGE
     if not merging and not request.snapshot.HasField("as_of"):
         found.append(Violation("snapshot.as_of", "is required"))
@@ -136,6 +163,14 @@ def _write_violations(request: snapshot_pb2.PutRequest) -> list[Violation]:
         if name in given
     ]
     return found
+
+
+def _unknown(names: Sequence[str], field: str, catalogue: Catalogue) -> list[Violation]:
+    return [
+        Violation(f"{field}[{i}]", f"`{name}` {unknown_fact(name, catalogue)}")
+        for i, name in enumerate(names)
+        if name not in catalogue
+    ]
 
 
 def _snapshot(

@@ -14,8 +14,10 @@ from nextbest.errors import (
     ArtifactError,
     CatalogueError,
     CustomerUnknown,
+    DeadlinePassed,
     InvalidInput,
     NextBestError,
+    NotBuilt,
     RulebookCompileError,
     SnapshotUnreadable,
     StoreUnavailable,
@@ -32,6 +34,8 @@ CODES: Mapping[type[NextBestError], tuple[int, str]] = {
     CustomerUnknown: (Code.NOT_FOUND, "CUSTOMER_UNKNOWN"),
     SnapshotUnreadable: (Code.DATA_LOSS, "SNAPSHOT_UNREADABLE"),
     StoreUnavailable: (Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
+    DeadlinePassed: (Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
+    NotBuilt: (Code.UNIMPLEMENTED, "NOT_BUILT"),
     RulebookCompileError: (Code.FAILED_PRECONDITION, "RULEBOOK_DOES_NOT_COMPILE"),
     CatalogueError: (Code.FAILED_PRECONDITION, "CATALOGUE_CONFLICT"),
     ArtifactError: (Code.FAILED_PRECONDITION, "ARTIFACT_UNUSABLE"),
@@ -43,8 +47,13 @@ def to_status(error: Exception) -> Status:
     """Describe an error as google.rpc.Status; what is not ours becomes a bland INTERNAL."""
     for kind, (code, reason) in CODES.items():
         if isinstance(error, kind):
-            return Status(code=code, message=str(error), details=list(_details(error, reason)))
+            return Status(code=code, message=_message(error), details=_details(error, reason))
     return Status(code=Code.INTERNAL, message="internal error; see the service's log")
+
+
+def _message(error: NextBestError) -> str:
+    """What callers are told; where the store is and why it fails is for the log."""
+    return "the snapshot store does not answer" if isinstance(error, StoreUnavailable) else str(error)
 
 
 def _details(error: NextBestError, reason: str) -> list[any_pb2.Any]:

@@ -1,0 +1,92 @@
+"""A customer's figures → the contract: each with the parts that it is the sum of and what was assumed."""
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+import numpy as np
+
+from loyalty.nextbest.v1 import common_pb2, customer_pb2
+from nextbest.assembly import Model
+from nextbest.facts import Figure
+from nextbest.figures import Valued
+from nextbest.model import F64, Rows
+from nextbest.potential.value import ProfitTerm, ValueFlag, ValueTerm
+from nextbest.valuation import VALUE_FACTS
+
+_FIELDS = [(figure, figure.name.lower()) for figure in Figure if figure is not Figure.STAGE]
+_WHOLE = {Figure.LEVEL, Figure.PEER_CELL_SIZE}
+_FLAGS = {Figure.VALUE_REACHED, Figure.PROFIT_REACHED, Figure.FALSE_LOYALTY, Figure.ACTION_LOYAL}
+_NEVER_DEFAULTED = {"revenue_net", "cogs", "margin_rate"}
+"""Missing revenue stays missing; cost of goods and margin rate stand in for each other."""
+
+
+def customer_figures(
+    model: Model, figures: F64, rows: Rows, valued: Valued, row: int
+) -> customer_pb2.CustomerFigures:
+    """The figures of one of n customers; what is missing stays unset.
+
+    Args:
+        model: what they were computed with.
+        figures: (n, Figure).
+        rows: the snapshots.
+        valued: actual value and profit of the same customers.
+        row: which of them.
+    """
+    message = customer_pb2.CustomerFigures()
+    mine = figures[row]
+    for figure, field in _FIELDS:
+        value = float(mine[figure])
+        if not np.isnan(value):
+            setattr(message, field, _typed(figure, value))
+    if not np.isnan(mine[Figure.STAGE]):
+        stage = int(mine[Figure.STAGE])
+        message.stage = common_pb2.Stage.ValueType(stage + 1)
+        if message.HasField("potential_profit") or message.HasField("potential_value"):
+            message.potential_quantile = float(model.rulebook.strategy.stretch[stage])
+    if model.peers is not None and valued.cells is not None:
+        message.peer_cell = _path(model, int(valued.cells[row]))
+    message.drivers.extend(_drivers("actual_profit", ProfitTerm, valued.worth.profit_terms[row]))
+    message.drivers.extend(_drivers("actual_value", ValueTerm, valued.worth.value_terms[row]))
+    message.drivers.sort(key=lambda driver: -abs(driver.amount))
+    message.defaulted.extend(_defaulted(model, rows.numbers[row], int(valued.worth.flags[row])))
+    return message
+
+
+def _typed(figure: Figure, value: float) -> float | int | bool:
+    if figure in _FLAGS:
+        return value != 0.0
+    return int(value) if figure in _WHOLE else value
+
+
+def _drivers(figure: str, terms: type[IntEnum], amounts: F64) -> Iterator[customer_pb2.ValueDriver]:
+    """The parts of one figure; what is 0 or unknown drives nothing."""
+    for term in terms:
+        amount = float(amounts[term])
+        if amount and not np.isnan(amount):
+            yield customer_pb2.ValueDriver(figure=figure, name=term.name.lower(), amount=amount)
+
+
+def _path(model: Model, cell: int) -> str:
+    """Names of the cell's peer dimensions from the root on; empty for the root itself."""
+    peers, catalogue = model.peers, model.rulebook.catalogue
+    if peers is None:
+        return ""
+    names: list[str] = []
+    codes: list[int] = peers.tables.tree.paths[cell].tolist()
+    for dimension, code in zip(model.rulebook.strategy.peer_dimensions, codes, strict=True):
+        if code < 0:
+            break
+        values = catalogue[dimension].values
+        names.append(values[code] if code < len(values) else str(code))
+    return "/".join(names)
+
+
+def _defaulted(model: Model, numbers: F64, flags: int) -> Iterator[str]:
+    """Facts of the rulebook that were missing and for which the model's default was used."""
+    value, columns = model.rulebook.value, model.rulebook.catalogue.columns
+    if flags & ValueFlag.MARGIN_DEFAULTED:
+        yield "margin_rate"
+    counted = [name for name, _ in (*value.activities, *value.benefits)]
+    for name in dict.fromkeys((*VALUE_FACTS, *counted)):
+        if name in columns and name not in _NEVER_DEFAULTED and np.isnan(numbers[columns[name]]):
+            yield name

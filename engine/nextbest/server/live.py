@@ -1,0 +1,31 @@
+"""What a running service answers with; replaced as a whole, so that no answer mixes old and new."""
+
+from dataclasses import replace
+
+from nextbest.data.snapshots import SnapshotStore
+from nextbest.server.deciding import Serving
+
+
+class LiveServing:
+    """The `Serving` of now; call it once a request and keep what it gives."""
+
+    def __init__(self, serving: Serving, snapshots: SnapshotStore) -> None:
+        self._serving = serving
+        self._snapshots = snapshots
+
+    def __call__(self) -> Serving:
+        """What requests are answered with from now on."""
+        return self._serving
+
+    async def learn_catalogues(self) -> Serving | None:
+        """Learn to read rows of catalogues that others have registered since; None if there are none.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        await self._snapshots.refresh()
+        codec = self._snapshots.codec
+        if codec.n_readable <= self._serving.rows.n_readable:
+            return None
+        self._serving = replace(self._serving, rows=codec)
+        return self._serving

@@ -1,0 +1,225 @@
+"""Captured outcomes of the contract → entries of a customer's history; everything wrong is said at once."""
+
+import datetime as dt
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loyalty.nextbest.v1 import common_pb2, interaction_pb2
+from nextbest.data.keys import id_violations
+from nextbest.data.registry import NameRegistries
+from nextbest.errors import InvalidInput, Violation
+from nextbest.model import EntryFlag, EntryKind, Outcome
+from nextbest.rings import new_entries
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.server.requests import is_time, named, required, seconds
+from nextbest.server.responses import DO_NOTHING
+
+MAX_OUTCOMES = 100
+MAX_KEY_BYTES = 64
+LATEST_AHEAD_S = 300.0
+"""An outcome may be this far ahead of our clock, because clocks differ."""
+DECISION_ID_DIGITS = 32
+
+_OUTCOMES = frozenset(common_pb2.Outcome.values())
+_DIRECTIONS = frozenset(common_pb2.Direction.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What one checked outcome is about, by name; empty = none."""
+
+    action: str
+    channel: str
+    placement: str
+    treatment: str
+    key: str
+    """Idempotency key, as given or as made."""
+
+
+_NOTHING = Recorded("", "", "", "", "")
+
+
+def check_outcomes(
+    request: interaction_pb2.CaptureOutcomesRequest, rulebook: Rulebook, now: float
+) -> list[Recorded]:
+    """Check outcomes against the rulebook.
+
+    Raises:
+        InvalidInput: with every violation of every outcome.
+    """
+    found = id_violations(request.customer_id)
+    if not 1 <= len(request.outcomes) <= MAX_OUTCOMES:
+        problem = f"{len(request.outcomes)} are given, 1 to {MAX_OUTCOMES} are allowed"
+        raise InvalidInput([*found, Violation("outcomes", problem)])
+    recorded = [
+        _check(outcome, f"outcomes[{i}]", rulebook, now, found) for i, outcome in enumerate(request.outcomes)
+    ]
+    if found:
+        raise InvalidInput(found)
+    return recorded
+
+
+def _check(
+    outcome: interaction_pb2.CapturedOutcome,
+    field: str,
+    rulebook: Rulebook,
+    now: float,
+    found: list[Violation],
+) -> Recorded:
+    required(outcome.outcome, _OUTCOMES, f"{field}.outcome", found)
+    required(outcome.direction, _DIRECTIONS, f"{field}.direction", found)
+    if outcome.is_override and not outcome.override_reason:
+        found.append(Violation(f"{field}.override_reason", "is required with is_override"))
+    for name, amount in (("amount", outcome.amount), ("cost", outcome.cost)):
+        if not math.isfinite(amount):
+            found.append(Violation(f"{field}.{name}", "is not a finite number"))
+    _check_identity(outcome, field, found)
+    if outcome.HasField("event_time"):
+        _check_time(seconds(outcome.event_time), f"{field}.event_time", now, found)
+    return _place(outcome, field, rulebook, found)
+
+
+def _check_identity(outcome: interaction_pb2.CapturedOutcome, field: str, found: list[Violation]) -> None:
+    """Decision id and idempotency key; without either, or a time, a retry could not be told from news."""
+    decision_id, key = outcome.decision_id, outcome.idempotency_key
+    if decision_id and (len(decision_id) != DECISION_ID_DIGITS or set(decision_id) - set("0123456789abcdef")):
+        found.append(Violation(f"{field}.decision_id", f"`{decision_id[:40]}` is not a decision id"))
+    if len(key.encode()) > MAX_KEY_BYTES:
+        found.append(Violation(f"{field}.idempotency_key", f"is over {MAX_KEY_BYTES} bytes long"))
+    if not (key or decision_id or outcome.HasField("event_time")):
+        found.append(
+            Violation(f"{field}.idempotency_key", "is required without a decision_id or an event_time")
+        )
+
+
+def _check_time(time: float, field: str, now: float, found: list[Violation]) -> None:
+    if not is_time(time):
+        found.append(Violation(field, f"`{time:.15g}` is not a time within years 1 and 9999"))
+    elif time > now + LATEST_AHEAD_S:
+        moment = dt.datetime.fromtimestamp(time, dt.UTC)
+        found.append(Violation(field, f"`{moment.isoformat()}` is in the future"))
+
+
+def _place(
+    outcome: interaction_pb2.CapturedOutcome, field: str, rulebook: Rulebook, found: list[Violation]
+) -> Recorded:
+    """Which treatment it was, or which action in which channel and placement."""
+    if outcome.treatment_id:
+        return _treatment(outcome, field, rulebook, found)
+    if not outcome.action:
+        found.append(Violation(f"{field}.treatment_id", "is required without an action"))
+        return _NOTHING
+    if outcome.action != DO_NOTHING:
+        named(outcome.action, rulebook.action_index, f"{field}.action", found)
+    named(outcome.channel, rulebook.channel_index, f"{field}.channel", found)
+    if outcome.placement:
+        named(outcome.placement, rulebook.placement_index, f"{field}.placement", found)
+    return Recorded(outcome.action, outcome.channel, outcome.placement, "", _key(outcome))
+
+
+def _treatment(
+    outcome: interaction_pb2.CapturedOutcome, field: str, rulebook: Rulebook, found: list[Violation]
+) -> Recorded:
+    index = named(outcome.treatment_id, rulebook.treatment_index, f"{field}.treatment_id", found)
+    if index < 0:
+        return _NOTHING
+    treatment = rulebook.treatments[index]
+    recorded = Recorded(
+        action=rulebook.actions[treatment.action].id,
+        channel=rulebook.channels[treatment.channel].id,
+        placement="" if treatment.placement < 0 else rulebook.placements[treatment.placement],
+        treatment=treatment.id,
+        key=_key(outcome),
+    )
+    for name, given, own in (
+        ("action", outcome.action, recorded.action),
+        ("channel", outcome.channel, recorded.channel),
+        ("placement", outcome.placement, recorded.placement),
+    ):
+        if given not in ("", own):
+            found.append(Violation(f"{field}.{name}", f"`{given}` is not that of the treatment, `{own}`"))
+    return recorded
+
+
+def _key(outcome: interaction_pb2.CapturedOutcome) -> str:
+    """The key given, or one made of what the outcome is about."""
+    if outcome.idempotency_key:
+        return outcome.idempotency_key
+    about = [
+        outcome.decision_id,
+        outcome.treatment_id or f"{outcome.action}/{outcome.channel}/{outcome.placement}",
+        str(outcome.outcome),
+    ]
+    if not outcome.decision_id:
+        about.append(str(seconds(outcome.event_time)))
+    digest = hashlib.blake2b("\0".join(about).encode(), digest_size=12)
+    return f"made-{digest.hexdigest()}"
+
+
+def key_hash(key: str) -> int:
+    """The 64 bits under which an idempotency key is stored; never 0, which means none."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8, person=b"nextbest-idem").digest()
+    return int.from_bytes(digest, "little") or 1
+
+
+async def history_entries(
+    outcomes: Sequence[interaction_pb2.CapturedOutcome],
+    recorded: Sequence[Recorded],
+    rulebook: Rulebook,
+    names: NameRegistries,
+    now: float,
+) -> npt.NDArray[np.void]:
+    """Checked outcomes as history entries with registry codes.
+
+    Raises:
+        StoreUnavailable: a name is new to the registry and Redis does not answer.
+    """
+    entries = new_entries(len(recorded))
+    for entry, outcome, one in zip(entries, outcomes, recorded, strict=True):
+        entry["time"] = seconds(outcome.event_time) if outcome.HasField("event_time") else now
+        entry["kind"] = _kind(outcome.outcome, one)
+        entry["direction"] = outcome.direction - 1
+        entry["outcome"] = outcome.outcome
+        entry["flags"] = EntryFlag.OVERRIDE if outcome.is_override else 0
+        entry["amount"] = outcome.amount if outcome.HasField("amount") else np.nan
+        entry["cost"] = outcome.cost if outcome.HasField("cost") else _cost(outcome.outcome, rulebook, one)
+        entry["decision_id"] = bytes.fromhex(outcome.decision_id).ljust(16, b"\0")
+        entry["idempotency_key"] = key_hash(one.key)
+    await _fill_codes(entries, recorded, names)
+    return entries
+
+
+async def _fill_codes(
+    entries: npt.NDArray[np.void], recorded: Sequence[Recorded], names: NameRegistries
+) -> None:
+    for kind, given in (
+        ("action", [r.action for r in recorded]),
+        ("channel", [r.channel for r in recorded]),
+        ("placement", [r.placement for r in recorded]),
+        ("treatment", [r.treatment for r in recorded]),
+    ):
+        codes = await names.codes(kind, filter(None, given))
+        for entry, name in zip(entries, given, strict=True):
+            if name:
+                entry[kind] = codes[name]
+
+
+def _kind(outcome: int, recorded: Recorded) -> int:
+    """An impression is the contact itself; everything else is what became of one."""
+    presented = outcome == Outcome.PRESENTED and recorded.action != DO_NOTHING
+    return int(EntryKind.CONTACT if presented else EntryKind.OUTCOME)
+
+
+def _cost(outcome: int, rulebook: Rulebook, recorded: Recorded) -> float:
+    """What the rulebook says it cost: the contact as it is made, the rest when it is accepted."""
+    tables, action = rulebook.action_tables, rulebook.action_index.get(recorded.action)
+    if action is not None and outcome == Outcome.PRESENTED:
+        return float(tables.contact_cost[action])
+    if action is not None and outcome == Outcome.ACCEPTED:
+        return float(tables.accepted_cost[action])
+    return 0.0
