@@ -142,6 +142,8 @@ def survivor(case, learnt):
         terms["score"] = terms["benefit"] = score.classic_priority(
             case.p, context, action.value, action.lever
         )
+    if not math.isfinite(terms["score"]):
+        terms["score"] = -math.inf
     return Verdict(action.id, "SURVIVED", case.treatment.id, terms=terms)
 
 

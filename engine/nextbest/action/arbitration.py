@@ -136,6 +136,9 @@ def consider(
     out[_Q] = pressure_factor(tables, batch, customer)
     out[_MU] = terms.prices[len(terms.prices) - 1] * weight if outbound else 0.0
     score = classic_priority(tables, action, out) if is_classic(tables) else mutual_score(out)
+    if not np.isfinite(score):
+        # what overflows wins against nothing, and the order stays strict
+        score = out[_SCORE] = -np.inf
     mandatory = tables.codes[action, _MANDATORY_CODE] == 1
     if not mandatory:
         verdict = relevance_gate(tables, batch, customer, treatment, rho)
