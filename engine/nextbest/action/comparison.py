@@ -54,7 +54,7 @@ def _score_with(terms: F64, term: Term, value: float) -> float:
     changed = terms.copy()
     changed[term] = value
     if term is Term.PROPENSITY and terms[term] > 0.0:
-        changed[Term.ACCEPTED_COST] *= value / terms[term]
+        changed[Term.ACCEPTED_COST] = terms[Term.ACCEPTED_COST] / terms[term] * value
     return float(mutual_score(changed))
 
 
