@@ -10,10 +10,12 @@ from nextbest.artifact import model_digest
 from nextbest.behaviour.index import loyalty_columns
 from nextbest.behaviour.quality import QualityTables, quality_tables
 from nextbest.errors import ArtifactError
+from nextbest.facts import Catalogue
 from nextbest.learning.propensity import PropensityModel
 from nextbest.model import F64, I64
 from nextbest.potential.grid import PeerGrid
 from nextbest.potential.ltv_parameters import LtvParameters
+from nextbest.potential.peers import PeerRates
 from nextbest.potential.tables import MEDIAN, PotentialTables
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.valuation import WorthTables, worth_tables
@@ -21,6 +23,9 @@ from nextbest.valuation import WorthTables, worth_tables
 VALUE, PROFIT = 0, 1
 """Places of the outcomes in the peer grid."""
 OUTCOMES = ("actual_value", "actual_profit")
+"""Outcomes that decisions read; a grid may hold more after them, such as revenue for share of wallet."""
+PEER_SET = "owned_categories"
+"""The set fact whose members peers are counted by."""
 LTV_FACTS = (
     "repeat_purchases",
     "recency_weeks",
@@ -41,6 +46,12 @@ class FittedGrid:
     grid: PeerGrid
     fitted_at: float
     """Latest as_of among the snapshots counted, epoch seconds: later ones are not in the fit."""
+    rates: PeerRates | None = None
+    """Who owns what in each cell; None where the catalogue has no owned categories."""
+    catalogue_fingerprint: int | None = None
+    """The catalogue it was fitted on; None = not recorded."""
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Members of each dimension that is an enum, in the order of the grid's codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class Peers:
     """(stages,) places of each stage's stretch quantile."""
     median: int
     fitted_at: float
+    rates: F64 | None
+    """(C, J, 4) by `PeerFigure` for the J members of the rulebook's owned categories; NaN = unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +136,9 @@ def _peers(rulebook: Rulebook, fitted: FittedGrid) -> Peers:
             f"the grid was fitted on dimensions {list(grid.dimensions)},"
             f" the strategy names {list(strategy.peer_dimensions)}: run `nextbest fit grid`"
         )
-    if grid.outcomes != OUTCOMES:
+    if grid.outcomes[: len(OUTCOMES)] != OUTCOMES:
         raise ArtifactError(f"the grid holds outcomes {list(grid.outcomes)}, not {list(OUTCOMES)}")
+    require_same_codes(fitted, rulebook.catalogue)
     tables = grid.tables(strategy.stretch.tolist())
     return Peers(
         tables=tables,
@@ -132,7 +146,40 @@ def _peers(rulebook: Rulebook, fitted: FittedGrid) -> Peers:
         tau_of_stage=np.array([tables.tau_index(tau) for tau in strategy.stretch.tolist()], np.int64),
         median=tables.tau_index(MEDIAN),
         fitted_at=fitted.fitted_at,
+        rates=None if fitted.rates is None else _rates(fitted.rates, rulebook.catalogue),
     )
+
+
+def require_same_codes(fitted: FittedGrid, catalogue: Catalogue) -> None:
+    """Refuse a grid whose codes mean something else in this catalogue.
+
+    A catalogue only grows, so a later one reads the grid of an earlier one: members keep their codes.
+
+    Raises:
+        ArtifactError: the grid was fitted on another catalogue, in which a dimension has other members.
+    """
+    made_for = fitted.catalogue_fingerprint
+    if made_for is None or made_for == catalogue.fingerprint:
+        return
+    for dimension in fitted.grid.dimensions:
+        known = catalogue[dimension].values if dimension in catalogue else ()
+        members = fitted.members.get(dimension)
+        if members is None or known[: len(members)] != members:
+            raise ArtifactError(
+                f"the grid was fitted on another catalogue (`{made_for:016x}`), in which `{dimension}`"
+                " has other members: run `nextbest fit grid`"
+            )
+
+
+def _rates(rates: PeerRates, catalogue: Catalogue) -> F64:
+    """Figures in the order of the catalogue's members; those that the fit did not know are NaN."""
+    members = catalogue[PEER_SET].values if PEER_SET in catalogue else ()
+    figures = rates.figures()
+    found = np.full((figures.shape[0], len(members), figures.shape[2]), np.nan)
+    for place, member in enumerate(members):
+        if member in rates.categories:
+            found[:, place] = figures[:, rates.categories.index(member)]
+    return found
 
 
 def _propensity(rulebook: Rulebook, artifacts: Artifacts, name: str) -> Propensities:

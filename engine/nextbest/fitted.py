@@ -1,6 +1,6 @@
 """Fitted models as artifacts and back: what `fit` writes is what a service assembles."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from nextbest.artifact import Artifact, pack, unpack
@@ -9,8 +9,11 @@ from nextbest.errors import ArtifactError
 from nextbest.learning.propensity import PropensityModel
 from nextbest.potential.grid import PeerGrid
 from nextbest.potential.ltv_parameters import LtvParameters
+from nextbest.potential.peers import PeerRates
 
 LTV, GRID, PROPENSITY = "ltv", "grid", "propensity"
+PEERS = "peers/"
+"""First part of the names of the peer rates' arrays, which lie in the grid's artifact."""
 
 
 def pack_ltv(parameters: LtvParameters) -> bytes:
@@ -22,6 +25,11 @@ def pack_grid(fitted: FittedGrid, catalogue_fingerprint: int) -> bytes:
     """A peer grid as an artifact; its codes are those of one catalogue."""
     meta, arrays = fitted.grid.to_arrays()
     meta["fitted_at"] = fitted.fitted_at
+    meta["members"] = {name: list(values) for name, values in fitted.members.items()}
+    if fitted.rates is not None:
+        owned, counts = fitted.rates.to_arrays()
+        meta["peers"] = owned
+        arrays |= {f"{PEERS}{name}": array for name, array in counts.items()}
     return pack(GRID, meta, arrays, catalogue_fingerprint=catalogue_fingerprint)
 
 
@@ -52,19 +60,34 @@ def read_artifacts(contents: Iterable[bytes]) -> Artifacts:
     models = [_propensity(artifact) for artifact in found.values() if artifact.kind == PROPENSITY]
     return Artifacts(
         ltv=LtvParameters.from_dict(found[LTV].meta) if LTV in found else None,
-        grid=_grid(found[GRID]) if GRID in found else None,
+        grid=read_grid(found[GRID]) if GRID in found else None,
         propensity={model.id: model for model in models},
         digests={role: artifact.digest for role, artifact in found.items()},
     )
 
 
-def _grid(artifact: Artifact) -> FittedGrid:
+def read_grid(artifact: Artifact) -> FittedGrid:
+    """The peer grid of an artifact.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
     meta = cast("Mapping[str, object]", artifact.meta)
     try:
         fitted_at = float(cast("float", meta["fitted_at"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"grid does not say when it was fitted: {error!r}") from error
-    return FittedGrid(PeerGrid.from_arrays(meta, artifact.arrays), fitted_at)
+        written = cast("Mapping[str, Sequence[str]]", meta.get("members", {}))
+        members = {name: tuple(values) for name, values in written.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"grid does not say when or on what it was fitted: {error!r}") from error
+    grid = PeerGrid.from_arrays(meta, artifact.arrays)
+    rates = _rates(artifact, grid) if "peers" in meta else None
+    return FittedGrid(grid, fitted_at, rates, artifact.catalogue_fingerprint, members)
+
+
+def _rates(artifact: Artifact, grid: PeerGrid) -> PeerRates:
+    owned = cast("Mapping[str, object]", artifact.meta["peers"])
+    counts = {n.removeprefix(PEERS): a for n, a in artifact.arrays.items() if n.startswith(PEERS)}
+    return PeerRates.from_arrays(owned, counts, grid.tree.parent)
 
 
 def _propensity(artifact: Artifact) -> PropensityModel:

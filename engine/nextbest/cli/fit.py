@@ -1,20 +1,41 @@
 """`nextbest fit`: models from the stored population; what is in use stays in use if a fit fails."""
 
 import asyncio
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from nextbest.batch.operations import fit_grid, fit_ltv
-from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
-from nextbest.cli.progress import counting
-from nextbest.data.store import open_store
+from nextbest.batch.calibration import Purchases, read_later
+from nextbest.batch.grid_runs import GridOptions, GridRun, Told, fit_grid, fit_grid_of_file
+from nextbest.batch.ltv_runs import LtvRun, fit_and_check_ltv
+from nextbest.cli.options import (
+    AsOf,
+    DataDirectory,
+    RedisUrl,
+    RulebookDirectory,
+    clock_at,
+    parse_time,
+    store_options,
+)
+from nextbest.cli.progress import counting, counting_up, through_file
+from nextbest.data.artifacts import ArtifactFiles
+from nextbest.data.store import Store, open_store
+from nextbest.errors import InvalidInput, Violation
+from nextbest.rows import RowCodec
 from nextbest.rulebook.compile import compile_rulebook
+from nextbest.rulebook.rulebook import Rulebook
 from nextbest.settings import Settings
 
+BENCHMARK = "Potential is a benchmark: what similar customers reach, not a forecast."
+
 app = typer.Typer(no_args_is_help=True, help="Fit models on the stored snapshots and put them into use.")
+
+Out = Annotated[Path, typer.Option("--out", help="Directory for the artifact, plots and their data.")]
+DEFAULT_OUT = Path("var/fits")
 
 
 @app.command()
@@ -23,35 +44,70 @@ def ltv(
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
     as_of: AsOf = None,
+    hold_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Later snapshots of the same customers, Parquet or CSV: what they bought since is"
+            " compared with what the fit expects.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    out: Out = DEFAULT_OUT,
 ) -> None:
-    """Fit lifetime value (BG/NBD and Gamma-Gamma)."""
+    """Fit lifetime value (BG/NBD and Gamma-Gamma), and check it."""
     settings = Settings()
-    book, options = (
-        compile_rulebook(rulebook or settings.rulebook),
-        store_options(settings, data_directory, redis_url),
-    )
+    book = compile_rulebook(rulebook or settings.rulebook)
+    options = store_options(settings, data_directory, redis_url)
+    later = None if hold_out is None else _later(hold_out, book)
 
-    async def run() -> None:
+    async def run() -> LtvRun:
         with counting("customers") as progress:
             async with open_store(options, book.catalogue) as store:
-                found = await fit_ltv(store, book, now=clock_at(as_of)(), progress=progress)
-        table = Table("parameter", "value", "standard error", title="lifetime value")
-        values = {**vars_of(found.bgnbd), **vars_of(found.gamma_gamma)}
-        for name, value in values.items():
-            error = found.standard_errors.get(name)
-            table.add_row(name, f"{value:.4f}", "cannot tell" if error is None else f"{error:.4f}")
-        console = Console()
-        console.print(table)
-        console.print(f"{found.n} buyers, ln L {found.log_likelihood:.1f}", highlight=False)
-        for warning in found.warnings:
-            console.print(f"warning: {warning}", markup=False)
+                now = clock_at(as_of)()
+                return await fit_and_check_ltv(
+                    store, book, now=now, directory=out, later=later, progress=progress
+                )
 
-    asyncio.run(run())
+    _show_ltv(Console(), asyncio.run(run()))
 
 
-def vars_of(parameters: object) -> dict[str, float]:
-    """A parameter bundle as name to value."""
-    return {name: float(getattr(parameters, name)) for name in getattr(parameters, "__slots__", ())}
+def _later(path: Path, book: Rulebook) -> Purchases:
+    later, bad = read_later(path, RowCodec(book.catalogue))
+    if bad:
+        Console(stderr=True).print(f"{bad} rows of {path.name} are bad and left out", highlight=False)
+    return later
+
+
+def _show_ltv(console: Console, run: LtvRun) -> None:
+    found = run.parameters
+    table = Table("parameter", "value", "standard error", title="lifetime value")
+    for name, value in {**asdict(found.bgnbd), **asdict(found.gamma_gamma)}.items():
+        error = found.standard_errors.get(name)
+        table.add_row(name, f"{value:.4f}", "cannot tell" if error is None else f"{error:.4f}")
+    console.print(table)
+    console.print(f"{found.n} buyers, ln L {found.log_likelihood:.1f}", highlight=False)
+    seen, held = run.check.in_sample, run.check.held_out
+    table = Table(
+        "repeat purchases", *map(str, range(len(seen.customers) - 1)), f"{len(seen.customers) - 1}+"
+    )
+    table.add_row("customers", *(str(count) for count in seen.customers.tolist()))
+    table.add_row("expected", *(f"{count:.0f}" for count in seen.expected_customers.tolist()))
+    if held is not None:
+        table.add_row("held out: purchases", *(f"{mean:.2f}" for mean in held.purchases.tolist()))
+        table.add_row("expected", *(f"{mean:.2f}" for mean in held.expected.tolist()))
+    console.print(table)
+    if held is not None:
+        text = (
+            f"held out, {held.weeks:.1f} weeks: {held.total:.0f} purchases,"
+            f" {held.expected_total:.0f} expected; off by {held.mean_absolute_error:.2f} a customer,"
+            f" correlation {held.correlation:.2f}; {run.check.unmatched} buyers are not in the file"
+        )
+        console.print(text, highlight=False)
+    for warning in run.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False)
+    console.print(f"in use: ltv {run.digest[:12]}", highlight=False)
+    console.print(f"files: {run.directory / run.stem}.png, .json, .csv", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -60,33 +116,83 @@ def grid(
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
     as_of: AsOf = None,
-    m: Annotated[
-        float | None, typer.Option(help="Weight of a cell's parent, in customers; default: chosen.")
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Count a Parquet or CSV file of snapshots, of any size, instead of those stored.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
+    m: Annotated[
+        float | None, typer.Option(help="Weight of a cell's parent, in customers; default: chosen.", min=0)
+    ] = None,
+    accept_leak: Annotated[
+        list[str] | None, typer.Option(help="A peer dimension that may follow an outcome all the same.")
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Count anew, whatever an interrupted fit had counted.")
+    ] = False,
+    out: Out = DEFAULT_OUT,
 ) -> None:
-    """Fit the peer grid."""
+    """Fit the peer grid. An interrupted fit goes on where it stopped."""
     settings = Settings()
     book = compile_rulebook(rulebook or settings.rulebook)
-    options = store_options(settings, data_directory, redis_url)
+    unknown = set(accept_leak or ()) - set(book.strategy.peer_dimensions)
+    if unknown:
+        problems = [Violation("accept_leak", f"`{name}` is no peer dimension") for name in sorted(unknown)]
+        raise InvalidInput(problems)
+    options = GridOptions(m=m, accepted_leaks=accept_leak or (), restart=restart, files=ArtifactFiles(out))
+    stored = store_options(settings, data_directory, redis_url)
 
-    async def run() -> None:
-        with counting("customers") as progress:
-            async with open_store(options, book.catalogue) as store:
-                found = await fit_grid(store, book, now=clock_at(as_of)(), progress=progress, m=m)
-        console = Console()
-        cells = len(found.fitted.grid.tree.parent)
-        dimensions = " > ".join(found.fitted.grid.dimensions)
-        console.print(f"{found.customers} customers in {cells} cells by {dimensions}", highlight=False)
-        if found.choice is None:
-            console.print(f"m = {found.fitted.grid.m:g}, as given or by default", highlight=False)
-        else:
-            table = Table("held-out pinball loss", *found.fitted.grid.outcomes, title="back-off")
-            table.add_row("root alone", *(f"{loss:.1f}" for loss in found.choice.root))
-            table.add_row("cells alone", *(f"{loss:.1f}" for loss in found.choice.cell))
-            for weight, losses in zip(found.choice.candidates, found.choice.losses, strict=True):
-                name = f"m = {weight:g}" + (" (chosen)" if weight == found.choice.m else "")
-                table.add_row(name, *(f"{loss:.1f}" for loss in losses))
-            console.print(table)
-        console.print("Potential is a benchmark: what similar customers reach, not a forecast.")
+    async def run() -> GridRun:
+        async with open_store(stored, book.catalogue) as store:
+            now = clock_at(as_of)()
+            if source is None:
+                return await _from_redis(store, book, now, options)
+            with through_file(source.name) as progress:
+                time = None if as_of is None else parse_time(as_of)
+                return await fit_grid_of_file(
+                    store, book, source, now=now, as_of=time, options=options, progress=progress
+                )
 
-    asyncio.run(run())
+    found = asyncio.run(run())
+    _show_grid(Console(), found)
+    if found.rejects is not None:
+        raise typer.Exit(2)
+
+
+async def _from_redis(store: Store, book: Rulebook, now: float, options: GridOptions) -> GridRun:
+    with counting_up("customers") as bar:
+        return await fit_grid(store, book, now=now, options=options, told=Told(bar.advance, bar.expect))
+
+
+def _show_grid(console: Console, run: GridRun) -> None:
+    fit, found = run.fit, run.fit.fitted.grid
+    cells, dimensions = len(found.tree.parent), " > ".join(found.dimensions)
+    if run.resumed:
+        console.print(
+            f"went on after {run.resumed} customers of an interrupted fit (`--restart` counts anew)",
+            highlight=False,
+        )
+    text = f"{fit.customers} of {run.seen} customers counted, in {cells} cells by {dimensions}"
+    console.print(text, highlight=False)
+    if run.unreadable:
+        console.print(f"warning: {run.unreadable} snapshots cannot be read", highlight=False)
+    if fit.choice is None:
+        console.print(f"m = {found.m:g}, as given or by default", highlight=False)
+    else:
+        table = Table("held-out pinball loss", *found.outcomes[: fit.choice.root.size], title="back-off")
+        table.add_row("root alone", *(f"{loss:.1f}" for loss in fit.choice.root))
+        table.add_row("cells alone", *(f"{loss:.1f}" for loss in fit.choice.cell))
+        for weight, losses in zip(fit.choice.candidates, fit.choice.losses, strict=True):
+            name = f"m = {weight:g}" + (" (chosen)" if weight == fit.choice.m else "")
+            table.add_row(name, *(f"{loss:.1f}" for loss in losses))
+        console.print(table)
+    for leak in fit.leaks:
+        console.print(f"warning: {leak}", markup=False, highlight=False)
+    if run.rejects is not None:
+        console.print(f"{run.rejected} rows left out, listed with why in {run.rejects}", highlight=False)
+    console.print(f"in use: grid {run.digest[:12]}", highlight=False)
+    console.print(BENCHMARK)

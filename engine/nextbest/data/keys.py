@@ -112,6 +112,11 @@ class Keys:
         return f"{self.prefix}:model".encode()
 
     @property
+    def fit_progress(self) -> bytes:
+        """What an interrupted fit of the peer grid had counted; gone a day later."""
+        return f"{self.prefix}:fit:grid".encode()
+
+    @property
     def snapshot_pattern(self) -> bytes:
         """Matches every customer's row."""
         return f"{self.prefix}:{{*}}:s".encode()

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from nextbest.batch.fitting import GridFit
+from nextbest.batch.grid_fit import GridFit
+from nextbest.batch.grid_runs import fit_grid
 from nextbest.batch.operations import (
     advance_all_stages,
     data_time,
-
     fit_ltv,
     load_model,
     use_propensity,
@@ -145,7 +145,7 @@ def _write_files(history: PanelHistory, directory: Path) -> tuple[Path, Path]:
 
 async def _fit(store: Store, rulebook: Rulebook, history: PanelHistory, now: float) -> Fits:
     ltv = await fit_ltv(store, rulebook, now=now)
-    grid = await fit_grid(store, rulebook, now=now)
+    grid = (await fit_grid(store, rulebook, now=now)).fit
     models = campaign_models(campaign_rows(history, until=AS_OF), AS_OF)
     digests = {name: await use_propensity(store, model, now=now) for name, model in models.items()}
     return Fits(ltv, grid, digests)

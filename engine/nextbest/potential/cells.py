@@ -81,8 +81,12 @@ class CellTree:
 
     def numbers(self, paths: I32) -> I32:
         """Return the cell numbers of (n, dimensions) paths that are all in the tree."""
-        columns = np.arange(paths.shape[1], dtype=np.int64)
-        return locate(paths.astype(np.float64), columns, self.children())
+        return self.numbers_of(paths)
+
+    def numbers_of(self, codes: Codes) -> I32:
+        """Return the deepest cells that hold customers with (n, dimensions) codes; NaN = missing."""
+        rows = np.asarray(codes, np.float64)
+        return locate(rows, np.arange(rows.shape[1], dtype=np.int64), self.children())
 
     def children(self) -> Children:
         """Return pointers (cells + 1,), codes and cells (cells − 1,) of all children.

@@ -145,6 +145,18 @@ class PeerRates:
             n += part.n
         return cls(first.categories, first.parent, have, n)
 
+    def onto(self, places: I32, parent: I32) -> Self:
+        """Return the same counts on the cells of a larger tree, so that they can be merged.
+
+        Args:
+            places: (C,) number of each cell in the larger tree.
+            parent: (C',) parents of its cells.
+        """
+        have = np.zeros((parent.size, len(self.categories)), np.int64)
+        n = np.zeros(parent.size, np.int64)
+        have[places], n[places] = self.have, self.n
+        return type(self)(self.categories, parent, have, n)
+
     def to_arrays(self) -> tuple[dict[str, object], dict[str, NDArray[np.generic]]]:
         """Return a JSON-able description and the arrays that `from_arrays` takes, without the cells."""
         return {"categories": list(self.categories)}, {"have": self.have, "n": self.n}
