@@ -96,7 +96,7 @@ def _value(node, source, at):
         case ListOf():
             return [_value(item, source, at) for item in node.items]
         case Index():
-            return _value(node.operand, source, at)[_value(node.index, source, at)]
+            return _value(node.operand, source, at)[_value(node.place, source, at)]
         case Call():
             return _call(node, source, at)
         case _:

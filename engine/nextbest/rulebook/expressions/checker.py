@@ -1,7 +1,5 @@
 """Names and types: syntax tree to checked tree, with constants folded on the way."""
 
-from dataclasses import replace
-
 from nextbest.rulebook.expressions.calls import CallChecker
 from nextbest.rulebook.expressions.errors import ExpressionError, Note, did_you_mean, unsupported
 from nextbest.rulebook.expressions.folding import call, choose, conjunction, constant, negation
@@ -110,27 +108,28 @@ class _Checker(CallChecker):
     """Checks one expression; calls are in the base class."""
 
     def check(self, node: Node) -> Expr:
+        # The commonest first: a match tries its cases in turn.
         match node:
-            case Literal():
-                return constant(node.value, value_type(node.value), node.start, node.end)
-            case Name():
-                return self._name(node)
             case Select():
                 return self._select(node)
-            case Index():
-                return self._index(node)
-            case Call():
-                return self.call(node)
-            case ListOf():
-                return self._list(node)
-            case Unary():
-                return self._unary(node)
+            case Literal():
+                return constant(node.value, value_type(node.value), node.start, node.end)
             case Binary():
                 return self._binary(node)
             case Logical():
                 return self._logical(node)
+            case Unary():
+                return self._unary(node)
+            case Call():
+                return self.call(node)
+            case ListOf():
+                return self._list(node)
             case Conditional():
                 return self._conditional(node)
+            case Name():
+                return self._name(node)
+            case Index():
+                return self._index(node)
 
     def _name(self, node: Name) -> Expr:
         if node.name in DENOTATIONS:
@@ -177,7 +176,7 @@ class _Checker(CallChecker):
         return ""
 
     def _index(self, node: Index) -> Expr:
-        operand, index = self.check(node.operand), self.check(node.index)
+        operand, index = self.check(node.operand), self.check(node.place)
         if operand.type.kind is not Kind.LIST or not (operand.is_constant and index.is_constant):
             raise unsupported("indexes into anything but a constant list", node.start, node.end)
         if index.type != INT or operand.type.item is None:
@@ -191,7 +190,8 @@ class _Checker(CallChecker):
             failed = next((i.value for i in items if isinstance(i.value, Failure)), None)
             value = failed or tuple(item.value for item in items)
             # The items stay, so that an error can point at one of them.
-            return replace(constant(value, list_type(item_type), node.start, node.end), arguments=items)
+            folded = constant(value, list_type(item_type), node.start, node.end)
+            return folded._replace(arguments=items)
         return Expr(Form.LIST, list_type(item_type), node.start, node.end, items)
 
     @staticmethod

@@ -43,7 +43,10 @@ def _int_divide(a: int, b: int) -> Value:
 
 
 def _int_modulo(a: int, b: int) -> Value:
-    return a - b * truncated(a, b) if b else Failure("modulus by zero")
+    if not b:
+        return Failure("modulus by zero")
+    # The quotient overflows, so Google's implementations report an error, although 0 would be exact.
+    return Failure("integer overflow") if (a, b) == (INT_MIN, -1) else a - b * truncated(a, b)
 
 
 def _divide(a: float, b: float) -> float:

@@ -1,8 +1,8 @@
 """Text to tokens, as CEL's grammar has them."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from nextbest.rulebook.expressions.errors import ExpressionError, unsupported
 from nextbest.rulebook.expressions.values import Uint, Value
@@ -20,29 +20,31 @@ class Kind(Enum):
     END = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word of an expression; `text` is what was written, `value` what a literal means."""
+class Token(NamedTuple):
+    """A word of an expression."""
 
     kind: Kind
     text: str
+    """What was written."""
     start: int
     end: int
+    symbol: str = ""
+    """The text of a symbol, empty for anything else."""
     value: Value = None
+    """What a literal means."""
 
 
-_SPACE = re.compile(r"(?:[ \t\r\n\f]+|//[^\n]*)+")
-_NUMBER = re.compile(
-    r"0[xX][0-9a-fA-F]+[uU]?"
-    r"|(?:[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)"
-    r"|[0-9]+[uU]?"
+_SPACE = r"(?:[ \t\r\n\f]+|//[^\n]*)*"
+_TOKEN = re.compile(
+    _SPACE + r"(?:(?P<symbol>&&|\|\||==|!=|<=|>=|[<>!?:,+\-*/%()\[\]{}]|\.(?![0-9]))"
+    r"|(?P<string>(?P<prefix>[bB][rR]|[rR][bB]|[bBrR])?(?P<quote>\"\"\"|'''|\"|'))"
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
+    r"|(?P<number>0[xX][0-9a-fA-F]+[uU]?"
+    r"|[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|[0-9]+[uU]?)"
+    r"|(?P<end>\Z))"
 )
+_GAP = re.compile(_SPACE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STRING = re.compile(
-    r"(?P<prefix>[bB][rR]|[rR][bB]|[bBrR])?"
-    r"(?P<quote>\"\"\"|'''|\"|')"
-)
-_SYMBOL = re.compile(r"&&|\|\||==|!=|<=|>=|[<>!?:.,+\-*/%()\[\]{}]")
 _ESCAPE = re.compile(
     r"\\(?:(?P<plain>[abfnrtv\\?\"'`])"
     r"|[xX](?P<hex>[0-9a-fA-F]{2})"
@@ -65,38 +67,39 @@ def tokenize(source: str) -> list[Token]:
             f"the expression has {len(source)} characters, at most {MAX_LENGTH} are read", 0, len(source)
         )
     tokens: list[Token] = []
-    at = _skip(source, 0)
-    while at < len(source):
-        token = _token(source, at)
-        tokens.append(token)
-        at = _skip(source, token.end)
+    at = 0
+    while at <= len(source):
+        match = _TOKEN.match(source, at)
+        if match is None:
+            raise _stray(source, at)
+        kind = match.lastgroup
+        if kind == "end":
+            break
+        if kind == "symbol":
+            start, at = match.span("symbol")
+            text = source[start:at]
+            tokens.append(Token(Kind.SYMBOL, text, start, at, text))
+        else:
+            tokens.append(_word(source, match))
+            at = tokens[-1].end
     tokens.append(Token(Kind.END, "", len(source), len(source)))
     return tokens
 
 
-def _skip(source: str, at: int) -> int:
-    space = _SPACE.match(source, at)
-    return space.end() if space else at
+def _word(source: str, match: re.Match[str]) -> Token:
+    if match.lastgroup == "name":
+        return _name(source, match)
+    return _number(source, match) if match.lastgroup == "number" else _string(source, match)
 
 
-def _token(source: str, at: int) -> Token:
-    if string := _STRING.match(source, at):
-        return _string(source, string)
-    if number := _NUMBER.match(source, at):
-        return _number(source, number)
-    if name := _NAME.match(source, at):
-        return _name(name)
-    if symbol := _SYMBOL.match(source, at):
-        return Token(Kind.SYMBOL, symbol.group(), at, symbol.end())
-    raise _stray(source, at)
-
-
-def _name(match: re.Match[str]) -> Token:
-    text = match.group()
+def _name(source: str, match: re.Match[str]) -> Token:
+    start, end = match.span("name")
+    text = source[start:end]
     if text in _CONSTANTS:
-        return Token(Kind.LITERAL, text, match.start(), match.end(), _CONSTANTS[text])
-    kind = Kind.SYMBOL if text == "in" else Kind.NAME
-    return Token(kind, text, match.start(), match.end())
+        return Token(Kind.LITERAL, text, start, end, value=_CONSTANTS[text])
+    if text == "in":
+        return Token(Kind.SYMBOL, text, start, end, text)
+    return Token(Kind.NAME, text, start, end)
 
 
 _MEANT = {"=": "==", "&": "&&", "|": "||", "<>": "!="}
@@ -109,6 +112,8 @@ _HINTS = {
 
 
 def _stray(source: str, at: int) -> ExpressionError:
+    gap = _GAP.match(source, at)
+    at = gap.end() if gap else at
     character = source[at]
     meant = _MEANT.get(character)
     hint = f"did you mean `{meant}`?" if meant else _HINTS.get(character, "")
@@ -120,14 +125,14 @@ def _shown(character: str) -> str:
 
 
 def _number(source: str, match: re.Match[str]) -> Token:
-    text, start, end = match.group(), match.start(), match.end()
+    text, (start, end) = match.group("number"), match.span("number")
     if _NAME.match(source, end):
         word = _NAME.match(source, end)
         stray = word.group() if word else ""
         raise ExpressionError(
             f"`{text}{stray}` is neither a number nor a name", start, end + len(stray), _number_hint(stray)
         )
-    return Token(Kind.LITERAL, text, start, end, _number_value(text, start, end))
+    return Token(Kind.LITERAL, text, start, end, value=_number_value(text, start, end))
 
 
 def _number_hint(suffix: str) -> str:
@@ -160,14 +165,14 @@ def _integer(text: str, start: int, end: int) -> Value:
 def _string(source: str, opening: re.Match[str]) -> Token:
     prefix = (opening.group("prefix") or "").lower()
     quote = opening.group("quote")
-    start, body_start = opening.start(), opening.end()
+    start, body_start = opening.span("string")
     body_end = _closing(source, start, body_start, quote, raw="r" in prefix)
     end = body_end + len(quote)
     if "b" in prefix:
         raise unsupported("bytes", start, end, "write a string without the `b`")
     body = source[body_start:body_end]
     value = body if "r" in prefix else _unescape(body, body_start)
-    return Token(Kind.LITERAL, source[start:end], start, end, value)
+    return Token(Kind.LITERAL, source[start:end], start, end, value=value)
 
 
 def _closing(source: str, start: int, at: int, quote: str, *, raw: bool) -> int:

@@ -73,9 +73,11 @@ def parse(source: str) -> Node:
 
 def _limit_depth(root: Node) -> None:
     level: list[Node] = [root]
-    for _ in range(MAX_DEPTH):
+    depth = 0
+    while level:
         level = [child for node in level for child in children(node)]
-    if level:
+        depth += 1
+    if depth > MAX_DEPTH:
         raise ExpressionError(
             f"the expression is more than {MAX_DEPTH} operators deep", root.start, root.end, "split it up"
         )
@@ -86,40 +88,39 @@ class _Parser:
         self._tokens = tokens
         self._at = 0
         self._depth = 0
+        self._next = tokens[0]
 
     def whole(self) -> Node:
-        if self._next.kind is Kind.END:
+        if len(self._tokens) == 1:
             raise ExpressionError("the expression is empty", 0, self._next.end)
         node = self._expression()
         if self._at < len(self._tokens) - 1:
             raise self._unexpected()
         return node
 
-    @property
-    def _next(self) -> Token:
-        return self._tokens[self._at]
+    def _go_to(self, at: int) -> None:
+        self._at = at
+        self._next = self._tokens[at]
 
     def _take(self) -> Token:
-        token = self._tokens[self._at]
-        self._at += 1
+        token = self._next
+        if token.kind is not Kind.END:
+            self._go_to(self._at + 1)
         return token
 
-    def _sees(self, symbol: str) -> bool:
-        return self._next.kind is Kind.SYMBOL and self._next.text == symbol
-
     def _accept(self, symbol: str) -> bool:
-        if self._sees(symbol):
-            self._at += 1
+        if self._next.symbol == symbol:
+            self._go_to(self._at + 1)
             return True
         return False
 
     def _expect(self, symbol: str) -> Token:
-        if not self._sees(symbol):
+        if self._next.symbol != symbol:
             raise self._unexpected(f"`{symbol}`")
         return self._take()
 
-    def _unexpected(self, expected: str = "") -> ExpressionError:
-        token = self._next
+    def _unexpected(self, expected: str = "", token: Token | None = None) -> ExpressionError:
+        token = token or self._next
         what = "the expression ends too early" if token.kind is Kind.END else f"unexpected `{token.text}`"
         hint = f"{expected} is expected here" if expected else ""
         if token.text in _WORDS:
@@ -162,16 +163,16 @@ class _Parser:
 
     def _binary(self, least: int) -> Node:
         left = self._unary()
-        while self._next.kind is Kind.SYMBOL and _BINDING.get(self._next.text, 0) >= least:
+        while _BINDING.get(self._next.symbol, 0) >= least:
             operator = self._take()
             right = self._binary(_BINDING[operator.text] + 1)
             left = Binary(left.start, right.end, operator.text, operator.start, left, right)
         return left
 
     def _unary(self) -> Node:
-        if self._sees("!"):
+        if self._next.symbol == "!":
             return self._prefix("!")
-        if not self._sees("-"):
+        if self._next.symbol != "-":
             return self._postfix()
         negated = self._tokens[self._at + 1]
         if negated.kind is Kind.LITERAL and type(negated.value) in (int, float):
@@ -193,7 +194,7 @@ class _Parser:
             elif self._accept("["):
                 index = self._expression()
                 node = Index(node.start, self._expect("]").end, node, index)
-            elif self._sees("{"):
+            elif self._next.symbol == "{":
                 raise unsupported("messages", node.start, self._next.end)
             else:
                 return node
@@ -201,8 +202,7 @@ class _Parser:
     def _member(self, target: Node) -> Node:
         field = self._take()
         if field.kind is not Kind.NAME:
-            self._at -= 1
-            raise self._unexpected("a name")
+            raise self._unexpected("a name", field)
         if self._accept("("):
             arguments, end = self._arguments(")")
             return Call(target.start, end, field.text, field.start, target, arguments)
@@ -210,11 +210,11 @@ class _Parser:
 
     def _arguments(self, closing: str) -> tuple[tuple[Node, ...], int]:
         items: list[Node] = []
-        while not self._sees(closing):
+        while self._next.symbol != closing:
             items.append(self._expression())
             if not self._accept(","):
                 break
-            if closing == ")" and self._sees(closing):
+            if closing == ")" and self._next.symbol == closing:
                 raise self._unexpected("an argument")
         return tuple(items), self._expect(closing).end
 
@@ -233,15 +233,14 @@ class _Parser:
         if token.text == "[":
             items, end = self._arguments("]")
             return ListOf(token.start, end, items)
-        self._at -= 1
         raise self._odd_start(token)
 
     def _odd_start(self, token: Token) -> ExpressionError:
         if token.text == "{":
             return unsupported("maps", token.start, token.end)
-        if token.text == "." and self._tokens[self._at + 1].kind is Kind.NAME:
+        if token.text == "." and self._next.kind is Kind.NAME:
             return unsupported("names with a leading dot", token.start, token.end)
-        return self._unexpected("a value")
+        return self._unexpected("a value", token)
 
     @staticmethod
     def _literal(token: Token) -> Node:
@@ -260,8 +259,7 @@ class _Parser:
         if token.text in _RESERVED:
             raise ExpressionError(f"`{token.text}` is a reserved word", token.start, token.end)
         if token.text in _WORDS and self._next.kind is not Kind.END:
-            self._at -= 1
-            raise self._unexpected()
+            raise self._unexpected(token=token)
         if self._accept("("):
             arguments, end = self._arguments(")")
             return Call(token.start, end, token.text, token.start, None, arguments)

@@ -1,13 +1,11 @@
 """The syntax tree: what was written, before anything is known about names and types."""
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from nextbest.rulebook.expressions.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(NamedTuple):
     """A number, string, bool or null as written; a leading minus belongs to a number."""
 
     start: int
@@ -15,8 +13,7 @@ class Literal:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A bare name."""
 
     start: int
@@ -24,8 +21,7 @@ class Name:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Select:
+class Select(NamedTuple):
     """`operand.field`."""
 
     start: int
@@ -35,18 +31,16 @@ class Select:
     field_start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """`operand[index]`."""
+class Index(NamedTuple):
+    """`operand[place]`."""
 
     start: int
     end: int
     operand: "Node"
-    index: "Node"
+    place: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """`function(arguments)`, or `target.function(arguments)`."""
 
     start: int
@@ -57,8 +51,7 @@ class Call:
     arguments: tuple["Node", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(NamedTuple):
     """`[items]`."""
 
     start: int
@@ -66,8 +59,7 @@ class ListOf:
     items: tuple["Node", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(NamedTuple):
     """`!operand` or `-operand`."""
 
     start: int
@@ -76,8 +68,7 @@ class Unary:
     operand: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(NamedTuple):
     """A comparison, `in`, or arithmetic."""
 
     start: int
@@ -88,8 +79,7 @@ class Binary:
     right: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class Logical:
+class Logical(NamedTuple):
     """A chain of `&&` or of `||`, flat because it is associative and chains grow long."""
 
     start: int
@@ -98,8 +88,7 @@ class Logical:
     operands: tuple["Node", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional:
+class Conditional(NamedTuple):
     """`condition ? when_true : when_false`."""
 
     start: int
@@ -115,21 +104,19 @@ Node: TypeAlias = Literal | Name | Select | Index | Call | ListOf | Unary | Bina
 def children(node: Node) -> tuple[Node, ...]:
     """The nodes directly below `node`, left to right."""
     match node:
+        case Select() | Unary():
+            return (node.operand,)
         case Literal() | Name():
             return ()
-        case Select():
-            return (node.operand,)
-        case Index():
-            return (node.operand, node.index)
-        case Call():
-            return (*(() if node.target is None else (node.target,)), *node.arguments)
-        case ListOf():
-            return node.items
-        case Unary():
-            return (node.operand,)
         case Binary():
             return (node.left, node.right)
         case Logical():
             return node.operands
+        case Call():
+            return (*(() if node.target is None else (node.target,)), *node.arguments)
+        case ListOf():
+            return node.items
         case Conditional():
             return (node.condition, node.when_true, node.when_false)
+        case Index():
+            return (node.operand, node.place)

@@ -1,8 +1,9 @@
 """The checked tree: every name resolved, every type known, constants folded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from nextbest.rulebook.expressions.errors import Note
 from nextbest.rulebook.expressions.scope import Symbol
@@ -32,8 +33,7 @@ class Form(Enum):
     """A strict function of `evaluate.FUNCTIONS`, or one of days_between, months_between, size_set."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expr:
+class Expr(NamedTuple):
     """A checked expression."""
 
     form: Form
@@ -63,13 +63,15 @@ class Expr:
 
     def walk(self) -> Iterator["Expr"]:
         """Yield the expression and all below it, parents first."""
-        yield self
-        for argument in self.arguments:
-            yield from argument.walk()
+        waiting: list[Expr] = [self]
+        while waiting:
+            expr = waiting.pop()
+            yield expr
+            waiting.extend(reversed(expr.arguments))
 
     def at(self, start: int, end: int) -> "Expr":
         """The same expression with another place in the source."""
-        return replace(self, start=start, end=end)
+        return self._replace(start=start, end=end)
 
 
 @dataclass(frozen=True, slots=True)
