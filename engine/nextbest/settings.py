@@ -1,6 +1,7 @@
 """Settings of a running service, from `NEXTBEST_*` environment variables and command-line options."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,10 +27,13 @@ class Settings(BaseSettings):
     """Port of the rulebook service, so that it can be firewalled apart."""
     store_timeout_ms: int = Field(default=200, gt=0)
     """After so long without a reply from Redis a request degrades."""
+    batch_timeout_ms: int = Field(default=30_000, gt=0)
+    """As long a command that loads, fits or advances a population waits for a reply."""
     kept_decisions_s: int = Field(default=600, gt=0)
     """A decision is kept so long for retries with the same request_id."""
     history_entries: int = Field(default=128, gt=0, le=4096)
     """Entries kept in each of a customer's two histories."""
     drain_s: float = Field(default=10.0, ge=0)
     """Grace for requests in flight when the service is asked to stop."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe events that are logged."""

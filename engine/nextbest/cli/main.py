@@ -1,13 +1,16 @@
 """All commands in one tree, and one way of reporting what went wrong."""
 
 import sys
+from collections.abc import Sequence
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from nextbest.cli import ask, fit, load, rules, serve, stages
 from nextbest.cli.demo import demo
 from nextbest.errors import InvalidInput, NextBestError
+from nextbest_client import ClientError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,15 +29,23 @@ app.add_typer(rules.app, name="rules")
 app.add_typer(stages.app, name="stages")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error of ours is said without a traceback and ends with exit code 1."""
     try:
-        app()
-    except InvalidInput as error:
+        app(args=arguments)
+    except (NextBestError, ClientError, ValidationError) as error:
         console = Console(stderr=True, highlight=False)
-        for violation in error.violations:
-            console.print(f"error: {violation.field}: {violation.description}", markup=False)
+        for line in _lines(error):
+            console.print(f"error: {line}", markup=False, soft_wrap=True)
         sys.exit(1)
-    except NextBestError as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False)
-        sys.exit(1)
+
+
+def _lines(error: NextBestError | ClientError | ValidationError) -> list[str]:
+    """One line for each thing that is wrong."""
+    match error:
+        case InvalidInput() | ClientError() if error.violations:
+            return [f"{v.field}: {v.description}" for v in error.violations]
+        case ValidationError():
+            return [f"NEXTBEST_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors()]
+        case _:
+            return [str(error)]

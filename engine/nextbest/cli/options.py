@@ -1,6 +1,7 @@
 """Options that several commands share; what is not given comes from the settings."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,15 +22,21 @@ Address = Annotated[str | None, typer.Option(help="host:port of the service.")]
 
 
 def store_options(settings: Settings, data_directory: Path | None, redis_url: str | None) -> StoreOptions:
-    """Where the data are, from options and settings."""
+    """Where the data are, for work on a population; `serving_options` is for a service."""
     return StoreOptions(
         redis_url=settings.redis_url if redis_url is None else redis_url,
         data_directory=data_directory or settings.data_directory,
         prefix=settings.prefix,
-        timeout_s=settings.store_timeout_ms / 1000,
+        timeout_s=settings.batch_timeout_ms / 1000,
         history_entries=settings.history_entries,
         kept_decisions_s=settings.kept_decisions_s,
     )
+
+
+def serving_options(settings: Settings, data_directory: Path | None, redis_url: str | None) -> StoreOptions:
+    """Where the data are, for a service: a store that is slow is as good as one that is away."""
+    options = store_options(settings, data_directory, redis_url)
+    return replace(options, timeout_s=settings.store_timeout_ms / 1000)
 
 
 def clock_at(as_of: str | None) -> Clock:

@@ -7,7 +7,14 @@ import typer
 import uvloop
 
 from nextbest.batch.operations import data_time
-from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
+from nextbest.cli.options import (
+    DataDirectory,
+    RedisUrl,
+    RulebookDirectory,
+    clock_at,
+    serving_options,
+    store_options,
+)
 from nextbest.clock import Clock, shifted_clock
 from nextbest.data.store import StoreOptions, open_store
 from nextbest.rulebook.compile import compile_rulebook
@@ -41,9 +48,12 @@ def serve(
         rulebook_port=settings.rulebook_port if rulebook_port is None else rulebook_port,
         drain_s=settings.drain_s,
     )
-    data = store_options(settings, data_directory, redis_url)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        clock = runner.run(_clock_of_data(data, book)) if as_of == OF_DATA else clock_at(as_of)
+        if as_of == OF_DATA:
+            clock = runner.run(_clock_of_data(store_options(settings, data_directory, redis_url), book))
+        else:
+            clock = clock_at(as_of)
+        data = serving_options(settings, data_directory, redis_url)
         runner.run(serve_until_stopped(options, data, book, clock))
 
 
