@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from datetime import date
@@ -229,16 +230,21 @@ def test_screen_needs_neither_colour_nor_width(demo):
     assert "…" not in demo[0]
 
 
-def test_nothing_is_left(demo, directory):
-    """When the demo has ended no process of its data directory runs, and its files are gone."""
+def processes_of(directory: Path) -> list[str]:
+    """Command lines of running processes that name a directory."""
     running = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             running.append((process / "cmdline").read_bytes().decode(errors="replace"))
         except OSError:
-            continue
+            continue  # it has ended meanwhile
+    return [command for command in running if str(directory) in command]
+
+
+def test_nothing_is_left(demo, directory):
+    """When the demo has ended no process of its data directory runs, and its files are gone."""
     assert demo[0]
-    assert not [command for command in running if str(directory) in command]
+    assert processes_of(directory) == []
     assert list((directory / "tmp").iterdir()) == []
 
 
@@ -255,6 +261,31 @@ def test_second_preparation_changes_nothing(figures, tmp_path):
     assert len(digests) == 1
     assert "this run changed nothing" in second_screen
     assert "this run changed nothing" not in first_screen
+
+
+def test_unwritable_figures_are_refused_before_anything_runs(tmp_path):
+    """A file in a directory that is not there is an error at once, not after the whole run."""
+    command = [sys.executable, "-c", "from nextbest.cli import main; main()", "demo"]
+    absent = str(tmp_path / "absent" / "figures.json")
+    done = subprocess.run([*command, "--json", absent], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: --json: there is no directory")
+
+
+def test_interrupted_demo_leaves_nothing(tmp_path):
+    """Ctrl-C in the middle ends the embedded Redis too and takes the temporary data away."""
+    command = [sys.executable, "-c", "from nextbest.cli import main; main()", "demo", "--quick"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as demo:
+        for line in demo.stdout:
+            if "load snapshots" in line:
+                demo.send_signal(signal.SIGINT)
+                break
+        demo.stdout.read()
+    assert demo.returncode != 0
+    assert processes_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_readme_asks_about_households_that_the_demo_shows(figures):

@@ -9,6 +9,7 @@ import uvloop
 
 from nextbest.cli.options import DataDirectory, RulebookDirectory, store_options
 from nextbest.demo.run import DemoOptions, demo_console, run_demo
+from nextbest.errors import InvalidInput, Violation
 from nextbest.settings import Settings
 from nextbest.telemetry import configure_logging
 
@@ -29,6 +30,8 @@ def demo(
     Always on the embedded Redis: no Redis of yours is touched. Without a data directory everything is
     temporary and gone at the end.
     """
+    if figures is not None and not figures.absolute().parent.is_dir():
+        raise InvalidInput([Violation("--json", f"there is no directory `{figures.parent}`")])
     settings = Settings()
     configure_logging("warning")
     options = DemoOptions(
