@@ -2,6 +2,8 @@
 
 import pickle
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -107,6 +109,12 @@ def test_equal_parts_are_stored_once():
     tables = program(f"{shared} || customer.n > 1", f"{shared} || customer.n > 2", f"!{shared}")
     conjunctions = len(tables.and_starts) - 1
     assert conjunctions == 3
+
+
+def test_what_no_output_needs_is_left_out():
+    """Constants that only predicates hold take no room among the numbers, nor do forgotten parts."""
+    tables = program("customer.a > 1.0 && customer.n < 7", "true ? customer.vip : customer.a * 2.0 > 5.0")
+    assert (tables.n_slots, tables.n_nodes, len(tables.constants)) == (2, 6, 0)
 
 
 def test_conjunctions_run_together():
@@ -230,6 +238,25 @@ def test_read_only_arrays_are_accepted():
     for array in (inputs.numbers, inputs.words, inputs.known, inputs.now):
         array.flags.writeable = False
     assert holds(match(tables, inputs).true, 0, 2).tolist() == [True, False]
+
+
+def test_threads_may_come_first_together():
+    """A process whose first match is made by two threads at once compiles once and answers both."""
+    source = (
+        "import numpy as np\n"
+        "from nextbest.facts import Figure\n"
+        "from nextbest.model import Contexts\n"
+        "from nextbest.rulebook.builder import ProgramBuilder\n"
+        "from nextbest.rulebook.matching import Inputs, match\n"
+        "n, words = 640, np.zeros((640, 0), np.uint64)\n"
+        "codes, none = np.full(n, -1, np.int32), np.zeros((n, 0))\n"
+        "contexts = Contexts(codes, codes, np.zeros(n, np.uint64), codes, codes, none)\n"
+        "figures, now = np.zeros((n, len(Figure))), np.zeros(n)\n"
+        "inputs = Inputs(none, words, words, figures, contexts, none, now, np.zeros((0, 10), np.uint64))\n"
+        "print(match(ProgramBuilder().build(), inputs, threads=2).true.shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("(10, 0)", 0), done.stderr
 
 
 def test_a_result_can_be_used_again():

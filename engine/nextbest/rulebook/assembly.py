@@ -43,22 +43,51 @@ _ONE_SLOT = frozenset(
 
 def assemble(tables: Tables, conditions: Sequence[int], values: Sequence[int]) -> Program:
     """Order what `tables` holds into a program with the given outputs."""
-    return _Assembly(tables).program(conditions, values)
+    live = _Live(tables, conditions, values)
+    return _Assembly(tables, live).program(conditions, values)
+
+
+class _Live:
+    """What the outputs depend on; the rest was made on the way and is left out."""
+
+    def __init__(self, tables: Tables, conditions: Sequence[int], values: Sequence[int]) -> None:
+        self.nodes = {plane >> 1 for plane in conditions}
+        self.slots = set(values)
+        self.stream: list[Step] = []
+        for step in reversed(tables.stream):
+            if step.target in (self.nodes if step.is_node else self.slots):
+                nodes, slots = reads(step.instruction)
+                self.nodes.update(nodes)
+                self.slots.update(slots)
+                self.stream.append(step)
+        self.stream.reverse()
+        for node in self.nodes:
+            key = tables.nodes[node]
+            if isinstance(key, Compare | Member | KnownSlot):
+                self.slots.add(key.slot)
+
+    def slot_keys(self, tables: Tables, kind: type[_T]) -> list[tuple[int, _T]]:
+        """Live slots of a kind by provisional number."""
+        return [(i, key) for i, key in _of(tables.slots, kind) if i in self.slots]
+
+    def node_keys(self, tables: Tables, kind: type[_T]) -> list[tuple[int, _T]]:
+        """Live nodes of a kind by provisional number."""
+        return [(i, key) for i, key in _of(tables.nodes, kind) if i in self.nodes]
 
 
 class _Assembly:
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, live: _Live) -> None:
         self._tables = tables
-        self._columns = sorted(_of(tables.slots, Column), key=lambda entry: entry[1])
-        self._constants = _of(tables.slots, Constant)
-        self._stream = _schedule(tables.stream)
+        self._columns = sorted(live.slot_keys(tables, Column), key=lambda entry: entry[1])
+        self._constants = live.slot_keys(tables, Constant)
+        self._stream = _schedule(live.stream)
         computed = [step.target for step in self._stream if not step.is_node]
         self._slot = _ranks([*(i for i, _ in self._columns), *(i for i, _ in self._constants), *computed])
-        self._compares = sorted(_of(tables.nodes, Compare), key=self._compare_order)
-        self._members = sorted(_of(tables.nodes, Member), key=lambda entry: self._slot[entry[1].slot])
-        self._bits = _of(tables.nodes, Bit)
-        self._known_slots = _of(tables.nodes, KnownSlot)
-        self._known_bits = _of(tables.nodes, KnownBit)
+        self._compares = sorted(live.node_keys(tables, Compare), key=self._compare_order)
+        self._members = sorted(live.node_keys(tables, Member), key=lambda entry: self._slot[entry[1].slot])
+        self._bits = live.node_keys(tables, Bit)
+        self._known_slots = live.node_keys(tables, KnownSlot)
+        self._known_bits = live.node_keys(tables, KnownBit)
         steps = [step.target for step in self._stream if step.is_node]
         atoms = (self._compares, self._members, self._bits, self._known_slots, self._known_bits)
         self._node = _ranks([0, 1, *(i for group in atoms for i, _ in group), *steps])
@@ -78,8 +107,8 @@ class _Assembly:
         ends = [sum(c.op <= op for c in compares) for op in (Op.LESS, Op.LESS_EQUAL, Op.EQUAL)]
         windows = _Windows(tuple(self._tables.windows))
         return Program(
-            n_slots=len(self._tables.slots),
-            n_nodes=len(self._tables.nodes),
+            n_slots=len(self._slot),
+            n_nodes=len(self._node),
             column_source=_i32(column.source for _, column in self._columns),
             column_index=_i32(column.column for _, column in self._columns),
             constants=_floats(constant.bits for _, constant in self._constants),

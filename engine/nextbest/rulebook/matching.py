@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
+from threading import Lock
 from typing import Protocol, cast
 
 import numpy as np
@@ -103,12 +104,21 @@ def _run(program: Program, inputs: Inputs, first: int, last: int, out: Matches) 
     run(*program.tables_for_kernel, *inputs.arrays, first, last, out.true, out.false, out.values)
 
 
-@lru_cache(maxsize=1)
 def compiled_kernel() -> Callable[..., None]:
     """The kernel, compiled once for read-only tables and inputs, which takes writable ones as well.
 
     Left to itself numba would compile it anew for every mixture of read-only and writable arrays.
     """
+    with _COMPILING:
+        return _compile_kernel()
+
+
+_COMPILING = Lock()
+"""Two threads that both come first must not both compile: the second would find it forbidden."""
+
+
+@cache
+def _compile_kernel() -> Callable[..., None]:
     dispatcher = cast("_Dispatcher", match_blocks)
     dispatcher.compile(KERNEL_SIGNATURE)
     dispatcher.disable_compile()
