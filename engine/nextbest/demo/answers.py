@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
 from nextbest.demo.population import Chosen
@@ -170,5 +171,5 @@ def _require(response: decision_pb2.DecideResponse) -> decision_pb2.DecideRespon
     return response
 
 
-def _as_dict(message: object) -> dict[str, object]:
-    return MessageToDict(message, preserving_proto_field_name=True)  # pyright: ignore
+def _as_dict(message: Message) -> dict[str, object]:
+    return MessageToDict(message, preserving_proto_field_name=True)
