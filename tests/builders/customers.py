@@ -1,17 +1,17 @@
 """Random customers, histories and requests for generated rulebooks: as arrays and as plain Python."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from tests.builders.rulebooks import CONSENTS, INTENTS, NEEDS, OUTCOMES, PLACEMENTS, TOPICS, ZONES
+from tests.builders.rulebooks import CONSENTS, INTENTS, NEEDS, OUTCOMES, TOPICS, ZONES
 from tests.naive import gates
 from tests.naive.contact import is_cut, within
 from tests.naive.expressions import UNKNOWN, Instant, Situation, evaluate
 from tests.naive.plain import STAGES, Answers, Customer, Entry, History, Learnt, Request
 
-from nextbest.facts import Figure
+from nextbest.facts import FactType, Figure
 from nextbest.id_check import id_check, id_checks_of
 from nextbest.model import (
     NO_CODE,
@@ -29,6 +29,7 @@ from nextbest.model import (
 from nextbest.rings import new_entries
 from nextbest.rows import RowCodec
 from nextbest.rulebook.expressions import parse
+from nextbest.standard_facts import STANDARD_FACTS
 
 NOW = 1_700_000_000.0
 """2023-11-14 22:13:20 UTC."""
@@ -47,10 +48,9 @@ class Case:
     as_of: float
     history: History
     request: Request
-    intent: str | None
-    urgency: float | None
-    phase: str
-    flags: dict = field(default_factory=dict)
+    contexts: dict
+    """Declared keys that the request gives."""
+    phase: str = "unspecified"
 
     @property
     def customer(self):
@@ -85,10 +85,14 @@ class CaseGenerator:
             as_of=as_of,
             history=self.history(now),
             request=self.request(now),
-            intent=rng.choice((None, *INTENTS)),
-            urgency=rng.choice((None, 0.0, 0.5, 0.9, 1.5)),
+            contexts=self.contexts(),
             phase=rng.choice(PHASES),
         )
+
+    def contexts(self):
+        """Values of the declared keys, some not given."""
+        drawn = {"intent": self.rng.choice(INTENTS), "urgency": self.rng.choice((0.0, 0.5, 0.9, 1.5))}
+        return {name: value for name, value in drawn.items() if self.rng.random() < 0.8}
 
     def some(self, values, chance=0.5):
         """A random subset."""
@@ -164,15 +168,22 @@ class CaseGenerator:
     def request(self, now):
         """One request."""
         rng = self.rng
-        channel = rng.choice((*self.rulebook.channels, "location"))
-        places = PLACEMENTS.get(channel, ())
+        bound = [name for name, c in self.rulebook.channels.items() if c.location_bound]
+        channel = rng.choice((*self.rulebook.channels, *bound))
+        places = self.placements(channel)
+        mightiest = max(self.rulebook.roles, key=self.rulebook.roles.get)
         return Request(
             channel=channel,
             direction=rng.choice(("inbound", "outbound")),
             now=now,
             placements=self.some(places, 0.7) if rng.random() < 0.5 else frozenset(),
-            role=rng.choice((None, *self.rulebook.roles, "lead", "lead")),
+            role=rng.choice((None, *self.rulebook.roles, mightiest, mightiest)),
         )
+
+    def placements(self, channel):
+        """Placements for which actions have treatments in the channel."""
+        treatments = [t for a in self.rulebook.actions for t in a.treatments if t.channel == channel]
+        return sorted({t.placement for t in treatments if t.placement is not None})
 
     def learnt(self):
         """Outcomes so far and prices."""
@@ -206,19 +217,17 @@ def answers(case, rulebook):
 
 def situation(case, triggers):
     """What expressions read."""
-    facts = dict(case.facts)
-    if "touchpoint_score_at" in facts:
-        facts["touchpoint_score_at"] = Instant(Fraction(facts["touchpoint_score_at"]))
+    times = {f.name for f in STANDARD_FACTS if f.type is FactType.TIMESTAMP}
+    facts = {name: Instant(Fraction(v)) if name in times else v for name, v in case.facts.items()}
     figures = {name: value for name, value in case.figures.items() if value is not None}
     figures["stage"] = STAGES[figures["stage"]]
     context = {
         "channel": case.request.channel,
         "direction": case.request.direction,
         "phase": case.phase,
-        "intent": case.intent,
-        "urgency": case.urgency,
         "role": case.request.role,
         "placement": case.request.placements or None,
+        **case.contexts,
     }
     return Situation(
         customer={**facts, **figures},
@@ -287,21 +296,22 @@ def contexts_of(cases, rulebook):
     """Situations as codes."""
     requests = [case.request for case in cases]
     placements = [sum(1 << rulebook.placement_index[p] for p in r.placements) for r in requests]
-    numbers = [
-        (
-            np.nan if case.intent is None else INTENTS.index(case.intent),
-            np.nan if case.urgency is None else case.urgency,
-        )
-        for case in cases
-    ]
+    numbers = [[coded(key, case.contexts.get(key.name)) for key in rulebook.context_facts] for case in cases]
     return Contexts(
         channel=np.array([rulebook.channel_index[r.channel] for r in requests], np.int32),
         direction=np.array([Direction[r.direction.upper()] for r in requests], np.int32),
         placements=np.array(placements, np.uint64),
         phase=np.array([PurchasePhase[case.phase.upper()] for case in cases], np.int32),
         role=np.array([rulebook.role_index.get(r.role, -1) for r in requests], np.int32),
-        numbers=np.array(numbers, np.float64),
+        numbers=np.array(numbers, np.float64).reshape(len(cases), -1),
     )
+
+
+def coded(key, value):
+    """A context value as the kernels take it."""
+    if value is None:
+        return np.nan
+    return float(key.values.index(value) if key.type is FactType.ENUM else value)
 
 
 def state_of(learnt, rulebook):

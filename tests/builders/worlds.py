@@ -169,7 +169,6 @@ def customer(*entries, direction="inbound", channel="pos", lost=-np.inf, now=NOW
         as_of=changes.get("as_of", now),
         history=history,
         request=Request(channel=channel, direction=direction, now=now, **request),
-        intent=changes.get("intent"),
-        urgency=changes.get("urgency"),
+        contexts=changes.get("contexts", {}),
         phase=changes.get("phase", "unspecified"),
     )

@@ -21,12 +21,14 @@ UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": DAY_S, "w": 7 * DAY_S}
 CHANNELS = {
     "call_centre": Channel(0.2, 0.6, 3.0),
     "pos": Channel(0.3, 0.3, 0.0),
+    "web": Channel(0.3, 0.5, 0.0),
     "email": Channel(0.5, 0.5, 1.0),
+    "mail": Channel(0.5, 0.5, 1.0),
     "sms": Channel(0.6, 0.6, 2.0),
     "push": Channel(0.7, 0.7, 1.5),
     "location": Channel(0.8, 0.8, 2.0, location_bound=True),
 }
-"""Thresholds and weights of domain.md section 8."""
+"""Thresholds and weights of domain.md section 8; a letter counts as an e-mail, our own pages as the till."""
 EVIDENCE = {
     "explicit_request": 1.0,
     "declared_preference": 0.8,
@@ -58,13 +60,13 @@ def plain_rulebook(documents):
     strategy = documents["strategy.yaml"]
     policies = documents.get("policies.yaml", {})
     stages = strategy.get("stages", {})
-    entries = [a for name, d in documents.items() if name.startswith("actions/") for a in d["actions"]]
-    triggers = [t for name, d in documents.items() if name.startswith("triggers/") for t in d["triggers"]]
+    entries = [a for name, d in sorted(documents.items()) if "actions" in d for a in d["actions"]]
+    triggers = [t for name, d in sorted(documents.items()) if "triggers" in d for t in d["triggers"]]
     hold = strategy.get("sell_hold", {})
     return Rulebook(
         actions=tuple(action(entry, strategy, policies) for entry in entries),
         channels={name: channel(name, entry) for name, entry in policies["channels"].items()},
-        triggers={t["id"]: Trigger(t["when"], seconds(t.get("cool_down", "0d"))) for t in triggers},
+        triggers={t["id"]: Trigger(fires(t), seconds(t.get("cool_down", "0d"))) for t in triggers},
         segments={s["id"]: s["when"] for s in documents.get("segments.yaml", {}).get("segments", [])},
         roles={role["id"]: role.get("authority", 0) for role in strategy["roles"]},
         customer_weight=tuple(stages.get(s, {}).get("customer_weight", CUSTOMER_WEIGHT[s]) for s in STAGES),
@@ -76,6 +78,13 @@ def plain_rulebook(documents):
         value_of_time=strategy.get("value", {}).get("value_of_time", 0.0),
         classic=strategy.get("arbitration", "mutual") == "classic",
     )
+
+
+def fires(entry):
+    """When a trigger fires: its condition, or so long after a worker found it."""
+    if "fired_at" not in entry:
+        return entry["when"]
+    return f"within(customer.{entry['fired_at']}, {seconds(entry['hold']) / DAY_S})"
 
 
 def channel(name, entry):
@@ -178,7 +187,7 @@ def treatment(entry, key, policies):
         given = policies["channels"][name].get("consent")
     if given is None:
         purpose = entry.get("purpose", PURPOSE.get(entry["desired_action"], "marketing"))
-        given = [] if name == "pos" else [f"{name}_{purpose}"]
+        given = [] if name in ("pos", "web") else [f"{name}_{purpose}"]
     return Treatment(f"{entry['id']}/{key}", name, placement or None, frozenset(given))
 
 

@@ -240,7 +240,7 @@ def test_context_weights_add_while_they_match():
         {"when": "customer.satisfaction < 10.0", "weight": -100},
     ]
     world = small(action(context=weights))
-    assert world.terms(customer(intent="buy"))["context_weight"] == pytest.approx(1.5)
+    assert world.terms(customer(contexts={"intent": "buy"}))["context_weight"] == pytest.approx(1.5)
     assert world.terms(customer())["context_weight"] == pytest.approx(1.2)
     assert world.terms(customer(phase="browsing"))["context_weight"] == pytest.approx(0.2)
     worst = customer(phase="browsing", facts={"satisfaction": 0.0})
