@@ -303,7 +303,7 @@ def contexts_of(cases, rulebook):
         placements=np.array(placements, np.uint64),
         phase=np.array([PurchasePhase[case.phase.upper()] for case in cases], np.int32),
         role=np.array([rulebook.role_index.get(r.role, -1) for r in requests], np.int32),
-        numbers=np.array(numbers, np.float64).reshape(len(cases), -1),
+        numbers=np.array(numbers, np.float64).reshape(len(cases), len(rulebook.context_facts)),
     )
 
 
