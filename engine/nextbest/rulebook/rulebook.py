@@ -7,6 +7,7 @@ from functools import cached_property
 
 from nextbest.facts import Catalogue, Fact
 from nextbest.model import F64, I32, I64, U8, U64, DesiredAction
+from nextbest.rulebook.patterns import Pattern
 from nextbest.rulebook.program import Program
 
 Texts = Mapping[str, str]
@@ -104,6 +105,10 @@ class Trigger:
     """After a contact caused by the trigger it does not fire again for so long; 0 = at once."""
     source: str
     """The expression as written, for explanations."""
+    fired_at: str = ""
+    """Fact that says when it fired last; empty for a snapshot trigger."""
+    pattern: str = ""
+    """Event pattern that fires it; empty if none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +386,8 @@ class Rulebook:
     action_tables: ActionTables
     channel_tables: ChannelTables
     program: Program
+    patterns: tuple[Pattern, ...] = ()
+    """Event patterns that fire triggers, by id; found off the request path."""
 
     @property
     def revision(self) -> str:

@@ -1,6 +1,7 @@
 """segments.yaml and triggers/*.yaml → segments and triggers."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from nextbest.facts import Catalogue, FactType
 from nextbest.model import DAY_S
@@ -57,11 +58,21 @@ def compile_triggers(
     expressions: Expressions,
     catalogue: Catalogue,
     languages: Languages,
+    patterns: Collection[str],
     report: Report,
 ) -> tuple[Trigger, ...]:
-    """Triggers in the order given. One found off the request path holds for a while after it fired."""
+    """Triggers in the order given. One found off the request path holds for a while after it fired.
+
+    Args:
+        placed: entries and where they stand, each id once.
+        expressions: takes their conditions.
+        catalogue: has the facts that say when stored triggers fired.
+        languages: of texts.
+        patterns: ids of event patterns that are declared, right or wrong.
+        report: receives the problems.
+    """
     return tuple(
-        _trigger(entry, i, at, expressions, catalogue, languages, report)
+        _trigger(entry, i, at, expressions, catalogue, languages, patterns, report)
         for i, (entry, at) in enumerate(placed)
     )
 
@@ -73,6 +84,7 @@ def _trigger(
     expressions: Expressions,
     catalogue: Catalogue,
     languages: Languages,
+    patterns: Collection[str],
     report: Report,
 ) -> Trigger:
     languages.resolve(entry.text, at / "text", report)
@@ -82,7 +94,23 @@ def _trigger(
     else:
         source, place = _stored_source(entry, at, catalogue, report), at / "fired_at"
     condition = expressions.trigger(source, index, place)
-    return Trigger(entry.id, entry.kind, condition, entry.cool_down / DAY_S, source)
+    trigger = Trigger(entry.id, entry.kind, condition, entry.cool_down / DAY_S, source)
+    if isinstance(entry, SnapshotTrigger):
+        return trigger
+    return replace(trigger, fired_at=entry.fired_at, pattern=_pattern(entry, at, patterns, report))
+
+
+def _pattern(entry: StoredTrigger, at: At, patterns: Collection[str], report: Report) -> str:
+    """Id of the pattern that fires a trigger; empty for a detector."""
+    if entry.kind == "pattern":
+        name = entry.pattern or entry.id
+        if name not in patterns:
+            report.unknown(at / ("pattern" if entry.pattern else "id"), "pattern", name, patterns)
+        return name
+    if entry.pattern is not None:
+        hint = "write `kind: pattern`"
+        report.key_error(at / "pattern", "pattern-form", "a detector is fired by no pattern", hint)
+    return ""
 
 
 def _stored_source(entry: StoredTrigger, at: At, catalogue: Catalogue, report: Report) -> str:

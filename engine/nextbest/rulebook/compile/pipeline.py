@@ -26,6 +26,8 @@ from nextbest.rulebook.compile.conditions import (
 )
 from nextbest.rulebook.compile.expressions import Expressions
 from nextbest.rulebook.compile.facts import compile_catalogue, compile_context, compile_event_kinds
+from nextbest.rulebook.compile.patterns import PlacedPattern, compile_patterns, ordered_patterns
+from nextbest.rulebook.compile.parts import Parts
 from nextbest.rulebook.compile.reading import Read, read_document
 from nextbest.rulebook.compile.report import Report
 from nextbest.rulebook.compile.strategy import (
@@ -53,7 +55,7 @@ DocumentT = TypeVar("DocumentT", bound=Document)
 
 
 _DECLARES: Mapping[str, tuple[str, ...]] = {
-    "triggers": ("trigger",),
+    "triggers": ("trigger", "pattern"),
     "segments": ("segment",),
     "policies": ("channel", "placement"),
 }
@@ -88,31 +90,36 @@ def compile_source(source: RulebookSource) -> tuple[Rulebook, list[Diagnostic]]:
     Raises:
         RulebookCompileError: it has errors.
     """
-    rulebook, diagnostics = _compile(source)
-    if rulebook is None or errors_in(diagnostics):
+    parts, diagnostics = examine_source(source)
+    if parts is None or errors_in(diagnostics):
         raise RulebookCompileError(diagnostics, render_text(diagnostics, source.by_path))
-    return rulebook, diagnostics
+    return parts.rulebook, diagnostics
 
 
 def check_rulebook(directory: Path) -> list[Diagnostic]:
-    """Everything that is wrong or doubtful in a rulebook directory, in file order."""
+    """What the compiler has to say about a rulebook directory, in file order."""
     return check_source(load_source(directory))
 
 
 def check_source(source: RulebookSource) -> list[Diagnostic]:
-    """Everything that is wrong or doubtful in a rulebook that was read: its files can be quoted."""
-    return _compile(source)[1]
+    """What the compiler has to say about a rulebook that was read: its files can be quoted."""
+    return examine_source(source)[1]
 
 
-def _compile(source: RulebookSource) -> tuple[Rulebook | None, list[Diagnostic]]:
+def examine_source(source: RulebookSource) -> tuple[Parts | None, list[Diagnostic]]:
+    """Compile a rulebook that was read, with all that the compiler has to say about it.
+
+    Returns:
+        The rulebook with what it was made of, None if it has errors; and the diagnostics.
+    """
     report = Report()
     report.unreadable.update(noun for kind in source.unreadable for noun in _DECLARES.get(kind, ()))
     documents = _documents(source, report)
-    rulebook = None
+    parts = None
     if documents.strategy and documents.facts:
         declared = _declared(documents, documents.strategy, documents.facts, report)
-        rulebook = _assemble(documents, documents.strategy, declared, source.digest, report)
-    return rulebook, _without_echoes(source.diagnostics, report.diagnostics)
+        parts = _assemble(documents, documents.strategy, declared, source.digest, report)
+    return parts, _without_echoes(source.diagnostics, report.diagnostics)
 
 
 def _without_echoes(yaml: tuple[Diagnostic, ...], later: list[Diagnostic]) -> list[Diagnostic]:
@@ -155,11 +162,13 @@ class _Declared:
     """What the files declare by name, before any expression is compiled."""
 
     names: Names
+    facts: Read[FactsFile]
     catalogue: Catalogue
     context: tuple[Fact, ...]
     events: tuple[str, ...]
     channels: Channels
     triggers: list[PlacedTrigger]
+    patterns: list[PlacedPattern]
     actions: list[PlacedAction]
 
 
@@ -171,11 +180,13 @@ def _declared(
     used = [key for action in actions for key in action.entry.treatments]
     return _Declared(
         names=compile_names(strategy, report),
+        facts=facts,
         catalogue=catalogue,
         context=compile_context(facts, report),
         events=compile_event_kinds(facts, report),
         channels=compile_channels(documents.policies, used, catalogue, report),
         triggers=ordered_triggers(documents.triggers, report),
+        patterns=ordered_patterns(documents.triggers, report),
         actions=actions,
     )
 
@@ -186,11 +197,20 @@ def _assemble(
     declared: _Declared,
     digest: str,
     report: Report,
-) -> Rulebook | None:
-    """The rulebook; None when anything was reported that keeps it from compiling."""
+) -> Parts | None:
+    """The rulebook and its parts; None when anything was reported that keeps it from compiling."""
     names, catalogue, channels = declared.names, declared.catalogue, declared.channels
-    expressions = Expressions(_scope(declared, strategy), report)
-    triggers = compile_triggers(declared.triggers, expressions, catalogue, names.languages, report)
+    scope = _scope(declared, strategy)
+    expressions = Expressions(scope, report)
+    patterns = compile_patterns(declared.patterns, declared.events, report)
+    triggers = compile_triggers(
+        declared.triggers,
+        expressions,
+        catalogue,
+        names.languages,
+        {entry.id for entry, _ in declared.patterns},
+        report,
+    )
     segments = compile_segments(documents.segments, expressions, names.languages, report)
     action_names = ActionNames(
         strategy=names,
@@ -206,7 +226,7 @@ def _assemble(
     stages = _stage_model(documents.stages, report)
     if errors_in(report.diagnostics):
         return None
-    return Rulebook(
+    rulebook = Rulebook(
         id=strategy.document.id,
         digest=digest,
         currency=strategy.document.currency,
@@ -228,6 +248,17 @@ def _assemble(
         action_tables=actions.tables,
         channel_tables=channel_tables(channels.channels),
         program=expressions.program(),
+        patterns=patterns,
+    )
+    return Parts(
+        rulebook=rulebook,
+        strategy=strategy,
+        facts=declared.facts,
+        segments=documents.segments,
+        triggers=declared.triggers,
+        actions=declared.actions,
+        scope=scope,
+        uses=expressions.uses,
     )
 
 

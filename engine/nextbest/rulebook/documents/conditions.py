@@ -6,6 +6,7 @@ from pydantic import Field, Tag
 from pydantic.types import Discriminator
 
 from nextbest.rulebook.documents.common import Document, Duration, Expression, FactName, Identifier, Texts
+from nextbest.rulebook.documents.patterns import PatternEntry
 
 
 class SegmentEntry(Document):
@@ -50,6 +51,9 @@ class StoredTrigger(Document):
     kind: Literal["detector", "pattern"] = Field(
         description="`detector`: a change in a series; `pattern`: a sequence of events."
     )
+    pattern: Identifier | None = Field(
+        default=None, description="The event pattern that fires it. Default: the one with the trigger's id."
+    )
     fired_at: FactName = Field(description="Timestamp fact that holds when it fired last.")
     hold: Duration = Field(description="How long it holds after it fired.", examples=["14d"])
     cool_down: Duration = Field(
@@ -74,4 +78,7 @@ TriggerEntry = Annotated[
 class TriggersFile(Document):
     """Events in a customer's behaviour that call for an action."""
 
-    triggers: list[TriggerEntry] = Field(description="Triggers in any order.")
+    triggers: list[TriggerEntry] = Field(default=[], description="Triggers in any order.")
+    patterns: list[PatternEntry] = Field(
+        default=[], description="What events look like when a pattern trigger fires, in any order."
+    )
