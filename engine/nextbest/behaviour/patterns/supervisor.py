@@ -1,0 +1,129 @@
+"""Keeps a worker going: starts it again when it dies, and sets aside the window that it dies of."""
+
+import hashlib
+import pickle
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from types import TracebackType
+
+from nextbest.behaviour.patterns.definitions import CompiledPatterns
+from nextbest.behaviour.patterns.events import Window, WindowResult
+from nextbest.behaviour.patterns.process import WorkerDied, WorkerLimits, WorkerProcess
+from nextbest.errors import NextBestError
+
+_STARTS = 2
+"""How often a worker is started before giving up: the machine may have been busy."""
+
+
+class PatternWorkerError(NextBestError):
+    """No worker can be started with these patterns."""
+
+
+class PatternSupervisor:
+    """Evaluates windows in a worker process that may die without harm; a context manager.
+
+    Nothing queues up without bound: a worker holds at most `limits.batch` windows, the others are taken
+    from the caller when it is their turn. For one thread; several supervisors may run side by side.
+    """
+
+    def __init__(self, compiled: CompiledPatterns, limits: WorkerLimits | None = None) -> None:
+        self._compiled = compiled
+        self._limits = limits or WorkerLimits()
+        self._worker: WorkerProcess | None = None
+        self._poison: OrderedDict[bytes, str] = OrderedDict()
+        self.restarts = 0
+        """Workers that died."""
+        self.quarantined = 0
+        """Windows set aside, repeated ones included."""
+
+    def match(self, windows: Iterable[Window]) -> Iterator[WindowResult]:
+        """The results of windows, in their order, one for each.
+
+        A window that ends the worker as often as allowed is set aside: its result says so and why, and
+        the windows behind it go on in a new worker.
+
+        Raises:
+            PatternWorkerError: no worker can be started.
+        """
+        waiting = iter(windows)
+        while batch := [self._relevant(window) for window in islice(waiting, self._limits.batch)]:
+            yield from self._match(batch)
+
+    def close(self) -> None:
+        """End the worker; it is gone when this returns."""
+        if self._worker:
+            self._worker.close()
+            self._worker = None
+
+    def __enter__(self) -> "PatternSupervisor":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _relevant(self, window: Window) -> Window:
+        kinds = self._compiled.kinds
+        return replace(window, events=tuple(event for event in window.events if event.kind in kinds))
+
+    def _match(self, batch: Sequence[Window]) -> list[WindowResult]:
+        results = {i: result for i, window in enumerate(batch) if (result := self._known(window))}
+        todo = deque(i for i in range(len(batch)) if i not in results)
+        attempts = 0
+        while todo:
+            worker = self._running()
+            try:
+                worker.give([batch[i] for i in todo])
+                while todo:
+                    results[todo[0]] = worker.take(batch[todo[0]])
+                    todo.popleft()
+                    attempts = 0
+            except WorkerDied as error:
+                self._worker = None
+                self.restarts += 1
+                attempts += 1
+                if attempts == self._limits.attempts:
+                    first = todo.popleft()
+                    results[first] = self._set_aside(batch[first], str(error))
+                    attempts = 0
+        return [results[i] for i in range(len(batch))]
+
+    def _running(self) -> WorkerProcess:
+        if self._worker and not self._worker.is_alive:
+            self.restarts += 1
+            self.close()
+        if self._worker is None:
+            self._worker = self._started()
+        return self._worker
+
+    def _started(self) -> WorkerProcess:
+        reason = ""
+        for _ in range(_STARTS):
+            try:
+                return WorkerProcess(self._compiled.patterns, self._limits)
+            except WorkerDied as error:
+                reason = str(error)
+        raise PatternWorkerError(f"no worker for event patterns can be started: it {reason}")
+
+    def _known(self, window: Window) -> WindowResult | None:
+        """The answer to a window whose events were set aside before; time goes on, the poison stays."""
+        reason = self._poison.get(_digest(window)) if self._poison else None
+        if reason is None:
+            return None
+        self.quarantined += 1
+        return WindowResult(window.customer_id, quarantined=reason)
+
+    def _set_aside(self, window: Window, reason: str) -> WindowResult:
+        self._poison[_digest(window)] = reason
+        while len(self._poison) > self._limits.remembered:
+            self._poison.popitem(last=False)
+        self.quarantined += 1
+        return WindowResult(window.customer_id, quarantined=reason)
+
+
+def _digest(window: Window) -> bytes:
+    events = [(e.key, e.kind, e.time, sorted(e.attributes.items(), key=str)) for e in window.events]
+    return hashlib.blake2b(pickle.dumps(events), digest_size=16).digest()
