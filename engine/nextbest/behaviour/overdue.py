@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64
 
 OVERDUE_BELOW = 0.05
@@ -19,12 +19,12 @@ MAX_FRACTION_STEPS = 10_000
 """Steps of the continued fraction; enough for counts and shapes up to about 10^6."""
 
 
-@kernel
+@lean_kernel
 def _is_rhythm(x: float, t_x: float) -> bool:
     return 0.0 <= x < math.inf and 0.0 <= t_x < math.inf and (x == 0.0) == (t_x == 0.0)
 
 
-@kernel
+@lean_kernel
 def gap_survival(x: float, t_x: float, gap: float, r: float, alpha: float) -> float:
     """S(g) = ((α+t_x)/(α+t_x+g))^{r+x}: probability of a gap longer than g, given alive.
 

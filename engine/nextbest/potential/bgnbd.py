@@ -23,7 +23,7 @@ import math
 
 import numpy as np
 
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64
 
 MAX_TERMS = 20_000
@@ -38,13 +38,13 @@ LONGEST = 1e100
 """Horizons beyond this many (α+T) overflow: the answer is NaN."""
 
 
-@kernel
+@lean_kernel
 def is_rfm(x: float, t_x: float, T: float) -> bool:
     """Whether (x, t_x, T) is a possible history: finite, 0 ≤ t_x ≤ T, and x = 0 ⇔ t_x = 0."""
     return 0.0 <= x < math.inf and 0.0 <= t_x <= T < math.inf and (x == 0.0) == (t_x == 0.0)
 
 
-@kernel
+@lean_kernel
 def alive_probability(x: float, t_x: float, T: float, r: float, alpha: float, a: float, b: float) -> float:
     """P(alive at T), for a possible history.
 

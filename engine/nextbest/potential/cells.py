@@ -13,7 +13,7 @@ from typing import Final, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I32, I64, Bools
 
 LARGEST_CODE: Final = 2**31 - 2
@@ -116,7 +116,7 @@ def _parents(paths: I32) -> I32:
     return parent
 
 
-@kernel
+@lean_kernel
 def _child(code: int, low: int, end: int, codes: I32) -> int:
     """Return the place of `code` among the ascending codes[low:end], −1 if it is not there."""
     if code < 0 or low == end or code < codes[low]:
@@ -132,6 +132,20 @@ def _child(code: int, low: int, end: int, codes: I32) -> int:
         else:
             high = middle
     return int(low) if codes[low] == code else -1
+
+
+@lean_kernel
+def cell_of(rows: F64, customer: int, columns: I64, pointers: I64, codes: I32, cells: I32) -> int:
+    """Return the deepest cell that holds one customer; see `locate`. Column -1 is always missing."""
+    cell = 0
+    for d in range(columns.size):
+        column = columns[d]
+        code = peer_code(rows[customer, column]) if column >= 0 else -1
+        place = _child(code, pointers[cell], pointers[cell + 1], codes)
+        if place < 0:
+            break
+        cell = cells[place]
+    return cell
 
 
 @kernel
@@ -159,14 +173,7 @@ def locate(
     pointers, codes, cells = children
     found = np.empty(rows.shape[0], np.int32)
     for i in range(rows.shape[0]):
-        cell = 0
-        for d in range(columns.size):
-            code = peer_code(rows[i, columns[d]])
-            place = _child(code, pointers[cell], pointers[cell + 1], codes)
-            if place < 0:
-                break
-            cell = cells[place]
-        found[i] = cell
+        found[i] = cell_of(rows, i, columns, pointers, codes, cells)
     return found
 
 

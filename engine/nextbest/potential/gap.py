@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I32, I64, Bools
 from nextbest.potential.tables import potential_of
 
@@ -33,7 +33,7 @@ class GapFigure(IntEnum):
     REACHED = 2
 
 
-@kernel
+@lean_kernel
 def is_reached(actual: float, potential: float) -> bool:
     """Say whether the potential is reached; a missing figure is not (scalar kernel)."""
     if potential > 0:
@@ -41,7 +41,7 @@ def is_reached(actual: float, potential: float) -> bool:
     return bool(actual >= potential)
 
 
-@kernel
+@lean_kernel
 def gap_of(actual: float, potential: float, median: float, cap: float, floor: float) -> float:
     """Return one customer's gap, NaN if a figure is missing (scalar kernel)."""
     if np.isnan(actual) or np.isnan(potential):

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, Bools
 from nextbest.potential.bgnbd import (
     alive_probability,
@@ -43,7 +43,7 @@ N_COLUMNS = len(LtvColumn)
 _ALIVE, _YEAR, _DISCOUNTED, _SPEND, _LTV, _MULTIPLIER = (int(c) for c in LtvColumn)
 
 
-@kernel
+@lean_kernel
 def expected_spend(x: float, zbar: float, p: float, q: float, v: float) -> float:
     """E[M | x, zbar], money per purchase, by Gamma-Gamma; `zbar` is not read when x = 0.
 
@@ -54,6 +54,14 @@ def expected_spend(x: float, zbar: float, p: float, q: float, v: float) -> float
     if not (x >= 0.0 and degrees > 0.0):
         return math.nan
     return p * v / degrees if x == 0.0 else p * (v + x * zbar) / degrees
+
+
+@lean_kernel
+def history_or_default(x: float, t_x: float, T: float) -> tuple[float, float, bool]:
+    """One customer's x and t_x, and whether x was assumed; see `rfm_or_default`."""
+    if math.isnan(x) and not math.isnan(T):
+        return 0.0, 0.0, True
+    return x, 0.0 if x == 0.0 and math.isnan(t_x) else t_x, False
 
 
 @kernel
@@ -70,13 +78,9 @@ def rfm_or_default(x: F64, t_x: F64, T: F64) -> tuple[F64, F64, Bools]:
         is NaN; and (n,) whether x was assumed. All else is as it was.
 
     """
-    known_x, known_t_x, assumed = x.copy(), t_x.copy(), np.zeros(len(x), np.bool_)
+    known_x, known_t_x, assumed = np.empty(len(x)), np.empty(len(x)), np.empty(len(x), np.bool_)
     for i in range(len(x)):
-        assumed[i] = math.isnan(x[i]) and not math.isnan(T[i])
-        if assumed[i]:
-            known_x[i] = 0.0
-        if assumed[i] or (x[i] == 0.0 and math.isnan(t_x[i])):
-            known_t_x[i] = 0.0
+        known_x[i], known_t_x[i], assumed[i] = history_or_default(x[i], t_x[i], T[i])
     return known_x, known_t_x, assumed
 
 
@@ -95,7 +99,7 @@ def discount_weights(yearly_discount: float, step_weeks: float, steps: int) -> F
 
 
 @kernel
-def _horizons(yearly_discount: float, step_weeks: float, steps: int) -> tuple[F64, F64, int]:
+def ltv_horizons(yearly_discount: float, step_weeks: float, steps: int) -> tuple[F64, F64, int]:
     """The steps and one year, ascending, in weeks; ω with 0 for the year; the year's place."""
     each = discount_weights(yearly_discount, step_weeks, steps)
     year = min(int(WEEKS_A_YEAR / step_weeks), steps)
@@ -106,6 +110,56 @@ def _horizons(yearly_discount: float, step_weeks: float, steps: int) -> tuple[F6
         horizons[place] = (k + 1.0) * step_weeks
         weights[place] = each[k]
     return horizons, weights, year
+
+
+@lean_kernel
+def fill_lifetime(
+    x: float,
+    t_x: float,
+    T: float,
+    zbar: float,
+    margin: float,
+    parameters: F64,
+    horizons: F64,
+    weights: F64,
+    year: int,
+    expected: F64,
+    scratch: F64,
+    figures: F64,
+) -> None:
+    """Write one customer's figures by `LtvColumn` into `figures` (6,); see `ltv_rows`.
+
+    Args:
+        x: Repeat buying occasions; with the next four, one row of the arguments of `ltv_rows`.
+        t_x: Weeks from the first to the last purchase.
+        T: Weeks from the first purchase to now.
+        zbar: Mean value of the repeat purchases.
+        margin: Share of revenue.
+        parameters: (10,) as `LtvParameters.to_array` gives them.
+        horizons: (m,) with `weights` and `year` what `ltv_horizons` gives for the parameters.
+        weights: (m,).
+        year: Place of one year among the horizons.
+        expected: (m,) is written.
+        scratch: (3, m) is written.
+        figures: (6,) is written.
+    """
+    r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
+    figures[:] = math.nan
+    figures[_MULTIPLIER] = 1.0
+    if not is_rfm(x, t_x, T):
+        return
+    alive = alive_probability(x, t_x, T, r, alpha, a, b)
+    expected_at(x, alpha + T, horizons, r, a, b, expected, scratch)
+    discounted = 0.0
+    for k in range(len(horizons)):
+        discounted += weights[k] * expected[k]
+    figures[_ALIVE] = alive
+    figures[_YEAR] = alive * expected[year]
+    figures[_DISCOUNTED] = alive * discounted
+    figures[_SPEND] = expected_spend(x, zbar, parameters[4], parameters[5], parameters[6])
+    figures[_LTV] = margin * figures[_SPEND] * figures[_DISCOUNTED]
+    if discounted > expected[year]:
+        figures[_MULTIPLIER] = discounted / expected[year]
 
 
 @kernel
@@ -128,32 +182,28 @@ def ltv_rows(x: F64, t_x: F64, T: F64, zbar: F64, margin: F64, parameters: F64) 
     Oracle: `tests.naive.ltv.lifetime_value`.
 
     """
-    r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
-    p, q, v = parameters[4], parameters[5], parameters[6]
-    horizons, weights, year = _horizons(parameters[7], parameters[8], int(parameters[9]))
-    expected = np.empty(len(horizons))
-    scratch = np.empty((3, len(horizons)))
-    figures = np.full((len(x), N_COLUMNS), np.nan)
+    horizons, weights, year = ltv_horizons(parameters[7], parameters[8], int(parameters[9]))
+    expected, scratch = np.empty(len(horizons)), np.empty((3, len(horizons)))
+    figures = np.empty((len(x), N_COLUMNS))
     for i in range(len(x)):
-        figures[i, _MULTIPLIER] = 1.0
-        if not is_rfm(x[i], t_x[i], T[i]):
-            continue
-        alive = alive_probability(x[i], t_x[i], T[i], r, alpha, a, b)
-        expected_at(x[i], alpha + T[i], horizons, r, a, b, expected, scratch)
-        discounted = 0.0
-        for k in range(len(horizons)):
-            discounted += weights[k] * expected[k]
-        figures[i, _ALIVE] = alive
-        figures[i, _YEAR] = alive * expected[year]
-        figures[i, _DISCOUNTED] = alive * discounted
-        figures[i, _SPEND] = expected_spend(x[i], zbar[i], p, q, v)
-        figures[i, _LTV] = margin[i] * figures[i, _SPEND] * figures[i, _DISCOUNTED]
-        if discounted > expected[year]:
-            figures[i, _MULTIPLIER] = discounted / expected[year]
+        fill_lifetime(
+            x[i],
+            t_x[i],
+            T[i],
+            zbar[i],
+            margin[i],
+            parameters,
+            horizons,
+            weights,
+            year,
+            expected,
+            scratch,
+            figures[i],
+        )
     return figures
 
 
-@kernel
+@lean_kernel
 def contract_multiplier(r: float, d: float, years: float) -> float:
     """ρ(1−ρ^N)/(1−ρ), ρ = r/(1+d): a yearly 1 while the contract is renewed, over N years.
 
@@ -218,6 +268,24 @@ def mean_lifetime_years(r: float) -> float:
     return 1.0 / (1.0 - r) if 0.0 <= r < 1.0 else math.nan
 
 
+@lean_kernel
+def fill_contract(
+    margin: float,
+    retention: float,
+    in_force: bool,  # noqa: FBT001  (a kernel takes no keywords)
+    yearly_discount: float,
+    years: float,
+    figures: F64,
+) -> None:
+    """Write one contract customer's figures by `LtvColumn` into `figures` (6,); see `contract_rows`."""
+    alive = 1.0 if in_force else 0.0
+    multiplier = alive * contract_multiplier(retention, yearly_discount, years)
+    figures[:] = math.nan
+    figures[_ALIVE] = alive
+    figures[_LTV] = margin * multiplier
+    figures[_MULTIPLIER] = multiplier if multiplier > 1.0 else 1.0
+
+
 @kernel
 def contract_rows(margin: F64, retention: F64, in_force: Bools, yearly_discount: float, years: float) -> F64:
     """Lifetime value of n contract customers, over the horizon of those without a contract.
@@ -236,17 +304,13 @@ def contract_rows(margin: F64, retention: F64, in_force: Bools, yearly_discount:
     Oracle: `tests.naive.ltv.contract_multiplier`.
 
     """
-    figures = np.full((len(margin), N_COLUMNS), np.nan)
+    figures = np.empty((len(margin), N_COLUMNS))
     for i in range(len(margin)):
-        alive = 1.0 if in_force[i] else 0.0
-        multiplier = alive * contract_multiplier(retention[i], yearly_discount, years)
-        figures[i, _ALIVE] = alive
-        figures[i, _LTV] = margin[i] * multiplier
-        figures[i, _MULTIPLIER] = multiplier if multiplier > 1.0 else 1.0
+        fill_contract(margin[i], retention[i], in_force[i], yearly_discount, years, figures[i])
     return figures
 
 
-@kernel
+@lean_kernel
 def word_of_mouth_ltv(ltv: float, positive: float, negative: float, worth: float, weight: float) -> float:
     """LTV*: LTV + λ_ref·(pos − 5·neg)·v_ref, the added term clamped to ±|LTV|.
 
@@ -267,7 +331,7 @@ def word_of_mouth_ltv(ltv: float, positive: float, negative: float, worth: float
     return ltv + min(max(added, -bound), bound)
 
 
-@kernel
+@lean_kernel
 def investment_ceiling(value: float, spent: float, share: float) -> float:
     """max(0, share·value − spent): what may still be spent on a customer, money.
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I32, I64, Bools
 from nextbest.potential.cells import CellTree, Children, Codes, locate
 from nextbest.potential.sketch import TOLERANCE, first_reaching, representatives, upper_edges
@@ -248,7 +248,7 @@ def cell_tables(
     return PotentialTables(taus, quantiles, mean, star, n, tree, tree.children())
 
 
-@kernel
+@lean_kernel
 def potential_of(figures: F64, own: float, in_fit: bool) -> float:  # noqa: FBT001  (a kernel takes no keywords)
     """Return what the peers of one customer reach (scalar kernel).
 

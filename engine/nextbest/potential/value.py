@@ -12,7 +12,7 @@ from enum import IntEnum, IntFlag
 
 import numpy as np
 
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I32
 
 
@@ -121,7 +121,7 @@ _REVENUE_MISSING = int(ValueFlag.REVENUE_MISSING)
 _SHORT_HISTORY = int(ValueFlag.SHORT_HISTORY)
 
 
-@kernel
+@lean_kernel
 def _complete_counts(counts: F64) -> int:
     """Take missing counts as 0; return the flag if there was one."""
     flags = 0
@@ -132,7 +132,7 @@ def _complete_counts(counts: F64) -> int:
     return flags
 
 
-@kernel
+@lean_kernel
 def _complete_money(money: F64, default_margin: float) -> int:
     """Fill in the defaults of one customer's `ValueInput` columns; return what was assumed."""
     flags = 0
@@ -153,6 +153,13 @@ def _complete_money(money: F64, default_margin: float) -> int:
     return flags | _complete_counts(money[_MINUTES : _COMPLAINTS + 1])
 
 
+@lean_kernel
+def complete_row(money: F64, activities: F64, benefits: F64, default_margin: float) -> int:
+    """`complete` for one customer: (9,), (J,) and (K,)."""
+    found = _complete_money(money, default_margin)
+    return found | _complete_counts(activities) | _complete_counts(benefits)
+
+
 @kernel
 def complete(money: F64, activities: F64, benefits: F64, default_margin: float) -> I32:
     """Fill in every default of missing inputs, in place, and say which were used.
@@ -170,8 +177,7 @@ def complete(money: F64, activities: F64, benefits: F64, default_margin: float) 
     """
     flags = np.empty(money.shape[0], np.int32)
     for i in range(money.shape[0]):
-        found = _complete_money(money[i], default_margin)
-        flags[i] = found | _complete_counts(activities[i]) | _complete_counts(benefits[i])
+        flags[i] = complete_row(money[i], activities[i], benefits[i], default_margin)
     return flags
 
 
@@ -186,6 +192,15 @@ def activity_rates(minutes: F64, pool_cost: float, capacity_minutes: float) -> F
     """
     rate = pool_cost / capacity_minutes if capacity_minutes > 0 else np.nan
     return minutes * rate
+
+
+@lean_kernel
+def served_cost(activities: F64, rates: F64) -> float:
+    """Return Σ_j n_j·c_j of one customer's (J,) completed counts."""
+    cost = 0.0
+    for j in range(rates.size):
+        cost += activities[j] * rates[j]
+    return cost
 
 
 @kernel
@@ -203,10 +218,7 @@ def cost_to_serve(activities: F64, rates: F64) -> F64:
     """
     costs = np.empty(activities.shape[0])
     for i in range(activities.shape[0]):
-        cost = 0.0
-        for j in range(rates.size):
-            cost += activities[i, j] * rates[j]
-        costs[i] = cost
+        costs[i] = served_cost(activities[i], rates)
     return costs
 
 
@@ -228,6 +240,16 @@ def cost_by_activity(activities: F64, rates: F64) -> F64:
     return costs * rates
 
 
+@lean_kernel
+def fill_profit_terms(money: F64, cost: float, rates: F64, terms: F64) -> None:
+    """Write one customer's components into `terms` (5,); see `profit_terms`."""
+    terms[0] = money[_REVENUE]
+    terms[1] = -money[_COGS]
+    terms[2] = -cost
+    terms[3] = -money[_POINTS] * (rates[_FACE] * rates[_REDEMPTION])
+    terms[4] = 0.0
+
+
 @kernel
 def profit_terms(money: F64, costs: F64, rates: F64) -> F64:
     """Return the components of the actual profit.
@@ -242,14 +264,24 @@ def profit_terms(money: F64, costs: F64, rates: F64) -> F64:
 
     Oracle: tests/naive/value.py `profit_terms`.
     """
-    terms = np.zeros((money.shape[0], 5))
-    point = rates[_FACE] * rates[_REDEMPTION]
+    terms = np.empty((money.shape[0], 5))
     for i in range(money.shape[0]):
-        terms[i, 0] = money[i, _REVENUE]
-        terms[i, 1] = -money[i, _COGS]
-        terms[i, 2] = -costs[i]
-        terms[i, 3] = -money[i, _POINTS] * point
+        fill_profit_terms(money[i], costs[i], rates, terms[i])
     return terms
+
+
+@lean_kernel
+def fill_value_terms(money: F64, benefits: F64, worths: F64, rates: F64, terms: F64) -> None:
+    """Write one customer's components into `terms` (6,); see `value_terms`."""
+    terms[:] = 0.0
+    terms[0] = money[_IMMEDIATE]
+    terms[1] = money[_SAVED] * rates[_REDEMPTION]
+    for k in range(worths.size):
+        terms[2] += benefits[k] * worths[k]
+    surplus = money[_SATISFACTION] - NEUTRAL_SATISFACTION
+    if surplus != 0:
+        terms[3] = rates[_QUALITY] * surplus / 100 * money[_REVENUE]
+    terms[4] = -(money[_MINUTES] * rates[_MINUTE] + money[_COMPLAINTS] * rates[_COMPLAINT])
 
 
 @kernel
@@ -268,26 +300,27 @@ def value_terms(money: F64, benefits: F64, worths: F64, rates: F64) -> F64:
 
     Oracle: tests/naive/value.py `value_terms`.
     """
-    terms = np.zeros((money.shape[0], 6))
+    terms = np.empty((money.shape[0], 6))
     for i in range(money.shape[0]):
-        terms[i, 0] = money[i, _IMMEDIATE]
-        terms[i, 1] = money[i, _SAVED] * rates[_REDEMPTION]
-        for k in range(worths.size):
-            terms[i, 2] += benefits[i, k] * worths[k]
-        surplus = money[i, _SATISFACTION] - NEUTRAL_SATISFACTION
-        if surplus != 0:
-            terms[i, 3] = rates[_QUALITY] * surplus / 100 * money[i, _REVENUE]
-        terms[i, 4] = -(money[i, _MINUTES] * rates[_MINUTE] + money[i, _COMPLAINTS] * rates[_COMPLAINT])
+        fill_value_terms(money[i], benefits[i], worths, rates, terms[i])
     return terms
+
+
+@lean_kernel
+def total_of(terms: F64) -> float:
+    """Return the total of one customer's (k,) components, added in their order."""
+    total = 0.0
+    for k in range(terms.size):
+        total += terms[k]
+    return total
 
 
 @kernel
 def add_terms(terms: F64) -> F64:
     """Return the (n,) totals of (n, k) components, added in their order."""
-    totals = np.zeros(terms.shape[0])
+    totals = np.empty(terms.shape[0])
     for i in range(terms.shape[0]):
-        for k in range(terms.shape[1]):
-            totals[i] += terms[i, k]
+        totals[i] = total_of(terms[i])
     return totals
 
 
@@ -308,6 +341,18 @@ def annual_rate(amount: float, exposure: float, mean: float, k: float) -> float:
     return np.nan if np.isnan(exposure) else (amount + k * mean) / (max(exposure, 0.0) + k)
 
 
+@lean_kernel
+def credit_row(terms: F64, exposure: float, mean: float, k: float) -> None:
+    """Scale one customer's (t,) components in place; see `credit_terms`. A full year is left as it is."""
+    if exposure >= 1:
+        return
+    last = terms.size - 1
+    years = np.nan if np.isnan(exposure) else max(exposure, 0.0) + k
+    for term in range(last):
+        terms[term] /= years
+    terms[last] = k * mean / years
+
+
 @kernel
 def credit_terms(terms: F64, exposure: F64, mean: F64, k: float, flags: I32) -> F64:
     """Scale components to annual rates, the last one taking what is borrowed from the peers.
@@ -322,15 +367,17 @@ def credit_terms(terms: F64, exposure: F64, mean: F64, k: float, flags: I32) -> 
     Returns:
         (n,) totals, equal to `annual_rate` of the totals before.
     """
-    last = terms.shape[1] - 1
     for i in range(terms.shape[0]):
-        if exposure[i] >= 1:
-            continue
-        flags[i] |= _SHORT_HISTORY
-        years = np.nan if np.isnan(exposure[i]) else max(exposure[i], 0.0) + k
-        terms[i, :last] /= years
-        terms[i, last] = k * mean[i] / years
+        if not exposure[i] >= 1:
+            flags[i] |= _SHORT_HISTORY
+            credit_row(terms[i], exposure[i], mean[i], k)
     return add_terms(terms)
+
+
+@lean_kernel
+def money_ratio(revenue: float, customer_value: float) -> float:
+    """Return (revenue + A^C)/revenue of one customer; see `value_for_money`."""
+    return (revenue + customer_value) / revenue if revenue > 0 else np.nan
 
 
 @kernel
@@ -341,10 +388,9 @@ def value_for_money(revenue: F64, customer_value: F64) -> F64:
         revenue: (n,) revenue_net.
         customer_value: (n,) actual customer value.
     """
-    ratios = np.full(revenue.size, np.nan)
+    ratios = np.empty(revenue.size)
     for i in range(revenue.size):
-        if revenue[i] > 0:
-            ratios[i] = (revenue[i] + customer_value[i]) / revenue[i]
+        ratios[i] = money_ratio(revenue[i], customer_value[i])
     return ratios
 
 
