@@ -4,6 +4,7 @@ import pickle
 import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -238,6 +239,29 @@ def test_read_only_arrays_are_accepted():
     for array in (inputs.numbers, inputs.words, inputs.known, inputs.now):
         array.flags.writeable = False
     assert holds(match(tables, inputs).true, 0, 2).tolist() == [True, False]
+
+
+def test_short_inputs_are_refused():
+    """An input with too few rows or columns is an error, not a read beyond its end."""
+    builder = ProgramBuilder()
+    builder.add_condition(compile_condition("customer.n > 2", SCOPE), trigger=0)
+    for source in (
+        "trigger.first",
+        "'m1' in customer.needs",
+        "customer.ltv > 0",
+        "count(history.events, 3) > 1",
+    ):
+        builder.add_condition(compile_condition(source, SCOPE))
+    tables = builder.build()
+    good = rows(tables, {"n": 3}, {"n": 1})
+    assert match(tables, good).true.shape == (1, 5)
+    for name in ("numbers", "words", "known", "figures", "history"):
+        with pytest.raises(ValueError, match=f"{name} has 0 columns"):
+            match(tables, replace(good, **{name: np.ascontiguousarray(getattr(good, name)[:, :0])}))
+        with pytest.raises(ValueError, match="inputs are of different lengths"):
+            match(tables, replace(good, **{name: getattr(good, name)[:1]}))
+    with pytest.raises(ValueError, match="suppressed has 0 columns"):
+        match(tables, replace(good, suppressed=good.suppressed[:0]))
 
 
 def test_threads_may_come_first_together():

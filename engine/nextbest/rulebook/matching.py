@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from operator import lt
 from threading import Lock
 from typing import Protocol, cast
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from nextbest.model import F64, U64, Bools, Contexts, Rows
 from nextbest.rulebook.kernel import KERNEL_SIGNATURE, match_blocks
-from nextbest.rulebook.program import LANES, Matches, Program
+from nextbest.rulebook.program import INPUT_NAMES, LANES, Matches, Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,27 @@ class Inputs:
         situation = (c.numbers, c.channel, c.direction, c.phase, c.role, c.placements)
         rows = (self.numbers, self.words, self.known, self.figures)
         return (*rows, *situation, self.history, self.now, self.suppressed)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Columns of each input and count of triggers, in the order of `Program.least_widths`."""
+        return (
+            self.numbers.shape[1],
+            self.words.shape[1],
+            self.known.shape[1],
+            self.figures.shape[1],
+            self.contexts.numbers.shape[1],
+            self.history.shape[1],
+            self.suppressed.shape[0],
+        )
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Rows of each input; all must be n."""
+        c = self.contexts
+        situation = (len(c.numbers), len(c.channel), len(c.direction), len(c.phase), len(c.role))
+        rows = (len(self.numbers), len(self.words), len(self.known), len(self.figures), len(self.history))
+        return (*rows, *situation, len(c.placements))
 
 
 def inputs_of(
@@ -81,10 +103,14 @@ def match(program: Program, inputs: Inputs, *, threads: int = 1, out: Matches | 
     Returns:
         Known-true and known-false planes and values.
 
+    Raises:
+        ValueError: an input has too few rows or columns.
+
     Oracle: tests/naive/expressions.py.
     """
     n = len(inputs)
     blocks = n_blocks(n)
+    _check_shapes(program, inputs, blocks)
     if out is None:
         shape = (blocks, program.n_conditions)
         out = Matches(np.empty(shape, np.uint64), np.empty(shape, np.uint64), np.empty((n, program.n_values)))
@@ -97,6 +123,20 @@ def match(program: Program, inputs: Inputs, *, threads: int = 1, out: Matches | 
         for run in runs:
             run.result()
     return out
+
+
+def _check_shapes(program: Program, inputs: Inputs, blocks: int) -> None:
+    """The kernel reads without looking, so that a short array would be read beyond its end."""
+    widths, lengths, n = inputs.widths, inputs.lengths, len(inputs)
+    if any(map(lt, widths, program.least_widths)):
+        short = [
+            f"{name} has {has} columns, the program reads {least}"
+            for name, has, least in zip(INPUT_NAMES, widths, program.least_widths, strict=True)
+            if has < least
+        ]
+        raise ValueError("; ".join(short))
+    if lengths != (n,) * len(lengths) or (widths[-1] and inputs.suppressed.shape[1] != blocks):
+        raise ValueError(f"inputs are of different lengths: {lengths}, now {n}")
 
 
 def _run(program: Program, inputs: Inputs, first: int, last: int, out: Matches) -> None:

@@ -171,6 +171,9 @@ class WindowSpec:
     """All must hold: the field's code is one of these. For PEERS_HAVE the one code is the set member's."""
 
 
+INPUT_NAMES = ("numbers", "words", "known", "figures", "contexts.numbers", "history", "suppressed")
+"""Inputs whose width depends on the program; of `suppressed` it is the count of triggers."""
+
 _NOT_FOR_KERNEL = frozenset(
     {
         "window_shape",
@@ -271,6 +274,24 @@ class Program:
         return tuple(getattr(self, f.name) for f in fields(self) if f.name not in _NOT_FOR_KERNEL)
 
     @cached_property
+    def least_widths(self) -> tuple[int, ...]:
+        """Columns that each of `INPUT_NAMES` must have at least: the kernel does not look."""
+        counted = self.code[self.code[:, 0] == Op.COUNT_BITS]
+        suppressed = self.code[self.code[:, 0] == Op.SUPPRESS]
+        return (
+            self._width(Source.FACT),
+            _beyond(self.bits[:, 0], counted[:, 2]),
+            _beyond(self.bits[:, 2], counted[:, 3], self.known_bits[:, 0]),
+            self._width(Source.FIGURE),
+            self._width(Source.CONTEXT),
+            self._width(Source.HISTORY),
+            _beyond(suppressed[:, 3]),
+        )
+
+    def _width(self, source: Source) -> int:
+        return _beyond(self.column_index[self.column_source == source])
+
+    @cached_property
     def windows(self) -> tuple[WindowSpec, ...]:
         """The history columns in order."""
         return tuple(self._window(w) for w in range(self.n_windows))
@@ -300,6 +321,11 @@ class Program:
         values = {f.name: arrays[f.name] for f in fields(cls)}
         counts = {name: int(cast("int", values[name])) for name in ("n_slots", "n_nodes")}
         return cls(**(values | counts))  # pyright: ignore[reportArgumentType]  (fields are typed by name)
+
+
+def _beyond(*indices: I32) -> int:
+    """One more than the largest index, 0 for none."""
+    return 1 + max((int(i) for array in indices for i in array), default=-1)
 
 
 @dataclass(frozen=True, slots=True)
