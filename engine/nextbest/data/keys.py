@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from nextbest.errors import InvalidInput, Violation
 from nextbest.id_check import MAX_ID_BYTES
 
-MAX_REQUEST_ID_BYTES = 128
-"""Longest request id."""
+MAX_REQUEST_ID_BYTES = 64
+"""Longest request id; the contract says so."""
 
 ID_FORBIDDEN = r"[\x00-\x1f\x7f-\x9f{}]"
 """Control characters break logs; braces break the hash tag that keeps a customer's keys together."""
