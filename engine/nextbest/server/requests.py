@@ -153,7 +153,7 @@ def typed_value(fact: Fact, given: FactLike) -> object:
         return None
     wanted = _FIELD_OF[fact.type]
     if field != wanted:
-        raise UnfitValueError(f"is given as `{field}`, a {fact.type} goes into `{wanted}`")
+        raise UnfitValueError(f"is given as `{field}`, but a value of type {fact.type} goes into `{wanted}`")
     return _READ[wanted](given)
 
 
