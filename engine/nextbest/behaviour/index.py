@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nextbest.facts import Catalogue
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import DAY_S, F64, I64
 from nextbest.parameters import STAGE_PARAMETERS, StageParameter, default_stage_parameters
 from nextbest.standard_facts import CONTRACT_STATES
@@ -147,7 +147,7 @@ def loyalty_columns(catalogue: Catalogue) -> I64:
     return np.array([catalogue.column(name) for name in LOYALTY_FACTS], np.int64)
 
 
-@kernel
+@lean_kernel
 def fact_at(numbers: F64, customer: int, column: int) -> float:
     """One number of a row; column -1 is a fact that the catalogue lacks, so it is missing."""
     if column < 0:
@@ -155,7 +155,7 @@ def fact_at(numbers: F64, customer: int, column: int) -> float:
     return numbers[customer, column]
 
 
-@kernel
+@lean_kernel
 def age_days(at: float, now: float) -> float:
     """Days from `at` to `now`, 0 for what is yet to come, NaN for an unknown time."""
     if at > now:
@@ -163,7 +163,7 @@ def age_days(at: float, now: float) -> float:
     return (now - at) / DAY_S
 
 
-@kernel
+@lean_kernel
 def clip_one(value: float) -> float:
     """The value, kept in [-1, 1]; NaN stays."""
     if value < -1.0:
@@ -173,7 +173,7 @@ def clip_one(value: float) -> float:
     return value
 
 
-@kernel
+@lean_kernel
 def earlier(one: float, other: float) -> float:
     """The smaller of two times, or the known one."""
     if math.isnan(one) or other < one:
@@ -181,14 +181,14 @@ def earlier(one: float, other: float) -> float:
     return one
 
 
-@kernel
+@lean_kernel
 def repeat_purchases(numbers: F64, customer: int, columns: I64) -> float:
     """The count x of repeat buying occasions, 0 when missing as section 1 has it."""
     count = fact_at(numbers, customer, columns[LoyaltyInput.REPEAT_PURCHASES])
     return 0.0 if math.isnan(count) else count
 
 
-@kernel
+@lean_kernel
 def purchase_frequency(numbers: F64, customer: int, columns: I64) -> float:
     """Repeat purchases a week, NaN when the length of observation is missing or 0."""
     weeks = fact_at(numbers, customer, columns[LoyaltyInput.OBSERVED_WEEKS])
@@ -197,7 +197,7 @@ def purchase_frequency(numbers: F64, customer: int, columns: I64) -> float:
     return repeat_purchases(numbers, customer, columns) / weeks
 
 
-@kernel
+@lean_kernel
 def read_standing(
     numbers: F64,
     customer: int,
@@ -237,19 +237,19 @@ def read_standing(
     )
 
 
-@kernel
+@lean_kernel
 def contract_in_force(standing: Standing) -> bool:
     """Whether a contract is known to run."""
     return standing.contract == _IN_FORCE
 
 
-@kernel
+@lean_kernel
 def contract_cancelled(standing: Standing) -> bool:
     """Whether a contract is known to be cancelled."""
     return standing.contract == _CANCELLED
 
 
-@kernel
+@lean_kernel
 def buys_or_has_contract(standing: Standing) -> bool:
     """Whether P(alive) says something: with repeat purchases, or a contract that runs or once ran.
 
@@ -258,7 +258,7 @@ def buys_or_has_contract(standing: Standing) -> bool:
     return standing.purchases > 0.0 or standing.contract >= _IN_FORCE
 
 
-@kernel
+@lean_kernel
 def advocacy_score(standing: Standing, parameters: F64) -> float:
     """What the customer says to others, NaN without any mention."""
     if not standing.positive + standing.negative > 0.0:
@@ -267,7 +267,7 @@ def advocacy_score(standing: Standing, parameters: F64) -> float:
     return math.tanh(balance / parameters[StageParameter.ADVOCACY_SPAN])
 
 
-@kernel
+@lean_kernel
 def complaint_score(standing: Standing, parameters: F64) -> float:
     """How much a complaint still weighs on the relation, -1 to 0; NaN without a complaint."""
     if not standing.severity > 0.0:
@@ -277,7 +277,7 @@ def complaint_score(standing: Standing, parameters: F64) -> float:
     return -standing.severity / parameters[StageParameter.COMPLAINT_WORST_SEVERITY] * share * faded
 
 
-@kernel
+@lean_kernel
 def fill_scores(standing: Standing, parameters: F64, scores: F64) -> None:
     """Write each component's score, -1 to 1, NaN = missing, into `scores` (components,)."""
     p = parameters
@@ -297,7 +297,7 @@ def fill_scores(standing: Standing, parameters: F64, scores: F64) -> None:
     scores[Component.COMPLAINT] = clip_one(complaint_score(standing, p))
 
 
-@kernel
+@lean_kernel
 def fill_weights(standing: Standing, parameters: F64, scores: F64, weights: F64) -> None:
     """Write each component's decayed weight into `weights` (components,), 0 where it is missing."""
     p = parameters
@@ -315,7 +315,7 @@ def fill_weights(standing: Standing, parameters: F64, scores: F64, weights: F64)
             weights[component] = 0.0
 
 
-@kernel
+@lean_kernel
 def loyalty_index(standing: Standing, parameters: F64, scores: F64, weights: F64) -> tuple[float, float]:
     """The index and the sum of weights it rests on.
 
@@ -343,7 +343,7 @@ def loyalty_index(standing: Standing, parameters: F64, scores: F64, weights: F64
     return total / max(weight, parameters[StageParameter.LEAST_DIVISOR]), weight
 
 
-@kernel
+@lean_kernel
 def level_of(index: float, parameters: F64) -> int:
     """Step of the ladder, -3 terrorist to +4 evangelist; 0 when the index is missing.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from nextbest.behaviour.index import age_days
 from nextbest.facts import Catalogue, Fact
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I64, U8, U64
 
 MISSING, STALE, FRESH = 0, 1, 2
@@ -91,13 +91,13 @@ def _whole(values: Sequence[int]) -> I64:
     return np.array(values, np.int64)
 
 
-@kernel
+@lean_kernel
 def is_known_bit(known: U64, customer: int, word: int, bit: int) -> bool:
     """Whether a bool or set of a row is known."""
     return (known[customer, word] >> np.uint64(bit)) & np.uint64(1) != np.uint64(0)
 
 
-@kernel
+@lean_kernel
 def fact_state(value: float, observed: float, now: float, fresh_days: float) -> int:
     """One required fact, NaN = missing: MISSING, STALE or FRESH.
 
@@ -111,6 +111,47 @@ def fact_state(value: float, observed: float, now: float, fresh_days: float) -> 
     return FRESH if age_days(observed, now) <= fresh_days else STALE
 
 
+@lean_kernel
+def state_of(
+    numbers: F64,
+    known: U64,
+    customer: int,
+    as_of: float,
+    now: float,
+    tables: QualityTables,
+    fact: int,
+) -> int:
+    """One customer's state of one required fact: MISSING, STALE or FRESH."""
+    if tables.column[fact] >= 0:
+        value = numbers[customer, tables.column[fact]]
+    else:
+        is_known = is_known_bit(known, customer, tables.known_word[fact], tables.known_bit[fact])
+        value = 1.0 if is_known else math.nan
+    observed = as_of
+    if tables.observed_column[fact] >= 0:
+        observed = numbers[customer, tables.observed_column[fact]]
+    return fact_state(value, observed, now, tables.fresh_days[fact])
+
+
+@lean_kernel
+def quality_of(
+    numbers: F64, known: U64, customer: int, as_of: float, now: float, tables: QualityTables
+) -> tuple[float, float]:
+    """One customer's data quality and completeness; see `data_quality`."""
+    facts = len(tables.weight)
+    if facts == 0:
+        return 1.0, 1.0
+    total, fresh, count = 0.0, 0.0, 0
+    for fact in range(facts):
+        total += tables.weight[fact]
+        state = state_of(numbers, known, customer, as_of, now, tables, fact)
+        if state != MISSING:
+            count += 1
+        if state == FRESH:
+            fresh += tables.weight[fact]
+    return fresh / total, count / facts
+
+
 @kernel
 def fact_states(numbers: F64, known: U64, as_of: F64, now: F64, tables: QualityTables) -> U8:
     """(n, required facts) of MISSING, STALE or FRESH, for explanations and for collecting.
@@ -118,19 +159,10 @@ def fact_states(numbers: F64, known: U64, as_of: F64, now: F64, tables: QualityT
     Oracle: `tests.naive.quality.fact_state`.
     """
     n, facts = len(now), len(tables.weight)
-    columns, observed_columns, fresh_days = tables.column, tables.observed_column, tables.fresh_days
-    words, bits = tables.known_word, tables.known_bit
     states = np.empty((n, facts), np.uint8)
     for i in range(n):
         for fact in range(facts):
-            if columns[fact] >= 0:
-                value = numbers[i, columns[fact]]
-            else:
-                value = 1.0 if is_known_bit(known, i, words[fact], bits[fact]) else math.nan
-            observed = as_of[i]
-            if observed_columns[fact] >= 0:
-                observed = numbers[i, observed_columns[fact]]
-            states[i, fact] = fact_state(value, observed, now[i], fresh_days[fact])
+            states[i, fact] = state_of(numbers, known, i, as_of[i], now[i], tables, fact)
     return states
 
 
@@ -150,22 +182,10 @@ def data_quality(numbers: F64, known: U64, as_of: F64, now: F64, tables: Quality
 
     Source: domain model, sections 6 and 12. Oracle: `tests.naive.quality.data_quality`.
     """
-    n, facts = len(now), len(tables.weight)
-    weight = tables.weight
-    quality, completeness = np.ones(n), np.ones(n)
-    if facts == 0:
-        return DataQuality(quality, completeness)
-    states = fact_states(numbers, known, as_of, now, tables)
-    total = weight.sum()
+    n = len(now)
+    quality, completeness = np.empty(n), np.empty(n)
     for i in range(n):
-        fresh, count = 0.0, 0
-        for fact in range(facts):
-            if states[i, fact] != MISSING:
-                count += 1
-            if states[i, fact] == FRESH:
-                fresh += weight[fact]
-        quality[i] = fresh / total
-        completeness[i] = count / facts
+        quality[i], completeness[i] = quality_of(numbers, known, i, as_of[i], now[i], tables)
     return DataQuality(quality, completeness)
 
 

@@ -21,7 +21,7 @@ from nextbest.behaviour.index import (
     loyalty_index,
     read_standing,
 )
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import DAY_S, F64, I64, Stage
 from nextbest.parameters import StageParameter
 
@@ -70,6 +70,19 @@ class LoyaltyFigures(NamedTuple):
     """(n,) sum of weights behind the index."""
 
 
+class LoyaltyFigure(NamedTuple):
+    """What loyalty and stage come to for one customer; fields as in `LoyaltyFigures`."""
+
+    loyalty_index: float
+    level: int
+    raw_stage: int
+    false_loyalty: float
+    action_loyal: float
+    tenure_days: float
+    cause: int
+    weight: float
+
+
 class StageState(NamedTuple):
     """The stage held over time, as a snapshot stores it."""
 
@@ -96,7 +109,7 @@ class Evaluation(NamedTuple):
     tenure_days: float
 
 
-@kernel
+@lean_kernel
 def at_least(value: float, bound: float) -> float:
     """Whether value ≥ bound: 1, 0, or NaN where either is missing."""
     if math.isnan(value) or math.isnan(bound):
@@ -104,13 +117,13 @@ def at_least(value: float, bound: float) -> float:
     return 1.0 if value >= bound else 0.0
 
 
-@kernel
+@lean_kernel
 def below(value: float, bound: float) -> float:
     """Whether value < bound: 1, 0, or NaN where either is missing."""
     return 1.0 - at_least(value, bound)
 
 
-@kernel
+@lean_kernel
 def either(one: float, other: float) -> float:
     """Three-valued or: a truth decides, an unknown without one stays unknown."""
     if one == 1.0 or other == 1.0:
@@ -118,7 +131,7 @@ def either(one: float, other: float) -> float:
     return one + other
 
 
-@kernel
+@lean_kernel
 def both(one: float, other: float) -> float:
     """Three-valued and: a falsehood decides, an unknown without one stays unknown."""
     if one == 0.0 or other == 0.0:
@@ -126,7 +139,7 @@ def both(one: float, other: float) -> float:
     return one * other
 
 
-@kernel
+@lean_kernel
 def is_false_loyalty(standing: Standing, frequency_bound: float, parameters: F64) -> float:
     """Whether the customer stays for lack of alternatives or for discounts: 1, 0 or NaN.
 
@@ -144,7 +157,7 @@ def is_false_loyalty(standing: Standing, frequency_bound: float, parameters: F64
     return both(attached, either(either(discontent, bought), standing.lock_in))
 
 
-@kernel
+@lean_kernel
 def is_action_loyal(standing: Standing, index: float, parameters: F64) -> float:
     """Whether nearly all of the wallet cements true loyalty: 1, 0 or NaN.
 
@@ -156,7 +169,7 @@ def is_action_loyal(standing: Standing, index: float, parameters: F64) -> float:
     )
 
 
-@kernel
+@lean_kernel
 def forgive_cause(standing: Standing, level: int, parameters: F64) -> int:
     """The first condition of Forgive me that is TRUE, 0 if none."""
     p = parameters
@@ -174,7 +187,7 @@ def forgive_cause(standing: Standing, level: int, parameters: F64) -> int:
     return 0
 
 
-@kernel
+@lean_kernel
 def know_cause(standing: Standing, parameters: F64) -> int:
     """The first condition of Know me that is TRUE, 0 if none."""
     if standing.purchases == 0.0 and not contract_in_force(standing):
@@ -186,7 +199,7 @@ def know_cause(standing: Standing, parameters: F64) -> int:
     return 0
 
 
-@kernel
+@lean_kernel
 def is_loyal(standing: Standing, index: float, false_loyalty: float, parameters: F64) -> bool:
     """Whether the conditions of Grow me are TRUE; a missing share of wallet says no."""
     return (
@@ -197,7 +210,7 @@ def is_loyal(standing: Standing, index: float, false_loyalty: float, parameters:
     )
 
 
-@kernel
+@lean_kernel
 def stage_cause(standing: Standing, index: float, level: int, false_loyalty: float, parameters: F64) -> int:
     """The condition that decides the raw stage, a `StageCause`.
 
@@ -213,7 +226,7 @@ def stage_cause(standing: Standing, index: float, level: int, false_loyalty: flo
     return StageCause.ESTABLISHED.value
 
 
-@kernel
+@lean_kernel
 def stage_of_cause(cause: int) -> int:
     """The `model.Stage` that a `StageCause` leads to."""
     if cause <= StageCause.LADDER_BOTTOM:
@@ -223,6 +236,35 @@ def stage_of_cause(cause: int) -> int:
     if cause == StageCause.LOYAL:
         return Stage.GROW_ME.value
     return Stage.HEAR_ME.value
+
+
+@lean_kernel
+def loyalty_of(
+    standing: Standing, frequency_bound: float, parameters: F64, scores: F64, weights: F64
+) -> LoyaltyFigure:
+    """What loyalty and stage come to for one customer; see `loyalty_figures`.
+
+    Args:
+        standing: the customer's relation.
+        frequency_bound: where the top quartile of repeat purchases a week starts, NaN = unknown.
+        parameters: (stage parameters,).
+        scores: (components,) is written.
+        weights: (components,) is written.
+    """
+    index, weight = loyalty_index(standing, parameters, scores, weights)
+    level = level_of(index, parameters)
+    false_loyalty = is_false_loyalty(standing, frequency_bound, parameters)
+    cause = stage_cause(standing, index, level, false_loyalty, parameters)
+    return LoyaltyFigure(
+        index,
+        level,
+        stage_of_cause(cause),
+        false_loyalty,
+        is_action_loyal(standing, index, parameters),
+        standing.tenure_days,
+        cause,
+        weight,
+    )
 
 
 @kernel
@@ -262,17 +304,14 @@ def loyalty_figures(
         standing = read_standing(
             numbers, i, columns, complaint_open[i], lock_in[i], alive[i], completeness[i], now[i]
         )
-        index[i], weight[i] = loyalty_index(standing, parameters, scores, weights)
-        level[i] = level_of(index[i], parameters)
-        false_loyalty[i] = is_false_loyalty(standing, frequency_bound, parameters)
-        action_loyal[i] = is_action_loyal(standing, index[i], parameters)
-        cause[i] = stage_cause(standing, index[i], level[i], false_loyalty[i], parameters)
-        raw_stage[i] = stage_of_cause(cause[i])
-        tenure_days[i] = standing.tenure_days
+        found = loyalty_of(standing, frequency_bound, parameters, scores, weights)
+        index[i], level[i], raw_stage[i] = found.loyalty_index, found.level, found.raw_stage
+        false_loyalty[i], action_loyal[i] = found.false_loyalty, found.action_loyal
+        tenure_days[i], cause[i], weight[i] = found.tenure_days, found.cause, found.weight
     return LoyaltyFigures(index, level, raw_stage, false_loyalty, action_loyal, tenure_days, cause, weight)
 
 
-@kernel
+@lean_kernel
 def is_stage(held: float) -> bool:
     """Whether a stored code names a stage."""
     return 0.0 <= held <= Stage.FORGIVE_ME.value and held == math.floor(held)
@@ -389,6 +428,14 @@ def advance_stages(
     return states
 
 
+@lean_kernel
+def effective_stage(held: float, raw_stage: int) -> int:
+    """Stage that decisions use of one customer; see `effective_stages`."""
+    if is_stage(held) and raw_stage != Stage.FORGIVE_ME.value:
+        return int(held)
+    return raw_stage
+
+
 @kernel
 def effective_stages(numbers: F64, columns: I64, raw_stage: I64) -> I64:
     """(n,) stage that decisions use: the one held, but Forgive me at once, and raw without a state.
@@ -397,8 +444,5 @@ def effective_stages(numbers: F64, columns: I64, raw_stage: I64) -> I64:
     """
     stages = np.empty(len(raw_stage), np.int64)
     for i in range(len(raw_stage)):
-        held = fact_at(numbers, i, columns[LoyaltyInput.HELD_STAGE])
-        stages[i] = raw_stage[i]
-        if is_stage(held) and raw_stage[i] != Stage.FORGIVE_ME.value:
-            stages[i] = int(held)
+        stages[i] = effective_stage(fact_at(numbers, i, columns[LoyaltyInput.HELD_STAGE]), raw_stage[i])
     return stages

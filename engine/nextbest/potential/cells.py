@@ -135,7 +135,7 @@ def _child(code: int, low: int, end: int, codes: I32) -> int:
 
 
 @lean_kernel
-def cell_of(rows: F64, customer: int, columns: I64, pointers: I64, codes: I32, cells: I32) -> int:
+def cell_of(rows: F64, customer: int, columns: I64, pointers: I32, codes: I32, cells: I32) -> int:
     """Return the deepest cell that holds one customer; see `locate`. Column -1 is always missing."""
     cell = 0
     for d in range(columns.size):
