@@ -120,7 +120,10 @@ def batch_fallback_or_raise(
     Raises:
         ClientError: the service answered with an error, or a request is strict.
     """
-    decisions = [fallback_or_raise(request, error) for request in requests]
+    failure = cast("Failure", error)
+    if failure.code() not in FALLBACK_REASONS or any(map(is_strict, requests)):
+        raise error_of(failure) from error
+    decisions = [fallback_decision(request, failure.code()) for request in requests]
     return decision_pb2.DecideBatchResponse(
         items=[decision_pb2.DecideBatchItem(decision=decision) for decision in decisions]
     )
