@@ -1,4 +1,4 @@
-"""A real service of the small rulebook in a process of its own, on a fitted population, and ways to call it."""
+"""A real service of the small rulebook in its own process, on a fitted population, and ways to call it."""
 
 import hashlib
 import json
@@ -14,6 +14,8 @@ import grpc
 import polars as pl
 import pytest
 import redis
+from tests.builders.command_line import nextbest
+from tests.builders.small import DIRECTORY, NOW, population
 
 from loyalty.nextbest.v1 import (
     decision_pb2_grpc,
@@ -23,8 +25,6 @@ from loyalty.nextbest.v1 import (
 )
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest_client import ClientOptions, NextBestClient, customer_snapshot
-from tests.builders.command_line import nextbest
-from tests.builders.small import DIRECTORY, NOW, population
 
 PATIENCE_S = 120.0
 """Longest wait for something that has to happen; a test that passes never waits this long."""

@@ -5,10 +5,10 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
+from tests.builders.small import NOW, regular
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, decision_pb2, interaction_pb2, snapshot_pb2
 from nextbest_client import InvalidRequest, context, decide_request, fact
-from tests.builders.small import NOW, regular
 
 INBOUND = common_pb2.DIRECTION_INBOUND
 BEYOND = 253_402_300_800
@@ -140,6 +140,7 @@ def test_malformed_inline_snapshot(decisions):
         ],
     )
     found = violations(decisions.Decide, asking(snapshot=snapshot))
+    wrong = "is given as `number`, but a value of type"
     assert found == {
         "snapshot.customer_id": "is not the request's customer",
         "snapshot.as_of": "is required",
@@ -147,8 +148,8 @@ def test_malformed_inline_snapshot(decisions):
         "snapshot.facts.satisfacton": "is not a fact of this catalogue: did you mean `satisfaction`?",
         "snapshot.facts.household": "`castle` is not one of `single`, `family`",
         "snapshot.facts.needs": "`gold` is not one of `cheese`, `wine`, `price`",
-        "snapshot.facts.veteran": "is given as `number`, but a value of type bool goes into `flag`",
-        "snapshot.facts.last_purchase": "is given as `number`, but a value of type timestamp goes into `time`",
+        "snapshot.facts.veteran": f"{wrong} bool goes into `flag`",
+        "snapshot.facts.last_purchase": f"{wrong} timestamp goes into `time`",
         "snapshot.facts.revenue_net": "`inf` is not a finite number",
         "snapshot.facts.repeat_purchases": "`2.5` is not a whole number",
         "snapshot.facts[9].name": "`share_of_wallet` is given twice",

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.builders.small import NOW, days_ago, newcomer, offended, population, regular
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2
 from nextbest_client import (
@@ -13,7 +14,6 @@ from nextbest_client import (
     decide_request,
     is_fallback,
 )
-from tests.builders.small import NOW, days_ago, newcomer, offended, population, regular
 
 OUTBOUND = common_pb2.DIRECTION_OUTBOUND
 BIG_BASKET = {"basket_value": 600.0}
