@@ -12,9 +12,11 @@ from nextbest.behaviour.quality import QualityTables, quality_tables
 from nextbest.errors import ArtifactError
 from nextbest.facts import Catalogue
 from nextbest.learning.propensity import PropensityModel
+from nextbest.learning.until_fitted import served_rulebook, unfitted_models
 from nextbest.model import F64, I64
 from nextbest.potential.grid import PeerGrid
 from nextbest.potential.ltv_parameters import LtvParameters
+from nextbest.potential.peer_windows import asks_peers
 from nextbest.potential.peers import PeerRates
 from nextbest.potential.tables import MEDIAN, PotentialTables
 from nextbest.rulebook.rulebook import Rulebook
@@ -77,7 +79,8 @@ class Peers:
     median: int
     fitted_at: float
     rates: F64 | None
-    """(C, J, 4) by `PeerFigure` for the J members of the rulebook's owned categories; NaN = unknown."""
+    """(C, J, 4) by `PeerFigure` for the J members of the rulebook's owned categories, NaN = unknown; None
+    where no expression asks what peers have, or the grid does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Model:
     """A rulebook with its artifacts, in the form kernels read. Equal digests decide equally."""
 
     rulebook: Rulebook
+    """As compiled, but that actions whose model is not fitted have their prior."""
     artifacts: Artifacts
     digest: str
     """Identity of everything that shapes a decision besides row, history, context, state and time."""
@@ -106,14 +110,18 @@ class Model:
     propensities: tuple[Propensities, ...]
     """In the order of `Rulebook.propensity_models`."""
     ltv_parameters: F64 | None
+    unfitted: tuple[str, ...] = ()
+    """Propensity models that the rule files name and that priors stand in for."""
 
 
 def assemble(rulebook: Rulebook, artifacts: Artifacts) -> Model:
     """Put a rulebook and its artifacts together.
 
     Raises:
-        ArtifactError: an artifact does not fit the rulebook, or one it names is missing.
+        ArtifactError: an artifact does not fit the rulebook, or one it names is missing and the rules
+            say nothing for the time until it is fitted.
     """
+    compiled, rulebook = rulebook, served_rulebook(rulebook, artifacts.propensity)
     return Model(
         rulebook=rulebook,
         artifacts=artifacts,
@@ -126,6 +134,7 @@ def assemble(rulebook: Rulebook, artifacts: Artifacts) -> Model:
         peers=None if artifacts.grid is None else _peers(rulebook, artifacts.grid),
         propensities=tuple(_propensity(rulebook, artifacts, name) for name in rulebook.propensity_models),
         ltv_parameters=None if artifacts.ltv is None else artifacts.ltv.to_array(),
+        unfitted=unfitted_models(compiled, artifacts.propensity),
     )
 
 
@@ -146,7 +155,9 @@ def _peers(rulebook: Rulebook, fitted: FittedGrid) -> Peers:
         tau_of_stage=np.array([tables.tau_index(tau) for tau in strategy.stretch.tolist()], np.int64),
         median=tables.tau_index(MEDIAN),
         fitted_at=fitted.fitted_at,
-        rates=None if fitted.rates is None else _rates(fitted.rates, rulebook.catalogue),
+        rates=_rates(fitted.rates, rulebook.catalogue)
+        if fitted.rates is not None and asks_peers(rulebook.program)
+        else None,
     )
 
 
@@ -183,7 +194,5 @@ def _rates(rates: PeerRates, catalogue: Catalogue) -> F64:
 
 
 def _propensity(rulebook: Rulebook, artifacts: Artifacts, name: str) -> Propensities:
-    model = artifacts.propensity.get(name)
-    if model is None:
-        raise ArtifactError(f"no propensity model `{name}` is fitted: run `nextbest fit propensity`")
+    model = artifacts.propensity[name]
     return Propensities(model, model.columns(rulebook.catalogue.columns))

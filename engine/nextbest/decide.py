@@ -27,9 +27,11 @@ from nextbest.model import (
     Term,
     Trace,
 )
+from nextbest.potential.peer_windows import fill_peers_have
 from nextbest.rulebook.matching import inputs_of, match, no_history, no_suppression
 from nextbest.rulebook.program import Matches
 from nextbest.rulebook.windows import fill_windows
+from nextbest.valuation import take_columns
 
 DEFAULT_RESULTS = 3
 
@@ -187,7 +189,16 @@ def _match(
     history = no_history(len(rows), program)
     if program.n_windows:
         history = fill_windows(program, histories, now)
+        _fill_peers(model, rows, history)
     return match(program, inputs_of(rows, figures, contexts, now, history=history, suppressed=cooling))
+
+
+def _fill_peers(model: Model, rows: Rows, history: F64) -> None:
+    """What peers have, where the rulebook asks and a grid says; else it stays UNKNOWN."""
+    peers = model.peers
+    if peers is not None and peers.rates is not None:
+        cells = peers.tables.locate(take_columns(rows.numbers, peers.columns))
+        fill_peers_have(model.rulebook.program, peers.rates, cells, history)
 
 
 def _masks(model: Model, rows: Rows) -> U64:

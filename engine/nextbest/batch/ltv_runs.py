@@ -15,6 +15,7 @@ from nextbest.batch.operations import no_progress, put_into_use, read_purchases
 from nextbest.data.artifacts import ArtifactFiles
 from nextbest.data.store import Store
 from nextbest.fitted import LTV, pack_ltv
+from nextbest.potential.ltv_calibration import class_names
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.rulebook.rulebook import Rulebook
 
@@ -100,7 +101,8 @@ def document(run: LtvRun) -> dict[str, object]:
         "artifact": run.digest,
         "parameters": run.parameters.to_dict(),
         "in_sample": {
-            "by_repeat_purchases": _columns(
+            "by_repeat_purchases": {"class": class_names(seen.width)}
+            | _columns(
                 customers=seen.customers.tolist(),
                 expected_customers=seen.expected_customers.tolist(),
                 spend=seen.spend.tolist(),
@@ -115,7 +117,8 @@ def document(run: LtvRun) -> dict[str, object]:
         "held_out": None
         if held is None
         else {
-            "by_repeat_purchases_at_fit": _columns(
+            "by_repeat_purchases_at_fit": {"class": class_names(held.width)}
+            | _columns(
                 customers=held.customers.tolist(),
                 purchases=held.purchases.tolist(),
                 expected_purchases=held.expected.tolist(),
@@ -144,13 +147,16 @@ def _table(check: Check) -> Iterable[Sequence[object]]:
     """Long form: what is compared, class, customers, observed, expected."""
     yield "comparison", "class", "customers", "observed", "expected"
     seen, held = check.in_sample, check.held_out
+    names = class_names(seen.width)
     counts = cast("list[int]", seen.customers.tolist())
     for k, count in enumerate(counts):
-        yield "customers by repeat purchases", k, count, count, seen.expected_customers[k]
+        yield "customers by repeat purchases", names[k], count, count, seen.expected_customers[k]
     for k in range(1, len(counts)):
-        yield "value of a purchase by repeat purchases", k, counts[k], seen.spend[k], seen.expected_spend[k]
+        text = "value of a purchase by repeat purchases"
+        yield text, names[k], counts[k], seen.spend[k], seen.expected_spend[k]
     for k, weeks in enumerate(seen.weeks.tolist()):
         yield "purchases by weeks observed", weeks, "", seen.purchases[k], seen.expected_purchases[k]
     if held is not None:
-        for k, count in enumerate(held.customers.tolist()):
-            yield "held-out purchases by repeat purchases", k, count, held.purchases[k], held.expected[k]
+        text = "held-out purchases by repeat purchases at the fit"
+        for k, name in enumerate(class_names(held.width)):
+            yield text, name, held.customers[k], held.purchases[k], held.expected[k]

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from nextbest.batch.calibration import Check
 from nextbest.model import F64
+from nextbest.potential.ltv_calibration import class_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def draw_calibration(path: Path, check: Check, title: str) -> None:
     figure = Figure(figsize=(4.6 * panels, 4.2), layout="constrained")
     axes = np.atleast_1d(np.asarray(figure.subplots(1, panels), object)).tolist()
     seen = check.in_sample
-    classes = [str(k) for k in range(len(seen.customers) - 1)] + [f"{len(seen.customers) - 1}+"]
+    classes = class_names(seen.width)
     _pairs(axes[0], classes, seen.customers.astype(np.float64), seen.expected_customers)
     _named(axes[0], "in sample: customers by repeat purchases", "repeat purchases", "customers")
     _lines(axes[1], seen.weeks, seen.purchases, seen.expected_purchases)
@@ -62,7 +63,7 @@ def draw_calibration(path: Path, check: Check, title: str) -> None:
     _named(axes[2], "in sample: value of a purchase", "repeat purchases", "money, mean")
     if check.held_out is not None:
         held = check.held_out
-        _pairs(axes[3], classes, held.purchases, held.expected)
+        _pairs(axes[3], class_names(held.width), held.purchases, held.expected)
         text = f"held out: {held.weeks:.0f} weeks after the fit"
         _named(axes[3], text, "repeat purchases at the fit", "purchases, mean")
     figure.suptitle(title, fontsize=11)
@@ -95,14 +96,15 @@ def _named(axis: "Axes", title: str, x: str, y: str) -> None:
     axis.set_xlabel(x)
     axis.set_ylabel(y)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=9)
+    axis.set_ylim(top=1.18 * axis.get_ylim()[1])
+    axis.legend(frameon=False, fontsize=9, loc="upper left", ncols=2)
 
 
 def _pairs(axis: "Axes", names: Sequence[str], observed: F64, expected: F64) -> None:
     place = np.arange(len(names))
     axis.bar(place - 0.2, np.nan_to_num(observed), 0.4, label="observed", color=OURS)
     axis.bar(place + 0.2, np.nan_to_num(expected), 0.4, label="expected", color=THEIRS)
-    axis.set_xticks(place, names)
+    axis.set_xticks(place, names, rotation=0 if max(map(len, names)) < 4 else 45)
 
 
 def _lines(axis: "Axes", x: F64, observed: F64, expected: F64) -> None:

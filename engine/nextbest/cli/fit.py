@@ -25,6 +25,7 @@ from nextbest.cli.progress import counting, counting_up, through_file
 from nextbest.data.artifacts import ArtifactFiles
 from nextbest.data.store import Store, open_store
 from nextbest.errors import InvalidInput, Violation
+from nextbest.potential.ltv_calibration import class_names
 from nextbest.rows import RowCodec
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.rulebook.rulebook import Rulebook
@@ -88,15 +89,15 @@ def _show_ltv(console: Console, run: LtvRun) -> None:
     console.print(table)
     console.print(f"{found.n} buyers, ln L {found.log_likelihood:.1f}", highlight=False)
     seen, held = run.check.in_sample, run.check.held_out
-    table = Table(
-        "repeat purchases", *map(str, range(len(seen.customers) - 1)), f"{len(seen.customers) - 1}+"
-    )
-    table.add_row("customers", *(str(count) for count in seen.customers.tolist()))
-    table.add_row("expected", *(f"{count:.0f}" for count in seen.expected_customers.tolist()))
-    if held is not None:
-        table.add_row("held out: purchases", *(f"{mean:.2f}" for mean in held.purchases.tolist()))
-        table.add_row("expected", *(f"{mean:.2f}" for mean in held.expected.tolist()))
+    table = Table("repeat purchases", "customers", "expected")
+    for k, name in enumerate(class_names(seen.width)):
+        table.add_row(name, str(seen.customers[k]), f"{seen.expected_customers[k]:.0f}")
     console.print(table)
+    if held is not None:
+        table = Table("repeat purchases at the fit", "bought in the hold-out, mean", "expected")
+        for k, name in enumerate(class_names(held.width)):
+            table.add_row(name, f"{held.purchases[k]:.2f}", f"{held.expected[k]:.2f}")
+        console.print(table)
     if held is not None:
         text = (
             f"held out, {held.weeks:.1f} weeks: {held.total:.0f} purchases,"

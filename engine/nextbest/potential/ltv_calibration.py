@@ -20,7 +20,7 @@ from nextbest.potential.ltv import expected_spend
 from nextbest.potential.ltv_parameters import LtvParameters
 
 CLASSES: Final = 11
-"""Frequency classes: 0, 1, … 9 repeat purchases, and 10 or more."""
+"""Frequency classes: none, nine of `Calibration.width` repeat purchases each, and all above."""
 PERIODS: Final = 8
 """Groups of customers by how long they were observed, of like size."""
 
@@ -29,6 +29,8 @@ PERIODS: Final = 8
 class Calibration:
     """Expected beside observed; all sums are over the customers of a class, NaN = nobody in it."""
 
+    width: int
+    """Repeat purchases a class spans; 1 where most customers have few."""
     customers: I64
     """(classes,) customers by repeat purchases."""
     expected_customers: F64
@@ -49,6 +51,8 @@ class Calibration:
 class HoldOut:
     """Purchases of a later period beside those expected from the earlier one."""
 
+    width: int
+    """Repeat purchases a class spans."""
     customers: I64
     """(classes,) customers by repeat purchases in the earlier period."""
     purchases: F64
@@ -97,15 +101,17 @@ def frequency_probabilities(T: float, r: float, alpha: float, a: float, b: float
 
 
 @kernel
-def expected_frequencies(T: F64, bgnbd: F64, classes: int) -> F64:
-    """(classes,) customers that BG/NBD expects with so many repeat purchases; (n,) weeks observed.
+def expected_frequencies(T: F64, bgnbd: F64, classes: int, width: int) -> F64:
+    """(classes,) customers that BG/NBD expects in each class; (n,) weeks observed.
 
-    Cost: about 10 ns a customer and class. Oracle: tests/naive/ltv_calibration.py.
+    Cost: about 10 ns a customer and number of repeat purchases told apart.
+    Oracle: tests/naive/ltv_calibration.py.
     """
-    total, out = np.zeros(classes), np.empty(classes)
+    total, out = np.zeros(classes), np.empty((classes - 2) * width + 2)
     for i in range(len(T)):
         frequency_probabilities(T[i], bgnbd[0], bgnbd[1], bgnbd[2], bgnbd[3], out)
-        total += out
+        for x in range(out.size):
+            total[(x + width - 1) // width] += out[x]
     return total
 
 
@@ -143,13 +149,15 @@ def calibrate(x: F64, T: F64, zbar: F64, parameters: LtvParameters) -> Calibrati
         parameters: the fit.
     """
     bgnbd = parameters.bgnbd.to_array()
-    place = classes_of(x)
+    width = class_width(x)
+    place = classes_of(x, width)
     known = (x > 0) & (zbar > 0)
     periods = _periods(T)
     g = parameters.gamma_gamma
     return Calibration(
+        width=width,
         customers=np.bincount(place, minlength=CLASSES),
-        expected_customers=expected_frequencies(T, bgnbd, CLASSES),
+        expected_customers=expected_frequencies(T, bgnbd, CLASSES, width),
         spend=_means(place, zbar, CLASSES, known),
         expected_spend=np.array([np.nan, *[expected_spend(0.0, 0.0, g.p, g.q, g.v)] * (CLASSES - 1)]),
         weeks=_means(periods, T, PERIODS),
@@ -169,8 +177,10 @@ def hold_out(before: F64, after: F64, parameters: LtvParameters) -> HoldOut:
     x, t_x, observed = (np.ascontiguousarray(column) for column in before.T)
     later, bought = after[:, 2] - observed, after[:, 0] - x
     expected = expected_after(x, t_x, observed, later, parameters.bgnbd.to_array())
-    place = classes_of(x)
+    width = class_width(x)
+    place = classes_of(x, width)
     return HoldOut(
+        width=width,
         customers=np.bincount(place, minlength=CLASSES),
         purchases=_means(place, bought, CLASSES),
         expected=_means(place, expected, CLASSES),
@@ -182,9 +192,21 @@ def hold_out(before: F64, after: F64, parameters: LtvParameters) -> HoldOut:
     )
 
 
-def classes_of(x: F64) -> I64:
+def class_width(x: F64) -> int:
+    """Repeat purchases a class must span for at most a twentieth of the customers to be above all."""
+    return max(1, math.ceil(float(np.quantile(x, 0.95)) / (CLASSES - 1))) if len(x) else 1
+
+
+def classes_of(x: F64, width: int) -> I64:
     """(n,) frequency classes."""
-    return np.minimum(x, CLASSES - 1).astype(np.int64)
+    return np.minimum(np.ceil(x / width), CLASSES - 1).astype(np.int64)
+
+
+def class_names(width: int) -> list[str]:
+    """Names of the classes, such as 0, 1–5, 6–10 … 46+."""
+    spans = [(width * (k - 1) + 1, width * k) for k in range(1, CLASSES - 1)]
+    inner = [str(low) if low == high else f"{low}–{high}" for low, high in spans]
+    return ["0", *inner, f"{width * (CLASSES - 2) + 1}+"]
 
 
 def _periods(T: F64) -> I64:
