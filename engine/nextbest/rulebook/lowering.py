@@ -18,26 +18,14 @@ from nextbest.rulebook.expressions.evaluate_time import zone
 from nextbest.rulebook.expressions.scope import NumberPlace, TriggerPlace
 from nextbest.rulebook.expressions.typed import Expr, Form
 from nextbest.rulebook.expressions.types import Kind
-from nextbest.rulebook.expressions.values import (
-    DURATION_MAX,
-    INT_MAX,
-    NANOS,
-    TIMESTAMP_MAX,
-    TIMESTAMP_MIN,
-    Duration,
-    Failure,
-    Timestamp,
-    Uint,
-    Value,
-)
+from nextbest.rulebook.expressions.values import Duration, Failure, Timestamp, Uint, Value
+from nextbest.rulebook.numeric_ops import BINARY, BOUNDED, SAME, TIMESTAMP_BOUNDS, UINT_BOUNDS, UNARY
 from nextbest.rulebook.program import TRUE_PLANE, UNKNOWN_PLANE, CalendarField, Op
 from nextbest.rulebook.tables import FALSE_PLANE, MAX_MEMBER_CODES, Tables
 from nextbest.rulebook.zones import transitions
 
 MAX_COMBINATIONS = 65_536
 """Combinations of string values a function may be tabulated for."""
-EXACT = 2.0**53
-"""Integers up to here are exact in a float64."""
 
 
 class Text(NamedTuple):
@@ -47,48 +35,6 @@ class Text(NamedTuple):
     values: tuple[str, ...]
 
 
-_BINARY: Mapping[str, Op] = {
-    "add_int": Op.INT_ADD,
-    "add_uint": Op.INT_ADD,
-    "subtract_int": Op.INT_SUBTRACT,
-    "multiply_int": Op.INT_MULTIPLY,
-    "multiply_uint": Op.INT_MULTIPLY,
-    "divide_int": Op.INT_DIVIDE,
-    "divide_uint": Op.INT_DIVIDE,
-    "modulo_int": Op.INT_MODULO,
-    "modulo_uint": Op.INT_MODULO,
-    "add_double": Op.ADD,
-    "subtract_double": Op.SUBTRACT,
-    "multiply_double": Op.MULTIPLY,
-    "divide_double": Op.DIVIDE,
-    "minimum": Op.MINIMUM,
-    "maximum": Op.MAXIMUM,
-    "days_between": Op.DAYS_BETWEEN,
-    "months_between": Op.MONTHS_BETWEEN,
-}
-_UNARY: Mapping[str, Op] = {
-    "negate_double": Op.NEGATE,
-    "absolute_int": Op.ABSOLUTE,
-    "absolute_double": Op.ABSOLUTE,
-    "round": Op.ROUND,
-    "int_of_double": Op.TRUNCATE,
-    "int_of_timestamp": Op.FLOOR,
-}
-_SAME = frozenset({"int_of_uint", "double_of_int", "double_of_uint", "absolute_uint"})
-"""Functions that leave the float64 as it is."""
-_UINT_BOUNDS = (0.0, EXACT)
-_TIMESTAMP_BOUNDS = (TIMESTAMP_MIN / NANOS, math.nextafter((TIMESTAMP_MAX + 1) / NANOS, 0.0))
-_DURATION_BOUNDS = (-DURATION_MAX / NANOS, DURATION_MAX / NANOS)
-_DIFFERENCE_BOUNDS = (-INT_MAX / NANOS, INT_MAX / NANOS)
-_BOUNDED: Mapping[str, tuple[Op, tuple[float, float]]] = {
-    "subtract_uint": (Op.INT_SUBTRACT, _UINT_BOUNDS),
-    "add_timestamp_duration": (Op.ADD, _TIMESTAMP_BOUNDS),
-    "add_duration_timestamp": (Op.ADD, _TIMESTAMP_BOUNDS),
-    "subtract_timestamp_duration": (Op.SUBTRACT, _TIMESTAMP_BOUNDS),
-    "add_duration": (Op.ADD, _DURATION_BOUNDS),
-    "subtract_duration": (Op.SUBTRACT, _DURATION_BOUNDS),
-    "subtract_timestamp": (Op.SUBTRACT, _DIFFERENCE_BOUNDS),
-}
 _COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
 _MIRRORED = {
     "less": "greater",
@@ -393,14 +339,14 @@ class Lowering:
         if function == "size_set":
             return self._set_size(arguments[0])
         slots = [self.number(argument) for argument in arguments if argument.type.kind is not Kind.STRING]
-        if function in _BINARY:
-            return self._tables.compute(_BINARY[function], *slots)
-        if function in _UNARY:
-            return self._tables.compute(_UNARY[function], *slots)
-        if function in _SAME:
+        if function in BINARY:
+            return self._tables.compute(BINARY[function], *slots)
+        if function in UNARY:
+            return self._tables.compute(UNARY[function], *slots)
+        if function in SAME:
             return slots[0]
-        if function in _BOUNDED:
-            op, bounds = _BOUNDED[function]
+        if function in BOUNDED:
+            op, bounds = BOUNDED[function]
             return self._bounded(self._tables.compute(op, *slots), bounds)
         return self._special[function](slots[0], expr)
 
@@ -424,11 +370,11 @@ class Lowering:
             "negate_int": lambda slot, _: self._tables.compute(
                 Op.INT_SUBTRACT, self._tables.constant(0.0), slot
             ),
-            "uint_of_int": lambda slot, _: self._bounded(slot, _UINT_BOUNDS),
+            "uint_of_int": lambda slot, _: self._bounded(slot, UINT_BOUNDS),
             "uint_of_double": lambda slot, _: self._tables.compute(
-                Op.TRUNCATE, self._bounded(slot, _UINT_BOUNDS)
+                Op.TRUNCATE, self._bounded(slot, UINT_BOUNDS)
             ),
-            "timestamp_of_int": lambda slot, _: self._bounded(slot, _TIMESTAMP_BOUNDS),
+            "timestamp_of_int": lambda slot, _: self._bounded(slot, TIMESTAMP_BOUNDS),
             "days_of_duration": lambda slot, _: self._tables.compute(
                 Op.DIVIDE, slot, self._tables.constant(DAY_S)
             ),
