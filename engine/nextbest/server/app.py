@@ -24,6 +24,7 @@ from nextbest.batch.operations import load_model, translation
 from nextbest.clock import Clock, system_clock
 from nextbest.data.store import Store, StoreOptions, open_store
 from nextbest.errors import InvalidInput, Violation
+from nextbest.learning.until_fitted import how_to_fit
 from nextbest.model import DecisionState
 from nextbest.rings import HistoryCodec
 from nextbest.rulebook.rulebook import Rulebook
@@ -152,6 +153,8 @@ async def serve_until_stopped(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running_service(options, store_options, rulebook, clock) as service:
+        if names := service.serving().model.unfitted:
+            logger().warning("priors stand in for propensity models", remedy=how_to_fit(names))
         logger().info(
             "serving",
             address=service.address,

@@ -241,7 +241,8 @@ class _ActionCompiler:
 
     def _propensity(self, entry: ActionEntry, at: At) -> Row:
         given, kind, index = entry.propensity, PropensityKind.POSTERIOR, NONE
-        prior = (given.successes, given.failures) if isinstance(given, Prior) else (0.0, 0.0)
+        stated = given.until_fitted if isinstance(given, FittedModel) else given
+        prior = (stated.successes, stated.failures) if isinstance(stated, Prior) else (0.0, 0.0)
         if isinstance(given, FittedModel):
             kind, index = PropensityKind.MODEL, self.models.setdefault(given.model, len(self.models))
         elif isinstance(given, str):

@@ -109,6 +109,10 @@ class FittedModel(Document):
     """A propensity model fitted to data."""
 
     model: Identifier = Field(description="Name of the model.", examples=["redemption"])
+    until_fitted: Prior | None = Field(
+        default=None,
+        description="What holds while the model is not fitted; without it the service does not start.",
+    )
 
 
 def _propensity_kind(value: object) -> str:
