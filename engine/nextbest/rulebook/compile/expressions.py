@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nextbest.rulebook.builder import ProgramBuilder
 from nextbest.rulebook.compile.report import At, Report
-from nextbest.rulebook.diagnostics import Severity
 from nextbest.rulebook.expressions import (
     ExpressionError,
     Scope,
@@ -26,6 +25,14 @@ _UNKNOWN = re.compile(r"unknown (fact|context key|trigger) ")
 Check = Callable[[str, Scope], TypedExpression]
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """An expression and a place that uses it."""
+
+    typed: TypedExpression
+    at: At
+
+
 class Expressions:
     """Compiles a rulebook's expressions one by one into one program; equal ones share an output.
 
@@ -38,6 +45,9 @@ class Expressions:
         self._report = report
         self._builder = ProgramBuilder()
         self._outputs: dict[tuple[Check, str], int] = {}
+        self._typed: dict[tuple[Check, str], TypedExpression] = {}
+        self.uses: list[Use] = []
+        """Every expression that could be checked, at every place that uses it."""
 
     def trigger(self, source: str, index: int, at: At) -> int:
         """Condition output of a trigger; one that was reported is never true."""
@@ -57,9 +67,9 @@ class Expressions:
     def evidence(self, source: str, at: At) -> tuple[int, int]:
         """(condition output, value output) of an expression that is either; one of them is `NONE`."""
         if (compile_condition, source) in self._outputs:
-            return self._outputs[compile_condition, source], NONE
+            return self.condition(source, at), NONE
         if (compile_number, source) in self._outputs:
-            return NONE, self._outputs[compile_number, source]
+            return NONE, self.number(source, at)
         checked = self._check(compile_expression, source, at, self._scope)
         if checked is None:
             return NONE, NONE
@@ -78,6 +88,7 @@ class Expressions:
     def _output(self, check: Check, source: str, at: At) -> int:
         known = self._outputs.get((check, source))
         if known is not None:
+            self.uses.append(Use(self._typed[check, source], at))
             return known
         checked = self._check(check, source, at, self._scope)
         return NONE if checked is None else self._add(check, checked, at)
@@ -90,6 +101,7 @@ class Expressions:
             self._report_error(error, checked.source, at)
             return NONE
         self._outputs[check, checked.source] = output
+        self._typed[check, checked.source] = checked
         return output
 
     def _check(self, check: Check, source: str, at: At, scope: Scope) -> TypedExpression | None:
@@ -98,9 +110,7 @@ class Expressions:
         except ExpressionError as error:
             self._report_error(error, source, at)
             return None
-        for note in checked.notes:
-            code, span = note.code.replace("_", "-"), (note.start, note.end)
-            self._report.within(at, span, code, note.message, note.hint, severity=Severity.WARNING)
+        self.uses.append(Use(checked, at))
         return checked
 
     def _report_error(self, error: ExpressionError, source: str, at: At) -> None:

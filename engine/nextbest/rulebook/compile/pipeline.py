@@ -26,8 +26,8 @@ from nextbest.rulebook.compile.conditions import (
 )
 from nextbest.rulebook.compile.expressions import Expressions
 from nextbest.rulebook.compile.facts import compile_catalogue, compile_context, compile_event_kinds
-from nextbest.rulebook.compile.patterns import PlacedPattern, compile_patterns, ordered_patterns
 from nextbest.rulebook.compile.parts import Parts
+from nextbest.rulebook.compile.patterns import PlacedPattern, compile_patterns, ordered_patterns
 from nextbest.rulebook.compile.reading import Read, read_document
 from nextbest.rulebook.compile.report import Report
 from nextbest.rulebook.compile.strategy import (
