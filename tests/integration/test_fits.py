@@ -1,0 +1,340 @@
+"""`nextbest fit ltv` and `fit grid` on a stored population: what they write, and what they refuse."""
+
+import asyncio
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.builders.shop import AS_OF, customers, write_shop
+from typer.testing import CliRunner
+
+from nextbest.artifact import unpack
+from nextbest.assembly import Artifacts, assemble
+from nextbest.batch import grid_runs
+from nextbest.batch.grid_fit import GridCounter
+from nextbest.batch.grid_runs import GridOptions, Told, fit_grid
+from nextbest.batch.operations import load_artifacts, load_model
+from nextbest.cli.fit import app
+from nextbest.data.loader import load_file
+from nextbest.data.store import StoreOptions, open_store
+from nextbest.errors import ArtifactError, FitError, InvalidInput
+from nextbest.fitted import read_artifacts
+from nextbest.rulebook.compile import compile_rulebook
+
+N = 600
+DAY = "2023-11-14"
+
+
+class Shop:
+    """A rulebook, a file of its customers, and a place of their own in Redis."""
+
+    def __init__(self, directory, redis_url, prefix, **options):
+        self.directory = directory
+        self.rulebook_directory = write_shop(directory / "rules", **options)
+        self.rulebook = compile_rulebook(self.rulebook_directory)
+        self.options = StoreOptions(redis_url=redis_url, prefix=prefix, timeout_s=10.0)
+        self.file = directory / "customers.parquet"
+        self.out = directory / "out"
+
+    def run(self, work):
+        """Run `work(store)`."""
+
+        async def with_store():
+            async with open_store(self.options, self.rulebook.catalogue) as store:
+                return await work(store)
+
+        return asyncio.run(with_store())
+
+    def load(self, frame):
+        """Store customers."""
+        frame.write_parquet(self.file)
+        return self.run(lambda store: load_file(self.file, store.snapshots))
+
+    def cli(self, *arguments, **options):
+        """Run `nextbest fit …` on this shop."""
+        given = ["--rulebook", str(self.rulebook_directory), "--redis-url", self.options.redis_url]
+        environment = {"NEXTBEST_PREFIX": self.options.prefix, "COLUMNS": "200"}
+        return CliRunner().invoke(
+            app, [*arguments, *given, "--as-of", DAY, "--out", str(self.out)], env=environment, **options
+        )
+
+    def active(self):
+        """Digests in use by role."""
+
+        async def read(store):
+            return dict((await store.artifacts.active()).digests)
+
+        return self.run(read)
+
+
+@pytest.fixture
+def shop(tmp_path, redis_url, keys):
+    """A shop with its customers loaded."""
+    made = Shop(tmp_path, redis_url, keys.prefix)
+    made.load(customers(N))
+    return made
+
+
+def test_fit_ltv_writes_the_artifact_its_plot_and_the_data(shop):
+    """Artifact, PNG, JSON and CSV carry one digest, which is the one in use."""
+    result = shop.cli("ltv")
+    assert result.exit_code == 0, result.output
+    digest = shop.active()["ltv"]
+    stem = shop.out / f"ltv-{digest[:12]}-calibration"
+    assert (shop.out / f"ltv-{digest}.nbart").exists()
+    assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    document = json.loads(stem.with_suffix(".json").read_text())
+    assert document["artifact"] == digest
+    assert sum(document["in_sample"]["by_repeat_purchases"]["customers"]) == N
+    assert document["held_out"] is None
+    assert len(stem.with_suffix(".csv").read_text().splitlines()) > 20
+    assert "in sample only" in result.output
+    assert "no season" in result.output
+
+
+def test_later_snapshots_hold_out_what_was_bought_since(shop):
+    """With later snapshots of the same customers the fit is judged by what it could not see."""
+    later = shop.directory / "later.parquet"
+    customers(N, later_weeks=26.0).write_parquet(later)
+    result = shop.cli("ltv", "--hold-out", str(later))
+    assert result.exit_code == 0, result.output
+    held = json.loads(next(shop.out.glob("ltv-*.json")).read_text())["held_out"]
+    assert sum(held["by_repeat_purchases_at_fit"]["customers"]) == N
+    assert held["purchases"] == pytest.approx(held["expected_purchases"], rel=0.15)
+    assert held["weeks"] == pytest.approx(26.0)
+    assert "in sample only" not in result.output
+
+
+def test_a_hold_out_of_strangers_is_refused(shop):
+    """A file without a customer of the fit says nothing about it, and nothing is put into use."""
+    later = shop.directory / "later.csv"
+    strangers = customers(30, later_weeks=26.0).select(
+        pl.format("x{}", "customer_id").alias("customer_id"), "as_of", "repeat_purchases", "observed_weeks"
+    )
+    strangers.write_csv(later)
+    result = shop.cli("ltv", "--hold-out", str(later))
+    assert isinstance(result.exception, InvalidInput)
+    assert shop.active() == {}
+
+
+def test_histories_that_do_not_go_on_are_left_out_and_counted(shop):
+    """A customer who has bought less than before cannot be judged by."""
+    later = shop.directory / "later.parquet"
+    fewer = pl.when(pl.col("customer_id") == "c000000").then(pl.lit(0))
+    frame = customers(N, later_weeks=26.0).with_columns(
+        repeat_purchases=fewer.otherwise("repeat_purchases"), recency_weeks=fewer.otherwise("recency_weeks")
+    )
+    before = customers(N).row(0, named=True)["repeat_purchases"]
+    frame.write_parquet(later)
+    shop.cli("ltv", "--hold-out", str(later))
+    held = json.loads(next(shop.out.glob("ltv-*.json")).read_text())["held_out"]
+    assert held["contradicting_buyers"] == (1 if before else 0)
+
+
+def test_impossible_histories_leave_the_artifact_in_use(shop):
+    """A fit that fails replaces nothing, and writes nothing."""
+    shop.cli("ltv")
+    before = shop.active()
+    shop.load(pl.concat([customers(N), _stranger(repeat_purchases=3, recency_weeks=0.0)]))
+    written = sorted(shop.out.iterdir())
+
+    async def spoil(store):
+        await store.snapshots.write_numbers(["c000001"], {"recency_weeks": np.array([1e6])})
+
+    shop.run(spoil)
+    result = shop.cli("ltv")
+    assert isinstance(result.exception, InvalidInput)
+    assert shop.active() == before
+    assert sorted(shop.out.iterdir()) == written
+
+
+def _stranger(**facts):
+    row = customers(1, seed=9).with_columns(customer_id=pl.lit("stranger"))
+    return row.with_columns(**{name: pl.lit(value, row[name].dtype) for name, value in facts.items()})
+
+
+def test_redis_and_the_file_give_the_same_grid(shop):
+    """Where the customers are read from, and in which order, changes not a bit of the artifact."""
+    assert shop.cli("grid").exit_code == 0
+    stored = shop.active()["grid"]
+    shuffled = shop.directory / "shuffled.parquet"
+    customers(N).sample(fraction=1.0, shuffle=True, seed=3).write_parquet(shuffled, row_group_size=50)
+    result = shop.cli("grid", "--from", str(shuffled))
+    assert result.exit_code == 0, result.output
+    assert shop.active()["grid"] == stored
+    assert (shop.out / f"grid-{stored}.nbart").exists()
+    assert "not a forecast" in result.output
+
+
+def test_the_grid_knows_revenue_and_who_owns_what(shop):
+    """A third outcome and the owners by cell lie in the artifact; unknown sets count nowhere."""
+    shop.cli("grid")
+    fitted = shop.run(load_artifacts).grid
+    frame = customers(N)
+    assert fitted.grid.outcomes == ("actual_value", "actual_profit", "revenue_net")
+    assert fitted.rates.categories == ("coffee", "bread", "wine")
+    known = frame["owned_categories"].drop_nulls()
+    assert fitted.rates.n[0] == len(known)
+    assert fitted.rates.have[0, 1] == sum("bread" in owned for owned in known.to_list())
+    assert fitted.members["peer_segment"] == ("young", "middle", "old")
+
+
+def test_bad_rows_of_a_file_are_listed_and_left_out(shop):
+    """A row that does not fit, and a customer's second row, cost themselves; the exit code says so."""
+    path = shop.directory / "some.csv"
+    frame = customers(N).drop("owned_categories")
+    bad = frame.head(1).with_columns(customer_id=pl.lit("bad"), household=pl.lit("castle"))
+    pl.concat([frame, frame.head(2), bad]).write_csv(path)
+    result = shop.cli("grid", "--from", str(path))
+    assert result.exit_code == 2, result.output
+    listed = path.with_name("some.csv.rejects.csv").read_text()
+    assert listed.count("has a row before this one") == 2
+    assert "castle" in listed
+    assert "3 rows left out" in result.output
+
+
+def test_a_dimension_that_follows_an_outcome_is_refused_by_name(tmp_path, redis_url, keys):
+    """A leak is an error that names the dimension, until the operator accepts it by name."""
+    shop = Shop(tmp_path, redis_url, keys.prefix)
+    frame = customers(N)
+    third = np.argsort(np.argsort(frame["revenue_net"].to_numpy())) * 3 // N
+    shop.load(frame.with_columns(peer_segment=pl.Series(np.array(["young", "middle", "old"])[third])))
+    refused = shop.cli("grid")
+    assert isinstance(refused.exception, FitError)
+    assert "`peer_segment` follows the outcome" in str(refused.exception)
+    assert "--accept-leak" in str(refused.exception)
+    assert shop.active() == {}
+    accepted = shop.cli("grid", "--accept-leak", "peer_segment")
+    assert accepted.exit_code == 0, accepted.output
+    assert "warning: peer dimension `peer_segment`" in accepted.output
+    assert isinstance(shop.cli("grid", "--accept-leak", "nonsense").exception, InvalidInput)
+
+
+class _PulledPlugError(Exception):
+    pass
+
+
+def test_an_interrupted_fit_goes_on_where_it_stopped(shop, monkeypatch):
+    """What was counted before the interruption is not read again, and the artifact is the same."""
+    monkeypatch.setattr("nextbest.batch.operations.BATCH_CUSTOMERS", 100)
+    options = GridOptions(save_every=150)
+
+    async def uninterrupted(store):
+        return (await fit_grid(store, shop.rulebook, now=AS_OF, options=options)).digest
+
+    expected = shop.run(uninterrupted)
+    done = 0
+
+    def pull_the_plug(customers_done):
+        nonlocal done
+        done += customers_done
+        if done > 450:
+            raise _PulledPlugError
+
+    async def interrupted(store):
+        with pytest.raises(_PulledPlugError):
+            await fit_grid(store, shop.rulebook, now=AS_OF, options=options, told=Told(pull_the_plug))
+        assert await store.connection.execute("TTL", store.keys.fit_progress) > 0
+
+    async def again(store):
+        run = await fit_grid(store, shop.rulebook, now=AS_OF, options=options)
+        assert await store.connection.execute("EXISTS", store.keys.fit_progress) == 0
+        return run
+
+    shop.run(interrupted)
+    found = shop.run(again)
+    assert (found.resumed, found.seen, found.digest) == (400, N, expected)
+
+
+def test_what_another_rulebook_had_counted_is_not_gone_on_with(shop, monkeypatch):
+    """Progress belongs to the rulebook that defined what is counted; `restart` forgets it in any case."""
+    monkeypatch.setattr("nextbest.batch.operations.BATCH_CUSTOMERS", 100)
+    counter = GridCounter(shop.rulebook)
+
+    async def leave(store, rulebook):
+        data = counter.to_bytes({"rulebook": rulebook, "last": "c000300"})
+        await store.connection.execute("SET", store.keys.fit_progress, data)
+
+    async def run(store, *, restart=False):
+        return await fit_grid(store, shop.rulebook, now=AS_OF, options=GridOptions(restart=restart))
+
+    shop.load(customers(N))
+    with pytest.raises(FitError, match="no grid to merge"):
+        counter.to_bytes({})
+    counter.add(_rows(shop, customers(N).head(301)))
+    shop.run(lambda store: leave(store, "another"))
+    assert shop.run(run).resumed == 0
+    shop.run(lambda store: leave(store, shop.rulebook.digest))
+    assert shop.run(lambda store: run(store, restart=True)).resumed == 0
+    shop.run(lambda store: leave(store, shop.rulebook.digest))
+    found = shop.run(run)
+    assert (found.resumed, found.seen) == (301, N)
+
+
+def _rows(shop, frame):
+    async def read(store):
+        return (await store.snapshots.get_many(frame["customer_id"].to_list())).rows
+
+    return shop.run(read)
+
+
+def test_damaged_progress_is_started_over(shop):
+    """Progress that cannot be read costs time, not the fit."""
+
+    async def run(store):
+        await store.connection.execute("SET", store.keys.fit_progress, b"rubbish")
+        return await fit_grid(store, shop.rulebook, now=AS_OF)
+
+    assert shop.run(run).resumed == 0
+
+
+def test_an_empty_store_has_no_grid(tmp_path, redis_url, keys):
+    """With nobody to count there is nothing to put into use."""
+    shop = Shop(tmp_path, redis_url, keys.prefix)
+    result = shop.cli("grid")
+    assert isinstance(result.exception, FitError)
+    assert shop.active() == {}
+
+
+def test_a_grid_fitted_on_another_catalogue_is_refused(shop, tmp_path, redis_url, keys):
+    """Codes that mean something else are no peers: assembling says which dimension, and what to do."""
+    shop.cli("grid")
+
+    async def stored(store):
+        return await store.connection.execute("GET", store.keys.artifact(shop.active_digest))
+
+    shop.active_digest = shop.active()["grid"]
+    content = shop.run(stored)
+    assert unpack(content).catalogue_fingerprint == shop.rulebook.catalogue.fingerprint
+    artifacts = read_artifacts([content])
+    assert assemble(shop.rulebook, artifacts).peers is not None
+    other = tmp_path / "other"
+    facts = other / "facts.yaml"
+    write_shop(other)
+    facts.write_text(facts.read_text().replace("- young\n", "- ancient\n"))
+    with pytest.raises(ArtifactError, match="fitted on another catalogue"):
+        assemble(compile_rulebook(other), Artifacts(grid=artifacts.grid))
+
+
+def test_expressions_read_what_peers_have(shop):
+    """A rulebook that asks `peers_have` gets the rates of the grid in use; others carry none."""
+    shop.cli("grid")
+    assert shop.run(lambda store: load_model(store, shop.rulebook)).peers.rates is None
+    actions = shop.rulebook_directory / "actions" / "all.yaml"
+    actions.write_text(
+        actions.read_text().replace("issue: growth", "issue: growth\n  when: peers_have('bread')", 1)
+    )
+    asking = compile_rulebook(shop.rulebook_directory)
+    rates = shop.run(lambda store: load_model(store, asking)).peers.rates
+    assert rates.shape[1:] == (3, 4)
+
+
+def test_batches_of_ids_are_walked_in_order(shop, monkeypatch):
+    """Every customer comes once, in order of id, whatever order Redis scans in."""
+    monkeypatch.setattr("nextbest.batch.operations.BATCH_CUSTOMERS", 7)
+
+    async def walk(store):
+        return [c async for batch in grid_runs.population(store) for c in batch.customer_ids]
+
+    assert shop.run(walk) == [f"c{i:06}" for i in range(N)]
