@@ -27,6 +27,9 @@ def compile_catalogue(read: Read[FactsFile], report: Report) -> Catalogue:
             facts[fact.name] = fact
     _open_values(read, facts, report)
     _quality(read, facts, report)
+    for name in read.document.retired:
+        if name not in facts:
+            report.unknown_key(read.at / "retired" / name, "fact", name, facts)
     _check_companions(read, facts, report)
     return Catalogue(tuple(facts.values()))
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nextbest.facts import MAX_SET_MEMBERS, FactGroup, FactSource
-from nextbest.rulebook.documents.common import Document, Duration, FactName, Factor
+from nextbest.rulebook.documents.common import Day, Document, Duration, FactName, Factor
 
 Member = Annotated[str, Field(min_length=1, max_length=64)]
 Members = Annotated[list[Member], Field(min_length=1, max_length=10_000)]
@@ -78,6 +78,12 @@ class FactsFile(Document):
     )
     facts: list[FactEntry] = Field(
         default=[], description="Facts of this rulebook's own; append new ones at the end."
+    )
+    retired: dict[FactName, Day] = Field(
+        default={},
+        description="Facts that are not filled any more, and since when. They stay in the catalogue, which is"
+        " append-only; what still reads them is reported.",
+        examples=[{"fax_number": "2024-01-31"}],
     )
     context: list[ContextEntry] = Field(default=[], description="Keys that a request may give.")
     events: list[FactName] = Field(
