@@ -5,18 +5,19 @@ the same call, and the same arguments give the same answer.
 """
 
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from nextbest.action.arbitration import arbitrate, settle_reasons
-from nextbest.action.contact import fill_cooling, fill_pressure
-from nextbest.action.tables import Batch, Terms, pack_state
+from nextbest.action.contact import fill_cooling
+from nextbest.action.tables import Batch, Raw, Terms, pack_state
 from nextbest.assembly import Model
 from nextbest.figures import figures_of
 from nextbest.learning.propensity import score_propensity
 from nextbest.local_time import local_hours
 from nextbest.model import (
-    DAY_S,
     F64,
     U64,
     Contexts,
@@ -34,6 +35,8 @@ from nextbest.rulebook.windows import fill_windows
 from nextbest.valuation import take_columns
 
 DEFAULT_RESULTS = 3
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def decide(
@@ -103,26 +106,28 @@ def _run(
     *,
     trace_rows: int,
 ) -> tuple[Decisions, Trace]:
+    raw = _raw(model, rows, contexts, now)
     batch = _batch(model, rows, histories, contexts, now)
     n, actions, terms = len(rows), len(model.rulebook.actions), len(Term)
     decisions = Decisions(
         figures=batch.figures,
-        action=np.full((n, max_results), -1, np.int32),
-        treatment=np.full((n, max_results), -1, np.int32),
-        terms=np.full((n, max_results, terms), np.nan),
-        count=np.zeros(n, np.int32),
+        action=np.empty((n, max_results), np.int32),
+        treatment=np.empty((n, max_results), np.int32),
+        terms=np.empty((n, max_results, terms)),
+        count=np.empty(n, np.int32),
         fired=batch.true[:, model.tables.trigger_conditions].T & ~batch.cooling,
     )
-    numbers = np.full((trace_rows, actions, 2), np.nan)
+    numbers = np.empty((trace_rows, actions, 2))
     trace = Trace(
-        reason=np.zeros((trace_rows, actions), np.int32),
+        reason=np.empty((trace_rows, actions), np.int32),
         actual=numbers[..., 0],
         required=numbers[..., 1],
-        treatment=np.full((trace_rows, actions), -1, np.int32),
+        treatment=np.empty((trace_rows, actions), np.int32),
         terms=np.full((trace_rows, actions, terms), np.nan),
     )
     arbitrate(
         model.tables,
+        raw,
         batch,
         _terms(model, state),
         trace.reason,
@@ -142,38 +147,62 @@ def _terms(model: Model, state: DecisionState) -> Terms:
     return pack_state(model.rulebook, state)
 
 
+def _raw(model: Model, rows: Rows, contexts: Contexts, now: F64) -> Raw:
+    """Rows and situations as the action kernels take them."""
+    return Raw(
+        numbers=fixed(rows.numbers),
+        words=fixed(rows.words),
+        known=fixed(rows.known),
+        channel=fixed(contexts.channel),
+        direction=fixed(contexts.direction),
+        placements=fixed(contexts.placements),
+        role=fixed(contexts.role),
+        hours=local_hours(model.rulebook, rows, contexts, now),
+    )
+
+
 def _batch(model: Model, rows: Rows, histories: Histories, contexts: Contexts, now: F64) -> Batch:
-    """Compute everything the action kernels read."""
-    rulebook, contacts = model.rulebook, histories.contacts
-    n = len(rows)
-    entries = np.ascontiguousarray(contacts.entries)
+    """Compute what the action kernels read; what they fill themselves is left empty."""
+    rulebook, n = model.rulebook, len(rows)
+    entries = fixed(histories.contacts.entries)
     numbers, codes = entries.view("<f8").reshape(-1, 9), entries.view("<u4").reshape(-1, 18)
     octets = entries.view("u1").reshape(-1, 72)
-    pressure = np.empty((n, 2))
-    fill_pressure(numbers, octets, contacts.starts, now, model.tables.channels, pressure)
+    now, starts = fixed(now), fixed(histories.contacts.starts)
+    truncated, direction = fixed(histories.contacts.truncated_before), fixed(contexts.direction)
     cooling = no_suppression(len(rulebook.triggers), n)
-    truncated, direction = contacts.truncated_before, contexts.direction
-    fill_cooling(numbers, codes, octets, contacts.starts, truncated, direction, now, model.tables, cooling)
+    fill_cooling(numbers, codes, octets, starts, truncated, direction, now, model.tables, cooling)
     figures = figures_of(model, rows, now)
     matches = _match(model, rows, histories, contexts, figures, cooling, now)
     return Batch(
-        masks=_masks(model, rows),
-        facts=_facts(model, rows, contexts, now),
+        masks=np.empty((n, 2), np.uint64),
+        facts=np.empty((n, 3)),
         figures=figures,
         true=matches.true,
         false=matches.false,
         values=matches.values,
         models=_models(model, rows),
-        requests=_requests(model, contexts),
+        requests=np.empty((n, 4), np.int64),
         now=now,
-        starts=contacts.starts,
+        starts=starts,
         entry_numbers=numbers,
         entry_codes=codes,
         entry_bytes=octets,
-        truncated=contacts.truncated_before,
-        pressure=pressure,
+        truncated=truncated,
+        pressure=np.empty((n, 2)),
         cooling=cooling,
     )
+
+
+def fixed(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """The array as contiguous and read-only memory, whoever made it.
+
+    numba compiles a kernel anew for every mixture of read-only and writable arrays, which takes half a
+    minute, and the first request with another mixture would wait for it.
+    """
+    if array.flags.writeable or not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array).view()
+        array.setflags(write=False)
+    return array
 
 
 def _match(
@@ -201,43 +230,9 @@ def _fill_peers(model: Model, rows: Rows, history: F64) -> None:
         fill_peers_have(model.rulebook.program, peers.rates, cells, history)
 
 
-def _masks(model: Model, rows: Rows) -> U64:
-    """Consents given and topics blocked; a set that is not known is empty."""
-    masks = np.zeros((len(rows), 2), np.uint64)
-    for column, name in enumerate(("consent", "blocked_topics")):
-        place = model.rulebook.catalogue.bits.get(name)
-        if place is not None:
-            known = (rows.known[:, place.known_word] >> np.uint64(place.known_bit)) & np.uint64(1)
-            masks[:, column] = rows.words[:, place.word] * known
-    return masks
-
-
-def _facts(model: Model, rows: Rows, contexts: Contexts, now: F64) -> F64:
-    """Touchpoint score, its age in days, and the customer's local hour."""
-    catalogue = model.rulebook.catalogue
-    facts = np.full((len(rows), 3), np.nan)
-    score, at = catalogue.column("touchpoint_score"), catalogue.column("touchpoint_score_at")
-    if score >= 0 and at >= 0:
-        facts[:, 0] = rows.numbers[:, score]
-        facts[:, 1] = (now - rows.numbers[:, at]) / DAY_S
-    facts[:, 2] = local_hours(model.rulebook, rows, contexts, now)
-    return facts
-
-
 def _models(model: Model, rows: Rows) -> F64:
     scores = np.empty((len(rows), len(model.propensities)))
     for column, propensity in enumerate(model.propensities):
         fitted = propensity.model
         scores[:, column] = score_propensity(rows.numbers, propensity.columns, fitted.table, fitted.constants)
     return scores
-
-
-def _requests(model: Model, contexts: Contexts) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """Channel, direction, placements and the caller's authority; no role is the least one."""
-    authority = np.array([role.authority for role in model.rulebook.roles] or [0], np.int64)
-    given = authority[np.maximum(contexts.role, 0)]
-    requests = np.empty((len(contexts), 4), np.int64)
-    requests[:, 0], requests[:, 1] = contexts.channel, contexts.direction
-    requests[:, 2] = contexts.placements.view(np.int64)
-    requests[:, 3] = np.where(contexts.role < 0, authority.min(), given)
-    return requests

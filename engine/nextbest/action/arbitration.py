@@ -30,7 +30,18 @@ from nextbest.action.score import (
     mutual_score,
     propensity,
 )
-from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables, Terms, TreatmentCode
+from nextbest.action.situation import fill_situation
+from nextbest.action.tables import (
+    Batch,
+    ChannelNumber,
+    Code,
+    Number,
+    Raw,
+    Setting,
+    Tables,
+    Terms,
+    TreatmentCode,
+)
 from nextbest.facts import Figure
 from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I32, Direction, Reason, Stage, Term
@@ -229,6 +240,7 @@ def insert_ranked(tables: Tables, reason: I32, terms: F64, action: int, ranked: 
 @lean_kernel
 def arbitrate(
     tables: Tables,
+    raw: Raw,
     batch: Batch,
     terms: Terms,
     reason: I32,
@@ -244,15 +256,16 @@ def arbitrate(
 
     Args:
         tables: The packed rulebook.
-        batch: The requests.
+        raw: The requests as they came.
+        batch: The requests; what `fill_situation` writes is filled here.
         terms: Propensities and prices.
         reason: (rows, A) trace; rows is n to keep it, or 1 to overwrite it.
         numbers: (rows, A, 2) trace of actual and required values.
         treatment: (rows, A) trace of the treatment each action came furthest with.
         scored: (rows, A, Term) trace of terms, NaN where an action was stopped before its score.
         ranked: (n, k) filled with actions, best first, -1 beyond `count`.
-        ranked_treatment: (n, k) filled with their treatments.
-        ranked_terms: (n, k, Term) filled with their terms.
+        ranked_treatment: (n, k) filled with their treatments, -1 beyond.
+        ranked_terms: (n, k, Term) filled with their terms, NaN beyond.
         count: (n,) filled with the number of answers; 0 = do nothing wins.
 
     Source: domain model, sections 8 and 9. Oracle: tests/naive/decide.py.
@@ -261,6 +274,7 @@ def arbitrate(
     for i in range(len(batch.now)):
         row = i if keep else 0
         n = 0
+        fill_situation(tables, raw, batch, i)
         for a in range(len(tables.codes)):
             scored[row, a, _SCORE] = NAN
             why, actual, required, t = consider_action(tables, batch, terms, i, a, scored[row, a])
@@ -269,6 +283,9 @@ def arbitrate(
             if why == _CHOSEN or why == _MANDATORY:
                 n = insert_ranked(tables, reason[row], scored[row], a, ranked[i], n)
         count[i] = n
+        for place in range(n, ranked.shape[1]):
+            ranked[i, place] = ranked_treatment[i, place] = -1
+            ranked_terms[i, place] = NAN
         for place in range(n):
             ranked_treatment[i, place] = treatment[row, ranked[i, place]]
             for term in range(ranked_terms.shape[2]):

@@ -90,13 +90,6 @@ def contact_pressure(
 
 
 @lean_kernel
-def fill_pressure(numbers: F64, octets: U8, starts: I64, now: F64, channels: F64, pressure: F64) -> None:
-    """Run `contact_pressure` for every customer into `pressure` (n, 2)."""
-    for i in range(len(now)):
-        pressure[i] = contact_pressure(numbers, octets, starts[i], starts[i + 1], now[i], channels)
-
-
-@lean_kernel
 def _cool(trigger: int, customer: int, age: float, cool_down: F64, cooling: U64) -> None:
     if 0.0 <= age < cool_down[trigger]:
         cooling[trigger, customer >> 6] |= np.uint64(1) << np.uint64(customer & 63)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nextbest.model import F64, I64, U8, U64, DecisionState, Stage
+from nextbest.model import F64, I32, I64, U8, U64, DecisionState, Stage
 from nextbest.rulebook.rulebook import ActionTables, PropensityKind, Rulebook
 
 
@@ -111,6 +111,19 @@ class Setting(IntEnum):
     CLASSIC = 4
 
 
+class Place(IntEnum):
+    """Places in `Tables.places`: where a row keeps what gates read of it, -1 = nowhere."""
+
+    CONSENT_WORD = 0
+    CONSENT_KNOWN_WORD = 1
+    CONSENT_KNOWN_BIT = 2
+    BLOCKED_WORD = 3
+    BLOCKED_KNOWN_WORD = 4
+    BLOCKED_KNOWN_BIT = 5
+    TOUCHPOINT_SCORE = 6
+    TOUCHPOINT_AT = 7
+
+
 class Tables(NamedTuple):
     """The rulebook as the action kernels take it; built once per rulebook."""
 
@@ -146,13 +159,32 @@ class Tables(NamedTuple):
     """(stages, 2) customer weight λ, pressure cap."""
     settings: F64
     """(Setting,)."""
+    places: I64
+    """(Place,)."""
+    roles: I64
+    """(roles + 1,) authority of each role, then the least one, for callers without a role."""
+
+
+class Raw(NamedTuple):
+    """n rows and situations as they come, see `model.Rows` and `model.Contexts`."""
+
+    numbers: F64
+    words: U64
+    known: U64
+    channel: I32
+    direction: I32
+    placements: U64
+    role: I32
+    hours: F64
+    """(n,) local hour of the day, NaN = nothing asks for it."""
 
 
 class Batch(NamedTuple):
     """n requests as the action kernels take them. 64 customers share a word of each plane."""
 
     masks: U64
-    """(n, 2) consents given, topics blocked; unknown sets are empty."""
+    """(n, 2) consents given, topics blocked; unknown sets are empty. Filled with `facts`, `requests`
+    and `pressure` by `situation.fill_situation`."""
     facts: F64
     """(n, 3) touchpoint score, its age in days, local hour of the day; NaN = missing."""
     figures: F64
@@ -229,7 +261,27 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
         trigger_cool_down=np.array([t.cool_down_days for t in rulebook.triggers]) * 86400.0,
         stages=_floats(strategy.customer_weight, strategy.pressure_cap),
         settings=settings,
+        places=_places(rulebook),
+        roles=_roles(rulebook),
     )
+
+
+def _places(rulebook: Rulebook) -> I64:
+    catalogue = rulebook.catalogue
+    places = np.full(len(Place), -1, np.int64)
+    for first, name in ((Place.CONSENT_WORD, "consent"), (Place.BLOCKED_WORD, "blocked_topics")):
+        bits = catalogue.bits.get(name)
+        if bits is not None:
+            places[first : first + 3] = bits.word, bits.known_word, bits.known_bit
+    if "touchpoint_score" in catalogue and "touchpoint_score_at" in catalogue:
+        places[Place.TOUCHPOINT_SCORE] = catalogue.column("touchpoint_score")
+        places[Place.TOUCHPOINT_AT] = catalogue.column("touchpoint_score_at")
+    return places
+
+
+def _roles(rulebook: Rulebook) -> I64:
+    authorities = [role.authority for role in rulebook.roles]
+    return np.array([*authorities, min(authorities, default=0)], np.int64)
 
 
 def _whole(*columns: npt.NDArray[np.generic]) -> I64:

@@ -1,0 +1,42 @@
+"""What the gates read of one customer and request, taken from rows and contexts as they come."""
+
+import numpy as np
+
+from nextbest.action.contact import contact_pressure
+from nextbest.action.tables import Batch, Place, Raw, Tables
+from nextbest.kernels import lean_kernel
+from nextbest.model import DAY_S
+
+_CONSENT, _BLOCKED = int(Place.CONSENT_WORD), int(Place.BLOCKED_WORD)
+_TOUCHPOINT_SCORE, _TOUCHPOINT_AT = int(Place.TOUCHPOINT_SCORE), int(Place.TOUCHPOINT_AT)
+
+
+@lean_kernel
+def known_set(tables: Tables, raw: Raw, customer: int, first: int) -> np.uint64:
+    """A set's members as bits, none where it is unknown; `first` is its place in `Tables.places`."""
+    word = tables.places[first]
+    if word < 0:
+        return np.uint64(0)
+    bit = raw.known[customer, tables.places[first + 1]] >> np.uint64(tables.places[first + 2])
+    return raw.words[customer, word] if bit & np.uint64(1) != np.uint64(0) else np.uint64(0)
+
+
+@lean_kernel
+def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> None:
+    """Write a customer's `masks`, `facts`, `requests` and `pressure` of the batch."""
+    batch.masks[customer, 0] = known_set(tables, raw, customer, _CONSENT)
+    batch.masks[customer, 1] = known_set(tables, raw, customer, _BLOCKED)
+    now, score, at = batch.now[customer], tables.places[_TOUCHPOINT_SCORE], tables.places[_TOUCHPOINT_AT]
+    batch.facts[customer, 0] = raw.numbers[customer, score] if score >= 0 else np.nan
+    batch.facts[customer, 1] = (now - raw.numbers[customer, at]) / DAY_S if at >= 0 else np.nan
+    batch.facts[customer, 2] = raw.hours[customer]
+    batch.requests[customer, 0] = raw.channel[customer]
+    batch.requests[customer, 1] = raw.direction[customer]
+    batch.requests[customer, 2] = np.int64(raw.placements[customer])
+    batch.requests[customer, 3] = tables.roles[raw.role[customer]]
+    first, last = batch.starts[customer], batch.starts[customer + 1]
+    pressure, located = contact_pressure(
+        batch.entry_numbers, batch.entry_bytes, first, last, now, tables.channels
+    )
+    batch.pressure[customer, 0] = pressure
+    batch.pressure[customer, 1] = located
