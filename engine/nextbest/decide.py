@@ -214,20 +214,23 @@ def _match(
     cooling: U64,
     now: F64,
 ) -> Matches:
-    program = model.rulebook.program
-    history = no_history(len(rows), program)
-    if program.n_windows:
-        history = fill_windows(program, histories, now)
-        _fill_peers(model, rows, history)
+    program, history = model.rulebook.program, history_columns(model, rows, histories, now)
     return match(program, inputs_of(rows, figures, contexts, now, history=history, suppressed=cooling))
 
 
-def _fill_peers(model: Model, rows: Rows, history: F64) -> None:
-    """What peers have, where the rulebook asks and a grid says; else it stays UNKNOWN."""
-    peers = model.peers
+def history_columns(model: Model, rows: Rows, histories: Histories, now: F64) -> F64:
+    """(n, windows) what expressions read of histories and of peers; NaN = UNKNOWN.
+
+    What peers have is known where the rulebook asks for it and a grid says.
+    """
+    program, peers = model.rulebook.program, model.peers
+    if not program.n_windows:
+        return no_history(len(rows), program)
+    history = fill_windows(program, histories, now)
     if peers is not None and peers.rates is not None:
         cells = peers.tables.locate(take_columns(rows.numbers, peers.columns))
-        fill_peers_have(model.rulebook.program, peers.rates, cells, history)
+        fill_peers_have(program, peers.rates, cells, history)
+    return history
 
 
 def _models(model: Model, rows: Rows) -> F64:
