@@ -56,7 +56,7 @@ def test_concurrent_duplicates_get_one_answer(decisions, put, customer_id):
 
 
 def test_fallback_is_kept_too(decisions, put, customer_id):
-    """A retry of a question about an unknown customer gets the same fallback, although they are known by now."""
+    """A retry of a question about an unknown customer gets the same fallback."""
     first = decisions.Decide(asking(customer_id, "r"))
     assert first.HasField("fallback")
     put(customer_id, regular())
