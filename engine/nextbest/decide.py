@@ -188,8 +188,9 @@ def _batch(model: Model, rows: Rows, histories: Histories, contexts: Contexts, n
         entry_codes=codes,
         entry_bytes=octets,
         truncated=truncated,
-        pressure=np.empty((n, 2)),
+        pressure=np.empty((n, 3)),
         cooling=cooling,
+        refused=np.empty(len(rulebook.actions), np.uint8),
     )
 
 

@@ -46,7 +46,7 @@ def test_a_rejection_counts_for_60_days(days, counts):
 
 def test_another_actions_rejection_does_not_count():
     """Only a rejection of this very action dampens it."""
-    world = small(action(), action("b"))
+    world = small(action(), action("b", mandatory=True))
     case = customer(Entry(NOW, "outcome", "pos", outcome="rejected", action="b"))
     assert world.terms(case)["relevance"] == 1.0
     assert world.terms(case, "b")["relevance"] == 0.25

@@ -7,7 +7,6 @@ row a customer, so tracing costs nothing when it is not asked for.
 
 import numpy as np
 
-from nextbest.action.contact import refusals
 from nextbest.action.gates import (
     audience_gate,
     condition_gate,
@@ -54,13 +53,14 @@ _MANDATORY_CODE, _REPAIRS = int(Code.MANDATORY), int(Code.REPAIRS)
 _FIRST_TREATMENT, _LAST_TREATMENT = int(Code.FIRST_TREATMENT), int(Code.LAST_TREATMENT)
 _GROUP, _PRIORITY, _ID_ORDER = int(Code.GROUP), int(Code.PRIORITY), int(Code.ID_ORDER)
 _MINUTES = int(Number.MINUTES)
+_CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_COST)
 _CHANNEL = int(TreatmentCode.CHANNEL)
 _WEIGHT = int(ChannelNumber.OUTBOUND_WEIGHT)
 _VALUE_OF_TIME = int(Setting.VALUE_OF_TIME)
 _STAGE, _CEILING = int(Figure.STAGE), int(Figure.INVESTMENT_CEILING)
 _FORGIVE, _OUTBOUND = int(Stage.FORGIVE_ME), int(Direction.OUTBOUND)
 _P, _RHO, _Q, _SCORE = int(Term.PROPENSITY), int(Term.RELEVANCE), int(Term.PRESSURE_FACTOR), int(Term.SCORE)
-_COST_C, _COST_A, _MU = int(Term.CONTACT_COST), int(Term.ACCEPTED_COST), int(Term.CONTACT_PRICE)
+_MU = int(Term.CONTACT_PRICE)
 _CHOSEN, _MANDATORY, _NO_TREATMENT = int(Reason.CHOSEN), int(Reason.MANDATORY), int(Reason.NO_TREATMENT)
 _PROPENSITY_UNKNOWN, _NO_VALUE = int(Reason.PROPENSITY_UNKNOWN), int(Reason.NO_VALUE_FOR_CUSTOMER)
 _ABOVE_CEILING, _WORSE = int(Reason.ABOVE_INVESTMENT_CEILING), int(Reason.WORSE_THAN_DO_NOTHING)
@@ -100,10 +100,11 @@ def mutual_gate(tables: Tables, batch: Batch, customer: int, action: int, p: flo
 
 
 @lean_kernel
-def ceiling_gate(batch: Batch, customer: int, action: int, tables: Tables, cost: float) -> Outcome:
+def ceiling_gate(tables: Tables, batch: Batch, customer: int, action: int, p: float) -> Outcome:
     """Expected cost stays under the customer's investment ceiling; repair in Forgive me is exempt."""
     if tables.codes[action, _REPAIRS] == 1 and batch.figures[customer, _STAGE] == _FORGIVE:
         return 0, NAN, NAN
+    cost = tables.numbers[action, _CONTACT_COST] + p * tables.numbers[action, _ACCEPTED_COST]
     ceiling = batch.figures[customer, _CEILING]
     if cost > ceiling:
         return _ABOVE_CEILING, cost, ceiling
@@ -111,12 +112,12 @@ def ceiling_gate(batch: Batch, customer: int, action: int, tables: Tables, cost:
 
 
 @lean_kernel
-def pressure_factor(tables: Tables, batch: Batch, customer: int) -> float:
-    """Pressure factor √(1 − P_eff/cap) of an outbound contact, 1 when the customer starts it."""
+def contact_price(tables: Tables, batch: Batch, terms: Terms, customer: int, treatment: int) -> float:
+    """Price of the contact, μ_w·w_ch: nothing when the customer starts it."""
     if batch.requests[customer, 1] != _OUTBOUND:
-        return 1.0
-    cap = tables.stages[np.int64(batch.figures[customer, _STAGE]), 1]
-    return np.sqrt(max(1.0 - batch.pressure[customer, 0] / cap, 0.0)) if cap > 0.0 else 0.0
+        return 0.0
+    weight = tables.channels[tables.treatments[treatment, _CHANNEL], _WEIGHT]
+    return float(terms.prices[len(terms.prices) - 1] * weight)
 
 
 @lean_kernel
@@ -138,18 +139,7 @@ def consider(
     verdict = mutual_gate(tables, batch, customer, action, p)
     if verdict[0] != 0:
         return verdict
-    fill_terms(tables, batch, terms, customer, action, p, out)
-    rejected, opted_out = refusals(batch, customer, action)
-    rho = relevance(tables, batch, customer, action, rejected, opted_out)
-    weight = tables.channels[tables.treatments[treatment, _CHANNEL], _WEIGHT]
-    outbound = batch.requests[customer, 1] == _OUTBOUND
-    out[_RHO] = rho
-    out[_Q] = pressure_factor(tables, batch, customer)
-    out[_MU] = terms.prices[len(terms.prices) - 1] * weight if outbound else 0.0
-    score = classic_priority(tables, action, out) if is_classic(tables) else mutual_score(out)
-    if not np.isfinite(score):
-        # what overflows wins against nothing, and the order stays strict
-        score = out[_SCORE] = -np.inf
+    rho = relevance(tables, batch, customer, action)
     mandatory = tables.codes[action, _MANDATORY_CODE] == 1
     if not mandatory:
         verdict = relevance_gate(tables, batch, customer, treatment, rho)
@@ -161,9 +151,17 @@ def consider(
     if verdict[0] == 0:
         verdict = limit_gate(tables, batch, customer, action)
     if verdict[0] == 0 and not mandatory:
-        verdict = ceiling_gate(batch, customer, action, tables, out[_COST_C] + out[_COST_A])
+        verdict = ceiling_gate(tables, batch, customer, action, p)
     if verdict[0] != 0:
         return verdict
+    fill_terms(tables, batch, terms, customer, action, p, out)
+    out[_RHO] = rho
+    out[_Q] = batch.pressure[customer, 2]
+    out[_MU] = contact_price(tables, batch, terms, customer, treatment)
+    score = classic_priority(tables, action, out) if is_classic(tables) else mutual_score(out)
+    if not np.isfinite(score):
+        # what overflows wins against nothing, and the order stays strict
+        score = out[_SCORE] = -np.inf
     if mandatory:
         return _MANDATORY, NAN, NAN
     if not score > 0.0:

@@ -43,6 +43,8 @@ _SCOPE, _OUTCOMES, _AT_LEAST, _CHANNEL = (
     int(Policy.CHANNEL),
 )
 
+REJECTED, OPTED_OUT = np.uint8(1), np.uint8(2)
+"""What `fill_refusals` writes; 0 = neither."""
 PASSES, PAUSED, UNKNOWN = 0, 1, 2
 """Answers of `policy_state`."""
 
@@ -129,18 +131,20 @@ def fill_cooling(
 
 
 @lean_kernel
-def refusals(batch: Batch, customer: int, action: int) -> tuple[bool, bool]:
-    """Whether the customer rejected this action within 60 days, and whether they ever opted out of it."""
+def fill_refusals(batch: Batch, customer: int) -> None:
+    """Write into `refused` (A,) which actions the customer rejected within 60 days, or opted out of."""
     now = batch.now[customer]
-    rejected, opted_out = False, False
+    for action in range(len(batch.refused)):
+        batch.refused[action] = 0
     for e in range(batch.starts[customer], batch.starts[customer + 1]):
-        time = batch.entry_numbers[e, 0]
-        if time > now or np.int64(batch.entry_codes[e, 4]) != action:
+        time, action = batch.entry_numbers[e, 0], np.int64(batch.entry_codes[e, 4])
+        if time > now or action >= len(batch.refused):
             continue
         outcome = batch.entry_bytes[e, 12]
-        rejected = rejected or (outcome == _REJECTED and time > now - REJECTED_DAYS_S)
-        opted_out = opted_out or outcome == _OPTED_OUT
-    return rejected, opted_out
+        if outcome == _OPTED_OUT:
+            batch.refused[action] = OPTED_OUT
+        elif outcome == _REJECTED and time > now - REJECTED_DAYS_S:
+            batch.refused[action] = max(batch.refused[action], REJECTED)
 
 
 @lean_kernel

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nextbest.action.contact import OPTED_OUT, REJECTED
 from nextbest.action.tables import Batch, Code, Tables
 from nextbest.kernels import lean_kernel
 from nextbest.model import U64
@@ -32,14 +33,7 @@ def evidence_strength(tables: Tables, batch: Batch, customer: int, k: int) -> fl
 
 
 @lean_kernel
-def relevance(
-    tables: Tables,
-    batch: Batch,
-    customer: int,
-    action: int,
-    recently_rejected: bool,  # noqa: FBT001  (a kernel)
-    opted_out: bool,  # noqa: FBT001
-) -> float:
+def relevance(tables: Tables, batch: Batch, customer: int, action: int) -> float:
     """Ask-likelihood ρ = 1 − Π(1 − w·e) with the dampers of section 8, in their order.
 
     Args:
@@ -47,12 +41,12 @@ def relevance(
         batch: The requests.
         customer: Row of the batch.
         action: Row of the tables.
-        recently_rejected: Whether the customer rejected this action within `contact.REJECTED_DAYS_S`.
-        opted_out: Whether the customer opted out of this action. A blocked topic has a gate of its own.
+
+    An action that the customer opted out of counts 0; a blocked topic has a gate of its own.
 
     Source: domain model, section 8. Oracle: tests/naive/relevance.py.
     """
-    if opted_out:
+    if batch.refused[action] == OPTED_OUT:
         return 0.0
     codes = tables.codes
     rho = 0.0
@@ -63,7 +57,7 @@ def relevance(
         # weight of .2 reaches a threshold of .2
         rho += tables.evidence_weights[k] * strength * (1.0 - rho)
         declared = declared or (strength > 0.0 and tables.evidence[k, 2] == 1)
-    if recently_rejected:
+    if batch.refused[action] == REJECTED:
         rho *= REJECTED_FACTOR
     if codes[action, _CREATES_NEED] == 1:
         rho *= CREATED_NEED_FACTOR

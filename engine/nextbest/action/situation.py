@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from nextbest.action.contact import contact_pressure
+from nextbest.action.contact import contact_pressure, fill_refusals
 from nextbest.action.tables import Batch, Place, Raw, Tables
+from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
-from nextbest.model import DAY_S
+from nextbest.model import DAY_S, Direction
 
 _CONSENT, _BLOCKED = int(Place.CONSENT_WORD), int(Place.BLOCKED_WORD)
+_STAGE, _OUTBOUND = int(Figure.STAGE), int(Direction.OUTBOUND)
 _TOUCHPOINT_SCORE, _TOUCHPOINT_AT = int(Place.TOUCHPOINT_SCORE), int(Place.TOUCHPOINT_AT)
 
 
@@ -22,8 +24,17 @@ def known_set(tables: Tables, raw: Raw, customer: int, first: int) -> np.uint64:
 
 
 @lean_kernel
+def pressure_factor(tables: Tables, batch: Batch, customer: int) -> float:
+    """Pressure factor √(1 − P_eff/cap) of an outbound contact, 1 when the customer starts it."""
+    if batch.requests[customer, 1] != _OUTBOUND:
+        return 1.0
+    cap = tables.stages[np.int64(batch.figures[customer, _STAGE]), 1]
+    return float(np.sqrt(max(1.0 - batch.pressure[customer, 0] / cap, 0.0))) if cap > 0.0 else 0.0
+
+
+@lean_kernel
 def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> None:
-    """Write a customer's `masks`, `facts`, `requests` and `pressure` of the batch."""
+    """Write a customer's `masks`, `facts`, `requests` and `pressure` of the batch, and `refused`."""
     batch.masks[customer, 0] = known_set(tables, raw, customer, _CONSENT)
     batch.masks[customer, 1] = known_set(tables, raw, customer, _BLOCKED)
     now, score, at = batch.now[customer], tables.places[_TOUCHPOINT_SCORE], tables.places[_TOUCHPOINT_AT]
@@ -40,3 +51,5 @@ def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> Non
     )
     batch.pressure[customer, 0] = pressure
     batch.pressure[customer, 1] = located
+    batch.pressure[customer, 2] = pressure_factor(tables, batch, customer)
+    fill_refusals(batch, customer)

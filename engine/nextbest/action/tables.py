@@ -212,9 +212,11 @@ class Batch(NamedTuple):
     truncated: F64
     """(n,) entries before this time may be lost."""
     pressure: F64
-    """(n, 2) contact pressure P_eff, time of the latest location-bound contact."""
+    """(n, 3) contact pressure P_eff, time of the latest location-bound contact, pressure factor q."""
     cooling: U64
     """(triggers, blocks) 1 = the trigger is in its cool-down for the customer."""
+    refused: U8
+    """(A,) scratch of one customer at a time: actions rejected lately or opted out of, see `contact`."""
 
 
 class Terms(NamedTuple):
