@@ -1,10 +1,12 @@
 """Fitting of propensity models with scikit-learn; kept apart so that serving never imports it."""
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning  # pyright: ignore[reportMissingTypeStubs]  # has none
 from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingTypeStubs]  # has none
 
 from nextbest.errors import FitError
@@ -29,6 +31,8 @@ FOLDS = 5
 """Parts the groups are split into for that, and for calibration."""
 MIN_POSITIVES = 5
 """Fewer acceptances than this make no model."""
+MOST_STEPS = 1000
+"""Steps of the optimiser after which a fit has failed; usual are some dozens."""
 
 
 class _Logistic(Protocol):
@@ -77,8 +81,8 @@ def fit_propensity(
         The model, with rows, positives, groups and strength added to its metadata.
 
     Raises:
-        FitError: a value is infinite, a fact is known for nobody, or there are too few acceptances
-            or groups.
+        FitError: a value is infinite, a fact is known for nobody, there are too few acceptances
+            or groups, or the fit does not converge.
     """
     _check(facts, x, accepted, groups)
     with one_thread():
@@ -178,8 +182,16 @@ def _folds(groups: I64) -> list[Bools]:
 
 def _regress(x: F64, y: F64, strength: float) -> _Line:
     regression = cast("Callable[..., _Logistic]", LogisticRegression)
-    model = regression(C=strength, max_iter=1000)
-    model.fit(x, y)
+    model = regression(C=strength, max_iter=MOST_STEPS)
+    with warnings.catch_warnings():
+        # scikit-learn only warns, and gives the last step as if it were a fit.
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            model.fit(x, y)
+        except ConvergenceWarning:
+            raise FitError(
+                f"no convergence within {MOST_STEPS} steps; leave out facts that say nearly the same"
+            ) from None
     return _Line(model.coef_[0], float(model.intercept_[0]))
 
 
