@@ -6,10 +6,17 @@ from typing import Annotated
 
 import typer
 
-from nextbest.rulebook.compile import check_rulebook
-from nextbest.rulebook.diagnostics import errors_in, render_github, render_json, render_text, summary
+from nextbest.rulebook.diagnostics import (
+    Diagnostic,
+    errors_in,
+    render_github,
+    render_json,
+    render_text,
+    summary,
+)
 from nextbest.rulebook.schema import MODELS, render_schema, schema_path, write_schemas
-from nextbest.rulebook.source import load_source
+from nextbest.rulebook.source import RulebookSource, load_source
+from nextbest.rulebook.verify import verify_source
 
 app = typer.Typer(no_args_is_help=True, help="Check rulebooks.")
 
@@ -26,20 +33,25 @@ class Format(StrEnum):
 def check(
     directory: Annotated[Path, typer.Argument(help="Directory of the rulebook.")],
     form: Annotated[Format, typer.Option("--format", help="How problems are written.")] = Format.TEXT,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
 ) -> None:
-    """Say everything that is wrong with a rulebook; exit code 1 if it does not compile."""
-    diagnostics = check_rulebook(directory)
-    match form:
-        case Format.JSON:
-            text = render_json(diagnostics)
-        case Format.GITHUB:
-            text = render_github(diagnostics, prefix=str(directory))
-        case Format.TEXT:
-            text = render_text(diagnostics, load_source(directory).by_path) if diagnostics else "no problems"
-    typer.echo(text)
-    if errors_in(diagnostics):
+    """Say everything that is wrong or doubtful in a rulebook; exit code 1 if it does not compile."""
+    source = load_source(directory)
+    diagnostics = verify_source(source)
+    typer.echo(_rendered(diagnostics, form, source, directory))
+    if errors_in(diagnostics) or (strict and diagnostics):
         typer.echo(summary(diagnostics), err=True)
         raise typer.Exit(1)
+
+
+def _rendered(diagnostics: list[Diagnostic], form: Format, source: RulebookSource, directory: Path) -> str:
+    match form:
+        case Format.JSON:
+            return render_json(diagnostics)
+        case Format.GITHUB:
+            return render_github(diagnostics, prefix=str(directory))
+        case Format.TEXT:
+            return render_text(diagnostics, source.by_path) or "no problems"
 
 
 @app.command()

@@ -1,0 +1,24 @@
+"""All that can be said of a rulebook without a customer: errors, then lints."""
+
+from pathlib import Path
+
+from nextbest.rulebook.compile import examine_source
+from nextbest.rulebook.diagnostics import Diagnostic, errors_in, in_order
+from nextbest.rulebook.lint import lint
+from nextbest.rulebook.source import RulebookSource, load_source
+
+
+def verify_rulebook(directory: Path) -> list[Diagnostic]:
+    """Everything that is wrong or doubtful in a rulebook directory, in file order."""
+    return verify_source(load_source(directory))
+
+
+def verify_source(source: RulebookSource) -> list[Diagnostic]:
+    """Everything that is wrong or doubtful in a rulebook that was read.
+
+    Lints look at rulebooks without errors only: what an error leaves out would mislead them.
+    """
+    parts, diagnostics = examine_source(source)
+    if parts is None or errors_in(diagnostics):
+        return diagnostics
+    return in_order([*diagnostics, *lint(parts)])
