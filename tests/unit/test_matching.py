@@ -108,8 +108,16 @@ def test_equal_parts_are_stored_once():
     """A conjunction that several rules contain is computed once."""
     shared = "(customer.a > 1.0 && customer.vip)"
     tables = program(f"{shared} || customer.n > 1", f"{shared} || customer.n > 2", f"!{shared}")
-    conjunctions = len(tables.and_starts) - 1
-    assert conjunctions == 3
+    conjunctions = tables.code[tables.code[:, 0] == Op.AND]
+    assert conjunctions[:, 3].sum() == 3
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_conjunctions_of_any_size(size):
+    """However many conditions a rule has, one that is false or unknown decides."""
+    source = " && ".join(f"customer.n != {i}" for i in range(size))
+    assert truth(source, {"n": size}, {"n": 0}, {"n": size - 1}, {}) == [True, False, False, None]
+    assert truth(f"({source}) || customer.vip", {"n": 0, "vip": True}, {"n": 0}) == [True, None]
 
 
 def test_what_no_output_needs_is_left_out():

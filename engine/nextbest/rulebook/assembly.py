@@ -91,7 +91,6 @@ class _Assembly:
         steps = [step.target for step in self._stream if step.is_node]
         atoms = (self._compares, self._members, self._bits, self._known_slots, self._known_bits)
         self._node = _ranks([0, 1, *(i for group in atoms for i, _ in group), *steps])
-        self._starts: list[int] = [0]
         self._operands: list[int] = []
 
     def _compare_order(self, entry: tuple[int, Compare]) -> tuple[int, int, bytes]:
@@ -121,7 +120,6 @@ class _Assembly:
             known_slot=_i32(self._slot[known.slot] for _, known in self._known_slots),
             known_bits=_rows((known for _, known in self._known_bits), 2),
             code=_rows(code, 5),
-            and_starts=_i32(self._starts),
             operands=_i32(self._operands),
             tables=np.array(self._tables.numbers, np.float64),
             condition_planes=_i32(self._plane(plane) for plane in conditions),
@@ -135,19 +133,18 @@ class _Assembly:
         )
 
     def _code(self) -> list[tuple[int, ...]]:
-        """The stream as rows, a run of conjunctions as one."""
+        """The stream as rows, a run of conjunctions of one size as one."""
         rows: list[tuple[int, ...]] = []
-        for is_and, group in groupby(self._stream, key=lambda step: step.instruction.op is Op.AND):
+        for size, group in groupby(self._stream, key=_size):
             steps = list(group)
-            rows += [self._conjunctions(steps)] if is_and else [self._row(step) for step in steps]
+            rows += [self._conjunctions(steps, size)] if size else [self._row(step) for step in steps]
         return rows
 
-    def _conjunctions(self, steps: list[Step]) -> tuple[int, ...]:
-        first = len(self._starts) - 1
+    def _conjunctions(self, steps: list[Step], size: int) -> tuple[int, ...]:
+        first = len(self._operands)
         for step in steps:
             self._operands += sorted(self._plane(plane) for plane in step.instruction.operands)
-            self._starts.append(len(self._operands))
-        return int(Op.AND), self._node[steps[0].target], first, len(self._starts) - 1, 0
+        return int(Op.AND), self._node[steps[0].target], first, len(steps), size
 
     def _row(self, step: Step) -> tuple[int, ...]:
         target = self._node[step.target] if step.is_node else self._slot[step.target]
@@ -191,7 +188,14 @@ def _schedule(stream: Sequence[Step]) -> list[Step]:
         nodes, slots = reads(step.instruction)
         below = [depth.get((True, node), 0) for node in nodes] + [depth.get((False, s), 0) for s in slots]
         depth[step.is_node, step.target] = 1 + max(below, default=0)
-    return sorted(stream, key=lambda step: (depth[step.is_node, step.target], step.instruction.op))
+    return sorted(
+        stream, key=lambda step: (depth[step.is_node, step.target], step.instruction.op, _size(step))
+    )
+
+
+def _size(step: Step) -> int:
+    """Operands of a conjunction, 0 for anything else."""
+    return len(step.instruction.operands)
 
 
 def _of(keys: Sequence[Key], kind: type[_T]) -> list[tuple[int, _T]]:

@@ -45,7 +45,6 @@ COUNT_BITS = int(Op.COUNT_BITS)
 @lean_kernel
 def _run_stream(
     code: I32,
-    and_starts: I32,
     operands: I32,
     tables: F64,
     words: U64,
@@ -62,7 +61,7 @@ def _run_stream(
     for k in range(len(code)):
         op, to, a, b, c = code[k, 0], code[k, 1], code[k, 2], code[k, 3], code[k, 4]
         if op == AND:
-            conjoin(and_starts, operands, a, b, planes, to)
+            conjoin(operands, a, b, c, planes, to)
         elif op == CHOOSE:
             choose(a, b, c, planes, to)
         elif op == SUPPRESS:
@@ -120,7 +119,7 @@ _I1, _I2 = _read(types.int32, 1), _read(types.int32, 2)
 _U1, _U2 = _read(types.uint64, 1), _read(types.uint64, 2)
 _TABLES = (
     *(types.int64, types.int64, _I1, _I1, _F1, _I1, _F1, _I1, _I1, _U1),
-    *(_I2, _I1, _I2, _I2, _I1, _I1, _F1, _I1, _I1),
+    *(_I2, _I1, _I2, _I2, _I1, _F1, _I1, _I1),
 )
 _INPUTS = (_F2, _U2, _U2, _F2, _F2, _I1, _I1, _I1, _I1, _U1, _F2, _F1, _U2)
 _OUTPUTS = (_written(types.uint64, 2), _written(types.uint64, 2), _written(types.float64, 2))
@@ -144,7 +143,6 @@ def match_blocks(
     known_slot: I32,
     known_bits: I32,
     code: I32,
-    and_starts: I32,
     operands: I32,
     tables: F64,
     condition_planes: I32,
@@ -198,7 +196,7 @@ def match_blocks(
         match_bits(bits, words, known, placements, first, lanes, planes, first_bit)
         match_known(known_slot, known_bits, known, placements, first, lanes, present, planes, first_known)
         _run_stream(
-            code, and_starts, operands, tables, words, known, placements, suppressed, block, first, lanes,
+            code, operands, tables, words, known, placements, suppressed, block, first, lanes,
             vectors, present, planes,
         )  # fmt: skip
         _emit(

@@ -46,7 +46,7 @@ class Op(IntEnum):
     """
 
     AND = 0
-    """Nodes from dst on = conjunctions a to b; c's operands are operands[and_starts[c]:and_starts[c + 1]]."""
+    """Nodes from dst on = b conjunctions of c operands each, which lie end to end from operands[a]."""
     CHOOSE = 1
     """dst node = plane a ? plane b : plane c."""
     SUPPRESS = 2
@@ -220,8 +220,6 @@ class Program:
     """(k, 2) known word and bit that `has()` asks for; word -1 = the request's placements."""
     code: I32
     """(i, 5) op, dst, a, b, c in execution order."""
-    and_starts: I32
-    """(conjunctions + 1,)."""
     operands: I32
     """Plane references of conjunctions."""
     tables: F64
