@@ -1,5 +1,7 @@
 """Explain: the same decision as Decide, with where every action ended and why."""
 
+from itertools import pairwise
+
 import pytest
 from tests.builders.small import NOW, offended, population, regular
 
@@ -85,7 +87,7 @@ def test_funnel_counts_every_action_once(client, put, customer_id):
     response = client.explain(decide_request(customer_id, channel="call_centre"))
     steps = response.funnel
     assert steps[0].entered == len(response.candidates)
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         assert after.entered == before.entered - before.stopped
     left = steps[-1].entered - steps[-1].stopped
     assert left == len(response.decision.results) - 1
