@@ -12,7 +12,6 @@ from grpc_reflection.v1alpha import reflection
 
 from loyalty.nextbest.v1 import (
     decision_pb2,
-    decision_pb2_grpc,
     interaction_pb2,
     interaction_pb2_grpc,
     rulebook_pb2,
@@ -130,7 +129,7 @@ def _register(
     store: Store,
     clock: Clock,
 ) -> None:
-    decision_pb2_grpc.add_DecisionServiceServicer_to_server(DecisionService(live, store, clock), main)
+    DecisionService(live, store, clock).add_to(main)
     interaction_pb2_grpc.add_InteractionServiceServicer_to_server(
         InteractionService(live, store, clock), main
     )

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -21,11 +22,10 @@ from nextbest.id_check import id_checks_of
 from nextbest.model import Contexts, Decisions, DecisionState, Degraded, Histories, Rows, Trace
 from nextbest.rings import HistoryCodec
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, snapshot_error
+from nextbest.server.encoding import Answer, AnswerEncoder
 from nextbest.server.requests import Question, gather_contexts, unknown_name
-from nextbest.server.responses import Answer, candidate, decided, degraded, funnel
+from nextbest.server.responses import candidate, degraded, funnel
 from nextbest.telemetry import logger, pseudonym
-
-Response = decision_pb2.DecideResponse
 
 _DEGRADED = {
     RowProblem.ABSENT: Degraded.CUSTOMER_UNKNOWN,
@@ -44,6 +44,11 @@ class Serving:
     histories: HistoryCodec
     """Decodes rings and turns registry codes into the rulebook's indices."""
     state: DecisionState
+
+    @cached_property
+    def encoder(self) -> AnswerEncoder:
+        """Writes the model's answers."""
+        return AnswerEncoder(self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,11 @@ def situation(serving: Serving, questions: Sequence[Question], stored: Records, 
     )
 
 
-def answers(found: Situation) -> list[Response | SnapshotError]:
-    """Decide every question of a situation; a strict one whose customer cannot be read gets the error."""
+def answers(found: Situation) -> list[bytes | SnapshotError]:
+    """Decide every question of a situation: a DecideResponse each, as bytes.
+
+    A strict question whose customer cannot be read gets the error.
+    """
     serving = found.serving
     decisions = decide(
         serving.model,
@@ -113,32 +121,24 @@ def _valued(found: Situation) -> Valued | None:
     return valued_of(found.serving.model, found.rows) if wanted else None
 
 
-def _answer(
-    found: Situation, decisions: Decisions, valued: Valued | None, row: int
-) -> Response | SnapshotError:
-    question = found.questions[row]
-    problem = RowProblem(int(found.decoded.problems[row]))
-    if problem is not RowProblem.NONE:
+def _answer(found: Situation, decisions: Decisions, valued: Valued | None, row: int) -> bytes | SnapshotError:
+    if found.decoded.problems[row]:
+        question, problem = found.questions[row], RowProblem(int(found.decoded.problems[row]))
         if question.strict:
             return snapshot_error(problem)
         logger().warning("degraded", reason=problem.name.lower(), customer=pseudonym(question.customer_id))
         decision_id, now = found.decision_ids[row].hex(), float(found.now[row])
-        return degraded(question, found.serving.model, now, decision_id, _DEGRADED[problem])
-    return decided(_worded(found, decisions, valued, row, decision_id=found.decision_ids[row]))
+        reply = degraded(question, found.serving.model, now, decision_id, _DEGRADED[problem])
+        return reply.SerializeToString()
+    return _encoded(found, decisions, valued, row, found.decision_ids[row].hex())
 
 
-def _worded(
-    found: Situation, decisions: Decisions, valued: Valued | None, row: int, *, decision_id: bytes
-) -> Answer:
-    return Answer(
-        model=found.serving.model,
-        question=found.questions[row],
-        rows=found.rows,
-        decisions=decisions,
-        valued=valued,
-        row=row,
-        now=float(found.now[row]),
-        decision_id=decision_id.hex(),
+def _encoded(
+    found: Situation, decisions: Decisions, valued: Valued | None, row: int, decision_id: str
+) -> bytes:
+    question, now = found.questions[row], float(found.now[row])
+    return found.serving.encoder.encode(
+        Answer(question, found.rows, decisions, valued, row, now, decision_id)
     )
 
 
@@ -165,8 +165,9 @@ def explained(found: Situation, actions: Sequence[str], language: str) -> decisi
         max_results=found.max_results,
     )
     explainer = _explainer(found, decisions, trace, language)
+    decision = _encoded(found, decisions, _valued(found), 0, "")
     return decision_pb2.ExplainResponse(
-        decision=decided(_worded(found, decisions, _valued(found), 0, decision_id=b"")),
+        decision=decision_pb2.DecideResponse.FromString(decision),
         candidates=[candidate(explainer, action) for action in _chosen_first(decisions, wanted)],
         funnel=funnel(explainer.funnel()),
     )
@@ -238,8 +239,8 @@ async def read_in_time(
         return Degraded.SNAPSHOT_STORE_UNAVAILABLE
 
 
-def without_store(serving: Serving, question: Question, reason: Degraded, clock: Clock) -> Response:
+def without_store(serving: Serving, question: Question, reason: Degraded, clock: Clock) -> bytes:
     """The fallback decision when nothing could be read; its id is fresh, for it is not kept."""
     logger().warning("degraded", reason=reason.name.lower(), customer=pseudonym(question.customer_id))
     now = clock() if question.evaluation_time is None else question.evaluation_time
-    return degraded(question, serving.model, now, os.urandom(16).hex(), reason)
+    return degraded(question, serving.model, now, os.urandom(16).hex(), reason).SerializeToString()

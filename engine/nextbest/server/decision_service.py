@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import grpc.aio
 
-from loyalty.nextbest.v1 import common_pb2, decision_pb2, decision_pb2_grpc
+from loyalty.nextbest.v1 import common_pb2, decision_pb2
 from nextbest.clock import Clock
 from nextbest.data.reader import Records
 from nextbest.data.store import Store
@@ -20,7 +20,6 @@ from nextbest.errors import (
 from nextbest.model import Degraded
 from nextbest.rows import RowProblem
 from nextbest.server.deciding import (
-    Response,
     Serving,
     Situation,
     answers,
@@ -31,9 +30,11 @@ from nextbest.server.deciding import (
     without_store,
 )
 from nextbest.server.guard import guarded
+from nextbest.server.handlers import add_service, streaming, unary
 from nextbest.server.live import LiveServing
 from nextbest.server.requests import Question, choose_language, parse_question
 from nextbest.server.status import abort, to_status
+from nextbest.server.wire import bytes_tag, sized
 from nextbest.telemetry import logger, pseudonym
 
 MAX_BATCH = 1000
@@ -41,11 +42,16 @@ EXPLAINED_IN = ("en", "da")
 """Languages of explanations; the first is the default."""
 
 Context = grpc.aio.ServicerContext
-Asked = tuple[decision_pb2.DecideBatchItem, Question]
+Asked = tuple[int, Question]
+"""Place in a batch, and what is asked there."""
+
+_ITEM = decision_pb2.DecideBatchItem.DESCRIPTOR.fields_by_name
+_ITEMS = bytes_tag(decision_pb2.DecideBatchResponse.DESCRIPTOR.fields_by_name, "items")
+_DECISION, _STATUS = bytes_tag(_ITEM, "decision"), bytes_tag(_ITEM, "status")
 
 
-class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
-    """Ranks actions for customers and explains rankings."""
+class DecisionService:
+    """Ranks actions for customers and explains rankings. Decisions are answered as bytes, see `encoding`."""
 
     def __init__(self, serving: LiveServing, store: Store, clock: Clock) -> None:
         self._serving = serving
@@ -53,12 +59,31 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         self._kept = store.requests
         self._clock = clock
 
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve the methods on a server."""
+        add_service(
+            server,
+            decision_pb2.DESCRIPTOR.services_by_name["DecisionService"].full_name,
+            {
+                "Decide": unary(self.Decide, decision_pb2.DecideRequest.FromString),
+                "DecideBatch": unary(self.DecideBatch, decision_pb2.DecideBatchRequest.FromString),
+                "DecideStream": streaming(
+                    self.DecideStream,
+                    decision_pb2.DecideStreamRequest.FromString,
+                    decision_pb2.DecideStreamResponse.SerializeToString,
+                ),
+                "Explain": unary(
+                    self.Explain,
+                    decision_pb2.ExplainRequest.FromString,
+                    decision_pb2.ExplainResponse.SerializeToString,
+                ),
+            },
+        )
+
     @guarded
     async def Decide(
-        self,
-        request: decision_pb2.DecideRequest,
-        context: Context[decision_pb2.DecideRequest, decision_pb2.DecideResponse],
-    ) -> decision_pb2.DecideResponse:
+        self, request: decision_pb2.DecideRequest, context: Context[decision_pb2.DecideRequest, bytes]
+    ) -> bytes:
         """Rank one customer's actions."""
         serving = self._serving()
         question = parse_question(request, serving.model.rulebook, serving.rows)
@@ -66,76 +91,77 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
         if isinstance(stored, Degraded):
             return without_store(serving, question, stored, self._clock)
         if question.request_id and stored[3] is not None:
-            return decision_pb2.DecideResponse.FromString(stored[3])
-        response = answers(await self._situation(serving, [question], _records(stored)))[0]
-        if isinstance(response, SnapshotError):
-            raise response
-        return await self._keep(question, response, context.time_remaining())
+            return stored[3]
+        reply = answers(await self._situation(serving, [question], _records(stored)))[0]
+        if isinstance(reply, SnapshotError):
+            raise reply
+        if not question.request_id:
+            return reply
+        return await self._keep(question, reply, context.time_remaining())
 
     @guarded
     async def DecideBatch(
         self,
         request: decision_pb2.DecideBatchRequest,
-        context: Context[decision_pb2.DecideBatchRequest, decision_pb2.DecideBatchResponse],
-    ) -> decision_pb2.DecideBatchResponse:
+        context: Context[decision_pb2.DecideBatchRequest, bytes],
+    ) -> bytes:
         """Rank many customers' actions; what is wrong with one request stays with it."""
         if not 1 <= len(request.requests) <= MAX_BATCH:
             problem = f"{len(request.requests)} are given, 1 to {MAX_BATCH} are allowed"
             raise InvalidInput([Violation("requests", problem)])
         serving = self._serving()
-        response = decision_pb2.DecideBatchResponse()
+        items: dict[int, bytes] = {}
         asked: list[Asked] = []
-        for one in request.requests:
-            item = response.items.add()
+        for place, one in enumerate(request.requests):
             try:
-                asked.append((item, parse_question(one, serving.model.rulebook, serving.rows)))
+                asked.append((place, parse_question(one, serving.model.rulebook, serving.rows)))
             except (InvalidInput, NotBuilt) as error:
-                item.status.CopyFrom(_item_status(error))
+                items[place] = _failed(error)
         try:
-            await self._fill(serving, await self._not_kept(asked))
+            await self._fill_kept(asked, items)
+            await self._fill(serving, [one for one in asked if one[0] not in items], items)
         except StoreUnavailable as error:
-            self._fill_without_store(serving, asked, error)
-        return response
+            self._fill_without_store(serving, asked, items, error)
+        return b"".join([sized(_ITEMS, items[place]) for place in range(len(request.requests))])
 
-    async def _not_kept(self, asked: Sequence[Asked]) -> list[Asked]:
-        """Answer the retries among a batch with the decisions kept for them; gives the others."""
-        retried = [(item, question) for item, question in asked if question.request_id]
+    async def _fill_kept(self, asked: Sequence[Asked], items: dict[int, bytes]) -> None:
+        """Answer the retries among a batch with the decisions kept for them."""
+        retried = [(place, question) for place, question in asked if question.request_id]
         kept = await asyncio.gather(*(self._kept.kept(q.customer_id, q.request_id) for _, q in retried))
-        done: set[int] = set()
-        for (item, _), reply in zip(retried, kept, strict=True):
+        for (place, _), reply in zip(retried, kept, strict=True):
             if reply is not None:
-                item.decision.ParseFromString(reply)
-                done.add(id(item))
-        return [one for one in asked if id(one[0]) not in done]
+                items[place] = sized(_DECISION, reply)
 
-    async def _fill(self, serving: Serving, asked: Sequence[Asked]) -> None:
+    async def _fill(self, serving: Serving, asked: Sequence[Asked], items: dict[int, bytes]) -> None:
         """Decide a batch together: one read, one pass of the kernels."""
         if not asked:
             return
         questions = [question for _, question in asked]
         stored = await self._reader.read_many([question.customer_id for question in questions])
-        outcomes = answers(await self._situation(serving, questions, stored))
-        await asyncio.gather(
-            *(self._finish(*one, outcome) for one, outcome in zip(asked, outcomes, strict=True))
-        )
+        replies = answers(await self._situation(serving, questions, stored))
+        to_keep: list[tuple[int, Question, bytes]] = []
+        for (place, question), reply in zip(asked, replies, strict=True):
+            if isinstance(reply, SnapshotError):
+                items[place] = _failed(reply)
+            elif question.request_id:
+                to_keep.append((place, question, reply))
+            else:
+                items[place] = sized(_DECISION, reply)
+        kept = await asyncio.gather(*(self._keep(question, reply) for _, question, reply in to_keep))
+        for (place, _, _), reply in zip(to_keep, kept, strict=True):
+            items[place] = sized(_DECISION, reply)
 
-    async def _finish(
-        self, item: decision_pb2.DecideBatchItem, question: Question, outcome: Response | SnapshotError
+    def _fill_without_store(
+        self, serving: Serving, asked: Sequence[Asked], items: dict[int, bytes], error: StoreUnavailable
     ) -> None:
-        if isinstance(outcome, SnapshotError):
-            item.status.CopyFrom(_item_status(outcome))
-        else:
-            item.decision.CopyFrom(await self._keep(question, outcome))
-
-    def _fill_without_store(self, serving: Serving, asked: Sequence[Asked], error: StoreUnavailable) -> None:
-        for item, question in asked:
-            if item.WhichOneof("result") == "decision":
+        for place, question in asked:
+            if place in items:
                 continue
             if question.strict:
-                item.status.CopyFrom(_item_status(error))
+                items[place] = _failed(error)
             else:
                 reason = Degraded.SNAPSHOT_STORE_UNAVAILABLE
-                item.decision.CopyFrom(without_store(serving, question, reason, self._clock))
+                items[place] = sized(_DECISION, without_store(serving, question, reason, self._clock))
 
     @guarded
     async def Explain(
@@ -171,38 +197,33 @@ class DecisionService(decision_pb2_grpc.DecisionServiceServicer):
     async def _situation(self, serving: Serving, questions: Sequence[Question], stored: Records) -> Situation:
         """Decode what is stored; rows of a catalogue that others registered meanwhile are read as well."""
         found = situation(serving, questions, stored, self._clock)
-        if (found.decoded.problems == RowProblem.FOREIGN).any():
+        if RowProblem.FOREIGN in found.decoded.problems.tolist():
             learnt = await self._serving.learn_catalogues()
             if learnt is not None:
                 return situation(learnt, questions, stored, self._clock)
         return found
 
-    async def _keep(
-        self, question: Question, response: Response, time_left_s: float | None = None
-    ) -> Response:
+    async def _keep(self, question: Question, reply: bytes, time_left_s: float | None = None) -> bytes:
         """Keep the answer for retries; whoever was first with a request_id is answered to all."""
-        if not question.request_id:
-            return response
         try:
             async with asyncio.timeout(time_to_read(time_left_s)):
-                kept = await self._kept.keep(
-                    question.customer_id, question.request_id, response.SerializeToString()
-                )
+                return await self._kept.keep(question.customer_id, question.request_id, reply)
         except (StoreUnavailable, TimeoutError):
             logger().warning("decision_not_kept", customer=pseudonym(question.customer_id))
-            return response
-        return decision_pb2.DecideResponse.FromString(kept)
+            return reply
 
 
 def _records(values: list[bytes | None]) -> Records:
     return Records(values[0:1], values[1:2], values[2:3])
 
 
-def _item_status(error: NextBestError) -> common_pb2.Status:
+def _failed(error: NextBestError) -> bytes:
+    """A batch item that says what is wrong with its request."""
     status = to_status(error)
     violations = error.violations if isinstance(error, InvalidInput) else ()
-    return common_pb2.Status(
+    message = common_pb2.Status(
         code=status.code,
         message=status.message,
         violations=[common_pb2.Violation(field=v.field, description=v.description) for v in violations],
     )
+    return sized(_STATUS, message.SerializeToString())

@@ -1,7 +1,6 @@
 """What the engine decided → answers of the contract."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,17 +8,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
 from nextbest.action.reasons import Candidate, Explainer, FunnelStep
 from nextbest.assembly import Model
-from nextbest.facts_of import FactsOf, shown
-from nextbest.figures import Valued
-from nextbest.model import F64, Decisions, Degraded, DesiredAction, Reason, Rows, Term
-from nextbest.rulebook.rulebook import Action, Offer, Rulebook, Texts, Treatment
-from nextbest.server.customer_figures import customer_figures
+from nextbest.model import F64, Degraded, DesiredAction, Reason, Term
+from nextbest.rulebook.rulebook import Offer, Rulebook, Texts, Treatment
 from nextbest.server.requests import Question
 
 DO_NOTHING = "do_nothing"
 
 DESIRED_ACTIONS = {a: common_pb2.DesiredAction.Value(f"DESIRED_ACTION_{a.name}") for a in DesiredAction}
-_TERM_FIELDS = {
+TERM_FIELDS = {
     Term.PROPENSITY: "propensity",
     Term.BASE_PROPENSITY: "base_propensity",
     Term.CUSTOMER_GAIN: "customer_gain",
@@ -37,6 +33,7 @@ _TERM_FIELDS = {
     Term.CONTACT_PRICE: "contact_price",
     Term.SCORE: "score",
 }
+"""Field of ScoreBreakdown of each term."""
 _MESSAGES = {
     Degraded.CUSTOMER_UNKNOWN: "no snapshot of the customer is stored",
     Degraded.SNAPSHOT_STORE_UNAVAILABLE: "the snapshot store does not answer",
@@ -46,41 +43,6 @@ _MESSAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One row of a batch of decisions, ready to be put into words."""
-
-    model: Model
-    question: Question
-    rows: Rows
-    decisions: Decisions
-    valued: Valued | None
-    """Of all rows; None if no question of the batch wants figures."""
-    row: int
-    now: float
-    decision_id: str
-
-    @property
-    def facts(self) -> FactsOf:
-        """The customer's facts and figures by name."""
-        return FactsOf(self.model.rulebook.catalogue, self.rows, self.decisions.figures, self.row)
-
-
-def decided(answer: Answer) -> decision_pb2.DecideResponse:
-    """The ranked answer, do-nothing last."""
-    question, model = answer.question, answer.model
-    response = _frame(question, model, answer.now, answer.decision_id)
-    response.snapshot_as_of.CopyFrom(timestamp(float(answer.rows.as_of[answer.row])))
-    if question.full and answer.valued is not None:
-        figures = answer.decisions.figures
-        response.figures.CopyFrom(customer_figures(model, figures, answer.rows, answer.valued, answer.row))
-    facts = answer.facts
-    for place in range(min(int(answer.decisions.count[answer.row]), question.max_results)):
-        response.results.append(_ranked(answer, facts, place))
-    response.results.append(_do_nothing(len(response.results) + 1))
-    return response
-
-
 def degraded(
     question: Question, model: Model, now: float, decision_id: str, reason: Degraded
 ) -> decision_pb2.DecideResponse:
@@ -88,21 +50,20 @@ def degraded(
     response = _frame(question, model, now, decision_id)
     response.fallback.reason = decision_pb2.FallbackReason.Value(f"FALLBACK_REASON_{reason.name}")
     response.fallback.message = _MESSAGES[reason]
-    response.results.append(_do_nothing(1))
+    response.results.append(do_nothing(1))
     return response
 
 
 def breakdown(terms: F64) -> explanation_pb2.ScoreBreakdown:
     """Every term of a score that is known."""
-    known = {field: float(terms[term]) for term, field in _TERM_FIELDS.items() if not np.isnan(terms[term])}
+    known = {field: float(terms[term]) for term, field in TERM_FIELDS.items() if not np.isnan(terms[term])}
     return explanation_pb2.ScoreBreakdown(**known)
 
 
 def timestamp(time: float) -> Timestamp:
     """Epoch seconds as a timestamp, to the microsecond."""
-    message = Timestamp()
-    message.FromMicroseconds(round(time * 1e6))
-    return message
+    seconds, microseconds = divmod(round(time * 1e6), 1_000_000)
+    return Timestamp(seconds=seconds, nanos=1000 * microseconds)
 
 
 def _frame(question: Question, model: Model, now: float, decision_id: str) -> decision_pb2.DecideResponse:
@@ -117,50 +78,14 @@ def _frame(question: Question, model: Model, now: float, decision_id: str) -> de
     )
 
 
-def _do_nothing(rank: int) -> decision_pb2.RankedAction:
+def do_nothing(rank: int) -> decision_pb2.RankedAction:
+    """The last row of every answer."""
     return decision_pb2.RankedAction(
         rank=rank,
         action=DO_NOTHING,
         desired_action=DESIRED_ACTIONS[DesiredAction.DO_NOTHING],
         score=0.0,
     )
-
-
-def _ranked(answer: Answer, facts: FactsOf, place: int) -> decision_pb2.RankedAction:
-    rulebook, question = answer.model.rulebook, answer.question
-    index = int(answer.decisions.action[answer.row, place])
-    terms = answer.decisions.terms[answer.row, place]
-    action = rulebook.actions[index]
-    treatment = rulebook.treatments[int(answer.decisions.treatment[answer.row, place])]
-    message = decision_pb2.RankedAction(
-        rank=place + 1,
-        action=action.id,
-        desired_action=DESIRED_ACTIONS[action.desired_action],
-        issue=action.issue,
-        group=action.group,
-        treatment=treatment_message(rulebook, treatment, question.language),
-        score=float(terms[Term.SCORE]),
-        customer_reason=facts.fill(text_in(action.reason, question.language)),
-        staff_reason=_staff_reason(action, treatment, terms, facts, question.language, rulebook.currency),
-        mandatory=bool(rulebook.action_tables.mandatory[index]),
-        triggers=_fired(answer, index),
-        owner=action.owner,
-    )
-    message.treatment.say = facts.fill(message.treatment.say)
-    if not np.isnan(terms[Term.PROPENSITY]):
-        message.propensity = float(terms[Term.PROPENSITY])
-    if question.full:
-        message.breakdown.CopyFrom(breakdown(terms))
-    return message
-
-
-def _fired(answer: Answer, action: int) -> list[str]:
-    rulebook = answer.model.rulebook
-    return [
-        rulebook.triggers[trigger].id
-        for trigger in rulebook.action_tables.triggers_of(action)
-        if answer.decisions.has_fired(trigger, answer.row)
-    ]
 
 
 def treatment_message(rulebook: Rulebook, treatment: Treatment, language: str) -> decision_pb2.Treatment:
@@ -197,28 +122,6 @@ def text_in(texts: Texts, language: str) -> str:
     return texts.get(language) or next(iter(texts.values()), "")
 
 
-_STAFF = {
-    "en": "{chance} likely; worth {customer} to the customer and {profit} to us; costs {cost}; {currency}",
-    "da": "{chance} sandsynligt; {customer} værd for kunden og {profit} for os; koster {cost}; {currency}",
-}
-
-
-def _staff_reason(
-    action: Action, treatment: Treatment, terms: F64, facts: FactsOf, language: str, currency: str
-) -> str:
-    """Marketing's words for staff, then the figures behind the score."""
-    chance = terms[Term.PROPENSITY]
-    numbers = _STAFF.get(language, _STAFF["en"]).format(
-        chance="?" if np.isnan(chance) else f"{chance:.1%}",
-        customer=shown(float(terms[Term.CUSTOMER_GAIN])),
-        profit=shown(float(terms[Term.PROFIT_GAIN])),
-        cost=shown(float(terms[Term.CONTACT_COST] + terms[Term.ACCEPTED_COST])),
-        currency=currency,
-    )
-    words = facts.fill(text_in(treatment.staff, language)) or action.id
-    return f"{words} ({numbers})"
-
-
 def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExplanation:
     """Where one action ended and why, as the contract says it."""
     found = explainer.candidate(action)
@@ -233,7 +136,7 @@ def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExp
         sentence=found.sentence,
         remedy=found.remedy,
         lost_to="" if found.lost_to is None else rulebook.actions[found.lost_to].id,
-        decisive_term="" if found.decisive is None else _TERM_FIELDS[found.decisive],
+        decisive_term="" if found.decisive is None else TERM_FIELDS[found.decisive],
     )
     if found.treatment >= 0:
         treatment = rulebook.treatments[found.treatment]

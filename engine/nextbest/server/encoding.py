@@ -1,0 +1,191 @@
+"""Ranked answers as bytes of the contract: what never changes about a treatment is encoded once.
+
+Building the same messages and serializing them is three times the work (measured: 7 µs instead of 2 for
+three actions), and an answer is kept, sent and put into batches as bytes anyway.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from loyalty.nextbest.v1 import decision_pb2, explanation_pb2
+from nextbest.assembly import Model
+from nextbest.facts_of import FactsOf, shown
+from nextbest.figures import Valued
+from nextbest.model import Decisions, DesiredAction, Rows, Term
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.server.customer_figures import customer_figures
+from nextbest.server.requests import MAX_RESULTS, Question
+from nextbest.server.responses import (
+    DESIRED_ACTIONS,
+    TERM_FIELDS,
+    do_nothing,
+    text_in,
+    timestamp,
+    treatment_message,
+)
+from nextbest.server.wire import bytes_tag, double_tag, number_tag, pack_double, sized, text, varint
+
+_RESPONSE = decision_pb2.DecideResponse.DESCRIPTOR.fields_by_name
+_DECISION_ID, _REQUEST_ID = bytes_tag(_RESPONSE, "decision_id"), bytes_tag(_RESPONSE, "request_id")
+_CUSTOMER_ID = bytes_tag(_RESPONSE, "customer_id")
+_NOW, _AS_OF = bytes_tag(_RESPONSE, "evaluation_time"), bytes_tag(_RESPONSE, "snapshot_as_of")
+_FIGURES, _RESULTS = bytes_tag(_RESPONSE, "figures"), bytes_tag(_RESPONSE, "results")
+
+_RANKED = decision_pb2.RankedAction.DESCRIPTOR.fields_by_name
+_RANK, _TREATMENT = number_tag(_RANKED, "rank"), bytes_tag(_RANKED, "treatment")
+_SCORE, _PROPENSITY = double_tag(_RANKED, "score"), double_tag(_RANKED, "propensity")
+_BREAKDOWN, _TRIGGERS = bytes_tag(_RANKED, "breakdown"), bytes_tag(_RANKED, "triggers")
+_CUSTOMER_REASON, _STAFF_REASON = bytes_tag(_RANKED, "customer_reason"), bytes_tag(_RANKED, "staff_reason")
+
+_SAY = bytes_tag(decision_pb2.Treatment.DESCRIPTOR.fields_by_name, "say")
+_TERMS = [
+    (int(term), double_tag(explanation_pb2.ScoreBreakdown.DESCRIPTOR.fields_by_name, field))
+    for term, field in TERM_FIELDS.items()
+]
+_DO_NOTHING = [sized(_RESULTS, do_nothing(rank).SerializeToString()) for rank in range(MAX_RESULTS + 2)]
+"""The last row of an answer by its rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One row of a batch of decisions, ready to be put into words."""
+
+    question: Question
+    rows: Rows
+    decisions: Decisions
+    valued: Valued | None
+    """Of all rows; None if no question of the batch wants figures."""
+    row: int
+    now: float
+    decision_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What is known of a treatment in a language before anyone asks for it."""
+
+    always: bytes
+    """Fields of RankedAction that are the same in every answer."""
+    treatment: bytes
+    """Fields of Treatment but what is said."""
+    say: str
+    """Texts may quote facts."""
+    reason: str
+    staff: str
+    triggers: tuple[tuple[int, bytes], ...]
+    """Index and field of each trigger of the action."""
+
+
+class AnswerEncoder:
+    """Writes the answers of one model."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._catalogue = model.rulebook.catalogue
+        self._always = decision_pb2.DecideResponse(
+            rulebook_revision=model.rulebook.revision,
+            model_digest=model.digest,
+            currency=model.rulebook.currency,
+        ).SerializeToString()
+        self._words = lru_cache(maxsize=None)(self._words_of)
+
+    def encode(self, answer: Answer) -> bytes:
+        """A DecideResponse: the ranked actions, do-nothing last."""
+        question, decisions, row = answer.question, answer.decisions, answer.row
+        as_of = timestamp(float(answer.rows.as_of[row])).SerializeToString()
+        fields = [
+            text(_DECISION_ID, answer.decision_id),
+            text(_REQUEST_ID, question.request_id),
+            text(_CUSTOMER_ID, question.customer_id),
+            self._always,
+            sized(_NOW, timestamp(answer.now).SerializeToString()),
+            sized(_AS_OF, as_of),
+        ]
+        if question.full and answer.valued is not None:
+            fields.append(sized(_FIGURES, self._figures(answer, answer.valued)))
+        count = min(int(decisions.count[row]), question.max_results)
+        if count:
+            facts = FactsOf(self._catalogue, answer.rows, decisions.figures, row)
+            treatments, terms = decisions.treatment[row].tolist(), decisions.terms[row].tolist()
+            fields += [self._ranked(answer, facts, p, treatments[p], terms[p]) for p in range(count)]
+        fields.append(_DO_NOTHING[count + 1])
+        return b"".join(fields)
+
+    def _figures(self, answer: Answer, valued: Valued) -> bytes:
+        figures, rows = answer.decisions.figures, answer.rows
+        return customer_figures(self._model, figures, rows, valued, answer.row).SerializeToString()
+
+    def _ranked(
+        self, answer: Answer, facts: FactsOf, place: int, treatment: int, terms: list[float]
+    ) -> bytes:
+        question = answer.question
+        words = self._words(treatment, question.language)
+        score, chance = terms[Term.SCORE], terms[Term.PROPENSITY]
+        staff = facts.fill(words.staff)
+        fields = [
+            _RANK,
+            varint(place + 1),
+            words.always,
+            _SCORE,
+            pack_double(score),
+            sized(_TREATMENT, words.treatment + text(_SAY, facts.fill(words.say))),
+            text(_CUSTOMER_REASON, facts.fill(words.reason)),
+        ]
+        if chance == chance:  # NaN = unknown  # noqa: PLR0124
+            fields += (_PROPENSITY, pack_double(chance))
+        if question.full:
+            staff = f"{staff} ({self._behind(terms, question.language)})"
+            fields.append(sized(_BREAKDOWN, _breakdown(terms)))
+        fields.append(text(_STAFF_REASON, staff))
+        fields += (field for index, field in words.triggers if answer.decisions.has_fired(index, answer.row))
+        return sized(_RESULTS, b"".join(fields))
+
+    def _behind(self, terms: list[float], language: str) -> str:
+        """The figures behind a score, for staff."""
+        chance = terms[Term.PROPENSITY]
+        return _STAFF.get(language, _STAFF["en"]).format(
+            chance="?" if chance != chance else f"{chance:.1%}",  # noqa: PLR0124
+            customer=shown(terms[Term.CUSTOMER_GAIN]),
+            profit=shown(terms[Term.PROFIT_GAIN]),
+            cost=shown(terms[Term.CONTACT_COST] + terms[Term.ACCEPTED_COST]),
+            currency=self._model.rulebook.currency,
+        )
+
+    def _words_of(self, treatment: int, language: str) -> _Words:
+        rulebook: Rulebook = self._model.rulebook
+        done = rulebook.treatments[treatment]
+        action = rulebook.actions[done.action]
+        always = decision_pb2.RankedAction(
+            action=action.id,
+            desired_action=DESIRED_ACTIONS[DesiredAction(action.desired_action)],
+            issue=action.issue,
+            group=action.group,
+            mandatory=bool(rulebook.action_tables.mandatory[done.action]),
+            owner=action.owner,
+        )
+        message = treatment_message(rulebook, done, language)
+        say = message.say
+        message.ClearField("say")
+        return _Words(
+            always=always.SerializeToString(),
+            treatment=message.SerializeToString(),
+            say=say,
+            reason=text_in(action.reason, language),
+            staff=text_in(done.staff, language) or action.id,
+            triggers=tuple(
+                (index, text(_TRIGGERS, rulebook.triggers[index].id))
+                for index in rulebook.action_tables.triggers_of(done.action)
+            ),
+        )
+
+
+def _breakdown(terms: list[float]) -> bytes:
+    """Every term of a score that is known."""
+    known = [(tag, terms[term]) for term, tag in _TERMS]
+    return b"".join([tag + pack_double(value) for tag, value in known if value == value])  # noqa: PLR0124
+
+
+_STAFF = {
+    "en": "{chance} likely; worth {customer} to the customer and {profit} to us; costs {cost}; {currency}",
+    "da": "{chance} sandsynligt; {customer} værd for kunden og {profit} for os; koster {cost}; {currency}",
+}
