@@ -54,6 +54,7 @@ gen: $(GEN)/.installed $(STAMP)  ## stubs from proto/ and JSON Schema from the r
 	$(GEN)/bin/python tools/gen_protos.py
 	$(BIN)/nextbest rules schema
 	$(BIN)/python -m nextbest.rulebook.reference
+	$(BIN)/python tools/lint_index.py
 
 bench: $(STAMP)  ## measures ours and the peers; needs Debian's nghttp2-client for rpc
 	command -v h2load >/dev/null || { apt-get update -qq && apt-get install -qq -y nghttp2-client; }

@@ -16,6 +16,7 @@ from nextbest.rulebook.compile import check_rulebook, compile_rulebook, compile_
 from nextbest.rulebook.diagnostics import Severity
 from nextbest.rulebook.rulebook import Arbitration, PolicyScope, PropensityKind, Rulebook
 from nextbest.rulebook.source import load_source
+from nextbest.rulebook.verify import verify_rulebook
 from nextbest.standard_facts import STANDARD_FACTS
 
 GROCERY = Path(__file__).parents[2] / "rules" / "grocery"
@@ -425,7 +426,7 @@ def test_unreadable_files_make_no_echoes(build: Callable[..., Rulebook]) -> None
 
 def test_grocery_rulebook_compiles_without_a_word() -> None:
     """The shipped grocery rulebook has neither errors nor warnings and covers all four stages."""
-    assert check_rulebook(GROCERY) == []
+    assert verify_rulebook(GROCERY) == []
     rulebook = compile_rulebook(GROCERY)
     assert len(rulebook.actions) >= 12
     assert int(np.bitwise_or.reduce(rulebook.action_tables.stages)) == 0b1111

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from nextbest.rulebook.compile import check_source
 from nextbest.rulebook.diagnostics import render_text
 from nextbest.rulebook.reference import render_reference, write_reference
 from nextbest.rulebook.source import load_source
+from nextbest.rulebook.verify import verify_source
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "rules.md").read_text(encoding="utf-8")
@@ -26,9 +26,9 @@ def write_blocks(directory: Path, *, wrong: bool) -> None:
 
 
 def report(directory: Path) -> str:
-    """What the compiler says of a directory."""
+    """What is said of a directory."""
     source = load_source(directory)
-    return render_text(check_source(source), source.by_path)
+    return render_text(verify_source(source), source.by_path)
 
 
 def test_rulebook_of_the_guide_compiles(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_rulebook_of_the_guide_compiles(tmp_path: Path) -> None:
 
 
 def test_report_of_the_guide_is_real(tmp_path: Path) -> None:
-    """The report shown for the wrong file is the one the compiler gives."""
+    """The report shown for the wrong file is the one that is given."""
     write_blocks(tmp_path, wrong=True)
     assert report(tmp_path) == REPORT.search(GUIDE)[1]  # type: ignore[index]
 
