@@ -1,12 +1,12 @@
 """Patterns from YAML documents, and random ones for comparison with the naive matcher."""
 
+import json
 import math
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tests.naive.patterns import Happened
 
 from nextbest.behaviour.patterns import Event, Window
@@ -36,7 +36,7 @@ def read_patterns(directory: Path, text: str) -> tuple[tuple[Pattern, ...], list
 
 def patterns_of(directory: Path, entries: Sequence[Mapping[str, Any]]) -> tuple[Pattern, ...]:
     """Compile pattern entries that are right."""
-    patterns, found, shown = read_patterns(directory, yaml.safe_dump({"patterns": list(entries)}))
+    patterns, found, shown = read_patterns(directory, json.dumps({"patterns": list(entries)}))
     assert not found, shown
     return patterns
 

@@ -3,12 +3,22 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence as Some
 from itertools import accumulate
+from typing import NamedTuple
 
 from nextbest.rulebook.patterns import Count, Pattern, Sequence
 
 
-def count_chains(pattern: Pattern, places: Some[Some[int]], follow: Some[int], times: Some[int]) -> int:
-    """Partial and whole matches that times allow; comparisons between events can only leave fewer.
+class Chains(NamedTuple):
+    """Numbers of combinations; comparisons between events can only leave fewer."""
+
+    whole: int
+    """Those that have an event for every place."""
+    all: int
+    """Those too that are only begun, or that are whole and broken."""
+
+
+def count_chains(pattern: Pattern, places: Some[Some[int]], follow: Some[int], times: Some[int]) -> Chains:
+    """Combinations of events that times allow.
 
     Args:
         pattern: what is sought.
@@ -17,15 +27,17 @@ def count_chains(pattern: Pattern, places: Some[Some[int]], follow: Some[int], t
         times: of all events, microseconds.
     """
     at = [[times[event] for event in place] for place in places]
-    following = [times[event] for event in follow]
     if isinstance(pattern.form, Count):
-        ends = [1] * len(at[1])
+        is_enough = len(at[0]) >= pattern.form.at_least
+        ends = [1 if is_enough else 0] * len(at[1])
         total = len(at[0]) + len(at[1])
     else:
         ends, total = _in_sequence(pattern.form, at)
     if pattern.then_no is None:
-        return total
-    return 2 * total + _followed(at[-1], ends, following, pattern.then_no.within_us)
+        return Chains(sum(ends), total)
+    following = [times[event] for event in follow]
+    broken = _followed(at[-1], ends, following, pattern.then_no.within_us)
+    return Chains(sum(ends), 2 * total + broken)
 
 
 def _in_sequence(form: Sequence, at: Some[Some[int]]) -> tuple[list[int], int]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from nextbest.behaviour.patterns.chains import count_chains
@@ -68,6 +68,8 @@ class Candidates:
     """Those that must not follow."""
     is_truncated: bool = False
     """Whether older events were left out."""
+    can_fire: bool = True
+    """Whether times allow a whole match."""
 
     @property
     def events(self) -> set[int]:
@@ -82,24 +84,24 @@ class Candidates:
 
 
 def candidates_of(planned: PlannedPattern, view: WindowView) -> Candidates | None:
-    """Which events matter to a pattern: the newest, as many as it can bear; None if it cannot fire."""
+    """Which events matter to a pattern: the newest, as many as it can bear; None if none do."""
     places = [view.taking(place) for place in planned.places]
     places[-1] = view.completing(places[-1], planned.pattern.wait_us)
     if not all(places):
         return None
     follow = view.taking(planned.without) if planned.without else []
-    found = _newest(Candidates(planned, tuple(places), follow), view)
-    return found if all(found.places) else None
+    return _newest(Candidates(planned, tuple(places), follow), view)
 
 
 def _newest(candidates: Candidates, view: WindowView) -> Candidates:
+    pattern = candidates.planned.pattern
     events = sorted(candidates.events)
     first = max(0, len(events) - MAX_EVENTS)
     kept = candidates.since(events[first]) if first else candidates
-    while count_chains(kept.planned.pattern, kept.places, kept.follow, view.times) > MAX_CHAINS:
+    while (chains := count_chains(pattern, kept.places, kept.follow, view.times)).all > MAX_CHAINS:
         first += 1
         kept = candidates.since(events[first])
-    return kept
+    return replace(kept, can_fire=chains.whole > 0)
 
 
 def replays(candidates: Iterable[Candidates]) -> Iterator[list[Candidates]]:

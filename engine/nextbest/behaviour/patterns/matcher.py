@@ -133,7 +133,7 @@ class Matcher:
         for ruleset, session in self._sessions:
             candidates = [found for p in ruleset.patterns if (found := candidates_of(p, view))]
             truncated += [found.planned.pattern.id for found in candidates if found.is_truncated]
-            for group in replays(candidates):
+            for group in replays(found for found in candidates if found.can_fire):
                 matches += self._replay(group, view, ruleset, session)
         return WindowResult(
             window.customer_id,

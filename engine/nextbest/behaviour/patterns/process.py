@@ -14,6 +14,12 @@ from nextbest.behaviour.patterns.worker import FAILED, READY, decode_result
 from nextbest.errors import NextBestError
 from nextbest.rulebook.patterns import Pattern
 
+WORKER = "nextbest.behaviour.patterns.worker"
+"""Module that a worker process runs."""
+
+MAX_ANSWER_BYTES = 1 << 26
+"""Longest answer; a worker whose memory is damaged may announce any length."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
@@ -40,8 +46,13 @@ class WorkerDied(NextBestError):  # noqa: N818  (states a condition that the sup
 class WorkerProcess:
     """A worker that has been started and has taken its patterns; a context manager."""
 
-    def __init__(self, patterns: Sequence[Pattern], limits: WorkerLimits) -> None:
+    def __init__(self, patterns: Sequence[Pattern], limits: WorkerLimits, *, program: str = WORKER) -> None:
         """Start it and wait until it is ready.
+
+        Args:
+            patterns: what it is to find.
+            limits: what it is allowed.
+            program: module to run; another one for tests.
 
         Raises:
             WorkerDied: it did not get ready in time.
@@ -50,7 +61,7 @@ class WorkerProcess:
         self._pipe, far_end = Pipe()
         with far_end:
             self._process = subprocess.Popen(  # noqa: S603  (our own module, by the running interpreter)
-                [sys.executable, "-P", "-m", "nextbest.behaviour.patterns.worker", str(far_end.fileno())],
+                [sys.executable, "-P", "-m", program, str(far_end.fileno())],
                 pass_fds=[far_end.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -125,7 +136,7 @@ class WorkerProcess:
     def _receive(self, timeout_s: float) -> bytes:
         try:
             if self._pipe.poll(timeout_s):
-                return self._pipe.recv_bytes()
+                return self._pipe.recv_bytes(MAX_ANSWER_BYTES)
         except (EOFError, OSError):
             raise self._ended() from None
         raise self._ended(f"took longer than {timeout_s:g} s")

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from nextbest.behaviour.patterns.definitions import CompiledPatterns
 from nextbest.behaviour.patterns.events import Window, WindowResult
-from nextbest.behaviour.patterns.process import WorkerDied, WorkerLimits, WorkerProcess
+from nextbest.behaviour.patterns.process import WORKER, WorkerDied, WorkerLimits, WorkerProcess
 from nextbest.errors import NextBestError
 
 _STARTS = 2
@@ -28,9 +28,12 @@ class PatternSupervisor:
     from the caller when it is their turn. For one thread; several supervisors may run side by side.
     """
 
-    def __init__(self, compiled: CompiledPatterns, limits: WorkerLimits | None = None) -> None:
+    def __init__(
+        self, compiled: CompiledPatterns, limits: WorkerLimits | None = None, *, program: str = WORKER
+    ) -> None:
         self._compiled = compiled
         self._limits = limits or WorkerLimits()
+        self._program = program
         self._worker: WorkerProcess | None = None
         self._poison: OrderedDict[bytes, str] = OrderedDict()
         self.restarts = 0
@@ -51,6 +54,11 @@ class PatternSupervisor:
         while batch := [self._relevant(window) for window in islice(waiting, self._limits.batch)]:
             yield from self._match(batch)
 
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker; None while there is none."""
+        return self._worker.pid if self._worker else None
+
     def close(self) -> None:
         """End the worker; it is gone when this returns."""
         if self._worker:
@@ -70,8 +78,8 @@ class PatternSupervisor:
         return replace(window, events=tuple(event for event in window.events if event.kind in kinds))
 
     def _match(self, batch: Sequence[Window]) -> list[WindowResult]:
-        results = {i: result for i, window in enumerate(batch) if (result := self._known(window))}
-        todo = deque(i for i in range(len(batch)) if i not in results)
+        results: dict[int, WindowResult] = {}
+        todo = self._unknown(range(len(batch)), batch, results)
         attempts = 0
         while todo:
             worker = self._running()
@@ -86,10 +94,24 @@ class PatternSupervisor:
                 self.restarts += 1
                 attempts += 1
                 if attempts == self._limits.attempts:
-                    first = todo.popleft()
-                    results[first] = self._set_aside(batch[first], str(error))
+                    self._set_aside(batch[todo[0]], str(error))
+                    todo = self._unknown(todo, batch, results)
                     attempts = 0
         return [results[i] for i in range(len(batch))]
+
+    def _unknown(
+        self, todo: Iterable[int], batch: Sequence[Window], results: dict[int, WindowResult]
+    ) -> deque[int]:
+        """Windows still to do, without those whose events are known to be poison: these get their results."""
+        left: deque[int] = deque()
+        for i in todo:
+            reason = self._poison.get(_digest(batch[i])) if self._poison else None
+            if reason is None:
+                left.append(i)
+            else:
+                self.quarantined += 1
+                results[i] = WindowResult(batch[i].customer_id, quarantined=reason)
+        return left
 
     def _running(self) -> WorkerProcess:
         if self._worker and not self._worker.is_alive:
@@ -103,25 +125,16 @@ class PatternSupervisor:
         reason = ""
         for _ in range(_STARTS):
             try:
-                return WorkerProcess(self._compiled.patterns, self._limits)
+                return WorkerProcess(self._compiled.patterns, self._limits, program=self._program)
             except WorkerDied as error:
                 reason = str(error)
         raise PatternWorkerError(f"no worker for event patterns can be started: it {reason}")
 
-    def _known(self, window: Window) -> WindowResult | None:
-        """The answer to a window whose events were set aside before; time goes on, the poison stays."""
-        reason = self._poison.get(_digest(window)) if self._poison else None
-        if reason is None:
-            return None
-        self.quarantined += 1
-        return WindowResult(window.customer_id, quarantined=reason)
-
-    def _set_aside(self, window: Window, reason: str) -> WindowResult:
+    def _set_aside(self, window: Window, reason: str) -> None:
+        """Remember a window's events; time goes on, the poison stays."""
         self._poison[_digest(window)] = reason
-        while len(self._poison) > self._limits.remembered:
+        while len(self._poison) > max(1, self._limits.remembered):
             self._poison.popitem(last=False)
-        self.quarantined += 1
-        return WindowResult(window.customer_id, quarantined=reason)
 
 
 def _digest(window: Window) -> bytes:

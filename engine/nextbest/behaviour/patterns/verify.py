@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nextbest.behaviour.patterns.process import WorkerDied, WorkerLimits, WorkerProcess
+from nextbest.behaviour.patterns.process import WORKER, WorkerDied, WorkerLimits, WorkerProcess
 from nextbest.rulebook.patterns import Pattern
 
 
@@ -16,34 +16,38 @@ class RefusedPattern:
     reason: str
 
 
-def verify_patterns(patterns: Sequence[Pattern], limits: WorkerLimits | None = None) -> list[RefusedPattern]:
+def verify_patterns(
+    patterns: Sequence[Pattern], limits: WorkerLimits | None = None, *, program: str = WORKER
+) -> list[RefusedPattern]:
     """Patterns that the library cannot be trusted with, found by halving; none if all is well.
 
     Cost: starts one process if all is well, some two dozen if one pattern of a thousand is at fault.
     """
-    limits = limits or WorkerLimits()
-    reason = _reason(patterns, limits)
-    if not reason:
-        return []
-    return _refused(patterns, reason, limits) or [RefusedPattern("", reason)]
+    return _Search(limits or WorkerLimits(), program).refused(patterns)
 
 
-def _refused(patterns: Sequence[Pattern], reason: str, limits: WorkerLimits) -> list[RefusedPattern]:
-    """Those at fault among patterns that are refused together."""
-    if len(patterns) == 1:
-        return [RefusedPattern(patterns[0].id, reason)]
-    middle = len(patterns) // 2
-    found: list[RefusedPattern] = []
-    for half in (patterns[:middle], patterns[middle:]):
-        if half and (reason := _reason(half, limits)):
-            found += _refused(half, reason, limits)
-    return found
+class _Search:
+    """Halves the patterns until those at fault are alone."""
 
+    def __init__(self, limits: WorkerLimits, program: str) -> None:
+        self._limits = limits
+        self._program = program
 
-def _reason(patterns: Sequence[Pattern], limits: WorkerLimits) -> str:
-    """Why a worker does not start with these patterns; empty if it does."""
-    try:
-        WorkerProcess(patterns, limits).close()
-    except WorkerDied as error:
-        return str(error)
-    return ""
+    def refused(self, patterns: Sequence[Pattern]) -> list[RefusedPattern]:
+        """Those at fault; one without a name if only all together are too much."""
+        reason = self._reason(patterns)
+        if not reason:
+            return []
+        if len(patterns) == 1:
+            return [RefusedPattern(patterns[0].id, reason)]
+        middle = len(patterns) // 2
+        found = [*self.refused(patterns[:middle]), *self.refused(patterns[middle:])] if middle else []
+        return found or [RefusedPattern("", reason)]
+
+    def _reason(self, patterns: Sequence[Pattern]) -> str:
+        """Why a worker does not start with these patterns; empty if it does."""
+        try:
+            WorkerProcess(patterns, self._limits, program=self._program).close()
+        except WorkerDied as error:
+            return str(error)
+        return ""

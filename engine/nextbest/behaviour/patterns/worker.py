@@ -39,8 +39,8 @@ def decode_result(message: bytes, customer_id: str) -> WindowResult:
     Raises:
         ValueError: the worker sent something else, which it does only when its memory is damaged.
     """
-    found: Any = json.loads(message)
     try:
+        found: Any = json.loads(message)
         if "failed" in found:
             return WindowResult(customer_id, quarantined=str(found["failed"]))
         matches = tuple(
@@ -48,7 +48,7 @@ def decode_result(message: bytes, customer_id: str) -> WindowResult:
             for pattern, at, evidence in found["matches"]
         )
         return WindowResult(customer_id, matches, tuple(str(pattern) for pattern in found["truncated"]))
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, RecursionError) as error:
         raise ValueError("no answer of a worker") from error
 
 
