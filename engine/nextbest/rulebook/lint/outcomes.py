@@ -25,6 +25,8 @@ class Reasoner:
     def __init__(self, catalogue: Catalogue, assumptions: Assumptions | None = None) -> None:
         self._catalogue = catalogue
         self._assumptions = assumptions or Assumptions()
+        self._found: dict[int, tuple[Expr, Outcomes]] = {}
+        """By identity of the expression, which is kept so that no other can take it over."""
 
     def can_hold(self, *conditions: Expr) -> bool:
         """False if the conditions cannot all be true of one customer at once."""
@@ -35,6 +37,12 @@ class Reasoner:
 
     def outcomes(self, expr: Expr) -> Outcomes:
         """The answers that a condition may give; those left out it never gives."""
+        known = self._found.get(id(expr))
+        if known is None:
+            known = self._found[id(expr)] = expr, self._outcomes(expr)
+        return known[1]
+
+    def _outcomes(self, expr: Expr) -> Outcomes:
         if expr.form is Form.NOT:
             return frozenset(None if t is None else not t for t in self.outcomes(expr.arguments[0]))
         if expr.form is Form.AND:
