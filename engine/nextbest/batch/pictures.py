@@ -118,10 +118,12 @@ def _heat(axis: "Axes", panel: HeatMap, rows: Sequence[str]) -> None:
     values = panel.values[::-1]
     top = float(np.nanmax(values)) if np.isfinite(values).any() else 1.0
     low = min(0.0, float(np.nanmin(values)) if np.isfinite(values).any() else 0.0)
+    axis.set_facecolor("#eef1f2")
     axis.imshow(values, cmap="YlGnBu", vmin=low, vmax=top if top > low else low + 1.0, aspect="auto")
     axis.set_xticks(range(values.shape[1]), ["lowest fifth", "2", "3", "4", "highest fifth", "no LTV"])
     axis.set_yticks(range(len(rows)), list(rows)[::-1])
     axis.tick_params(length=0, labelsize=8.5)
+    axis.spines[:].set_visible(False)
     axis.set_xlabel("lifetime value", fontsize=9)
     axis.set_title(panel.title, fontsize=10)
     for row, texts in enumerate(list(panel.labels)[::-1]):
