@@ -7,8 +7,9 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from nextbest.cli import ask, fit, load, propensity, rules, serve, stages
+from nextbest.cli import ask, fit, grid, load, propensity, rules, serve, stages
 from nextbest.cli.demo import demo
+from nextbest.cli.finance import finance
 from nextbest.errors import InvalidInput, NextBestError
 from nextbest_client import ClientError
 
@@ -24,8 +25,10 @@ app.command()(serve.warm)
 app.command()(ask.decide)
 app.command()(ask.why)
 app.command()(demo)
+app.command()(finance)
 fit.app.command()(propensity.propensity)
 app.add_typer(fit.app, name="fit")
+app.add_typer(grid.app, name="grid")
 app.add_typer(rules.app, name="rules")
 app.add_typer(stages.app, name="stages")
 
