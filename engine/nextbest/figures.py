@@ -11,7 +11,7 @@ import numpy as np
 
 from nextbest.assembly import PROFIT, VALUE, Model
 from nextbest.behaviour.stage import LoyaltyFigures, loyalty_figures
-from nextbest.facts import Figure
+from nextbest.facts import Catalogue, Figure
 from nextbest.figure_kernel import fill_figures
 from nextbest.figure_tables import FigureTables, figure_tables, new_scratch
 from nextbest.model import F64, I32, Rows
@@ -94,7 +94,12 @@ def loyalty_at(model: Model, rows: Rows, alive: F64, completeness: F64, now: F64
 
 def bool_fact(model: Model, rows: Rows, name: str) -> F64:
     """(n,) a bool fact as 1, 0 or NaN = unknown."""
-    place = model.rulebook.catalogue.bits.get(name)
+    return flag_fact(model.rulebook.catalogue, rows, name)
+
+
+def flag_fact(catalogue: Catalogue, rows: Rows, name: str) -> F64:
+    """(n,) a bool fact of a catalogue as 1, 0 or NaN = unknown."""
+    place = catalogue.bits.get(name)
     if place is None:
         return np.full(len(rows), np.nan)
     known = (rows.known[:, place.known_word] >> np.uint64(place.known_bit)) & np.uint64(1)

@@ -7,7 +7,6 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
-import yaml
 from tests.builders.command_line import nextbest
 from tests.builders.small import DIRECTORY, NOW
 
@@ -170,9 +169,9 @@ def test_rules_without_prior_stop_the_start_until_the_model_is_fitted(directory,
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(path.read_text())
     actions = min((rulebook / "actions").glob("*.yaml"))
-    document = yaml.safe_load(actions.read_text())
-    document["actions"][0]["propensity"] = {"model": "fresh"}
-    actions.write_text(yaml.safe_dump(document))
+    prior = "propensity: {successes: 40, failures: 60}"
+    assert prior in actions.read_text()
+    actions.write_text(actions.read_text().replace(prior, "propensity: {model: fresh}", 1))
     where = ("--rulebook", rulebook, "--data-directory", directory / "data")
     advance = ("stages", "advance", "--as-of", NOW.isoformat(), *where)
     said = nextbest(*advance)

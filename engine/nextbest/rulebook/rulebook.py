@@ -109,6 +109,8 @@ class Trigger:
     """Fact that says when it fired last; empty for a snapshot trigger."""
     pattern: str = ""
     """Event pattern that fires it; empty if none does."""
+    detects: str = ""
+    """Change of behaviour that fires it: `drop`, `rise` or `silent_drop`; empty if none does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,12 @@ def _trigger(
     trigger = Trigger(entry.id, entry.kind, condition, entry.cool_down / DAY_S, source)
     if isinstance(entry, SnapshotTrigger):
         return trigger
-    return replace(trigger, fired_at=entry.fired_at, pattern=_pattern(entry, at, patterns, report))
+    return replace(
+        trigger,
+        fired_at=entry.fired_at,
+        pattern=_pattern(entry, at, patterns, report),
+        detects=_detects(entry, at, report),
+    )
 
 
 def _pattern(entry: StoredTrigger, at: At, patterns: Collection[str], report: Report) -> str:
@@ -110,6 +115,16 @@ def _pattern(entry: StoredTrigger, at: At, patterns: Collection[str], report: Re
     if entry.pattern is not None:
         hint = "write `kind: pattern`"
         report.key_error(at / "pattern", "pattern-form", "a detector is fired by no pattern", hint)
+    return ""
+
+
+def _detects(entry: StoredTrigger, at: At, report: Report) -> str:
+    """The change that fires a trigger; empty for a pattern."""
+    if entry.kind == "detector":
+        return entry.detects or "drop"
+    if entry.detects is not None:
+        message, hint = "a pattern is fired by events, not by a change", "write `kind: detector`"
+        report.key_error(at / "detects", "pattern-form", message, hint)
     return ""
 
 

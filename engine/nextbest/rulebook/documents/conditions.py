@@ -54,6 +54,11 @@ class StoredTrigger(Document):
     pattern: Identifier | None = Field(
         default=None, description="The event pattern that fires it. Default: the one with the trigger's id."
     )
+    detects: Literal["drop", "rise", "silent_drop"] | None = Field(
+        default=None,
+        description="What fires a detector: spend a period fell, rose, or fell without a complaint."
+        " Default: `drop`.",
+    )
     fired_at: FactName = Field(description="Timestamp fact that holds when it fired last.")
     hold: Duration = Field(description="How long it holds after it fired.", examples=["14d"])
     cool_down: Duration = Field(

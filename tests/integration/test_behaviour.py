@@ -1,0 +1,89 @@
+"""`nextbest behaviour` as an operator runs it."""
+
+import csv
+import re
+
+import polars as pl
+import pytest
+from tests.builders.command_line import nextbest
+from tests.builders.detecting import rulebook_of, steady
+
+NOW = "2026-03-02T12:00:00+00:00"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A rulebook with detectors, and a store with two customers whose spend has been steady."""
+    directory = tmp_path_factory.mktemp("behaviour")
+    rulebook_of(directory / "rules")
+    rows = [{"customer_id": i, "as_of": NOW, **steady()} for i in ("falls", "stays")]
+    pl.DataFrame(rows).write_parquet(directory / "customers.parquet")
+    said = nextbest("load", directory / "customers.parquet", *where(directory))
+    assert said.code == 0, said.err
+    return directory
+
+
+def where(directory):
+    """Options that say where rules and data are."""
+    return ("--rulebook", directory / "rules", "--data-directory", directory / "data")
+
+
+def advance(directory, rows, *, name="week.csv"):
+    """Runs the command on a file of these (customer, value) rows."""
+    file = directory / name
+    file.write_text("customer_id,value\n" + "".join(f"{i},{value}\n" for i, value in rows))
+    out = ("--out", directory / "out", "--as-of", NOW)
+    return nextbest("behaviour", "advance", file, *where(directory), *out)
+
+
+def test_a_week_is_taken_once_and_its_alarms_are_kept(place):
+    """A completed period moves detectors, fires triggers, leaves evidence; the same file is refused again."""
+    said = advance(place, [("falls", 60), ("stays", 100)])
+    assert said.code == 0, said.err
+    assert "2 advanced, 1 drops, 0 rises, 0 rejected" in said.out
+    assert "fired fell: 1" in said.out
+    assert "fired silent: 1" in said.out
+    (evidence,) = (place / "out").glob("alarms-*.csv")
+    (alarm,) = csv.DictReader(evidence.read_text().splitlines())
+    assert (alarm["customer_id"], alarm["change"], alarm["triggers"]) == ("falls", "drop", "fell|silent")
+    assert (float(alarm["observed"]), float(alarm["expected"])) == (60.0, 100.0)
+    again = advance(place, [("falls", 60), ("stays", 100)])
+    assert again.code == 1
+    assert "was taken already" in again.err
+
+
+def test_rows_that_cannot_be_taken_are_listed(place):
+    """Unknown customers, repeated ones and values that are none are rejected, the others are taken."""
+    rows = [("stays", 101), ("nobody", 5), ("stays", 102), ("falls", "much")]
+    said = advance(place, rows, name="bad.csv")
+    assert said.code == 2
+    assert "1 advanced, 0 drops, 0 rises, 3 rejected" in said.out
+    faults = {
+        int(row["row"]): row["reason"] for row in csv.DictReader((place / "bad.csv.rejects.csv").read_text().splitlines())
+    }
+    assert faults == {
+        2: "`nobody`: its snapshot is absent",
+        3: "`stays` has a row before this one",
+        4: "`much` is not a number",
+    }
+
+
+def test_missing_columns_are_named(place):
+    """A file without the two columns is refused as a whole."""
+    file = place / "other.csv"
+    file.write_text("customer,spend\na,1\n")
+    said = nextbest("behaviour", "advance", file, *where(place))
+    assert said.code == 1
+    assert "`customer_id` is missing" in said.err
+    assert "`value` is missing" in said.err
+
+
+def test_false_alarms_are_measured():
+    """The rate of false alarms is printed with its interval, and is the same in every run."""
+    first, second = (
+        nextbest("behaviour", "false-alarms", "--series", 200, "--periods", 60) for _ in range(2)
+    )
+    assert first.code == 0, first.err
+    assert first.out == second.out
+    rate, low, high = map(float, re.search(r"([.\d]+) \[([.\d]+), ([.\d]+)\]", first.out).groups())
+    assert 0.0 < low < rate < high < 0.05
