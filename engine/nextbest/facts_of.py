@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from nextbest.fact_values import FactValue, UnfitValueError, value_of_bits, value_of_number
 from nextbest.facts import Catalogue, Fact, FactType, Figure, figure_fact
@@ -44,7 +44,10 @@ class FactsOf:
 
     def fill(self, template: str) -> str:
         """Replace every `{customer.<fact>}` of a text by its value."""
-        return _PLACEHOLDER.sub(lambda match: self.text(match[1]), template)
+        parts = _parts(template)
+        if len(parts) == 1:
+            return template
+        return "".join([self.text(part) if i & 1 else part for i, part in enumerate(parts)])
 
     def quoted(self, expressions: Iterable[str]) -> str:
         """List every fact that the expressions read with its actual value."""
@@ -65,6 +68,12 @@ class FactsOf:
         if not int(self.rows.known[self.row, place.known_word]) >> place.known_bit & 1:
             return None
         return value_of_bits(fact, int(self.rows.words[self.row, place.word]) >> place.shift)
+
+
+@lru_cache(maxsize=65536)
+def _parts(template: str) -> tuple[str, ...]:
+    """A text cut at its placeholders: text, fact, text, fact, …, text."""
+    return tuple(_PLACEHOLDER.split(template))
 
 
 @cache

@@ -3,13 +3,31 @@
 import hashlib
 import logging
 import sys
+from contextvars import ContextVar
 
 import structlog
 
 Logger = structlog.typing.FilteringBoundLogger
 
+_CALL: ContextVar[tuple[str, str]] = ContextVar("call", default=("", ""))
+
+
+def enter_call(method: str, request_id: str) -> None:
+    """Name the call that the current task answers, for everything that it logs from now on.
+
+    One assignment: structlog's own `bound_contextvars` costs 10 µs, a tenth of a request.
+    """
+    _CALL.set((method, request_id))
+
+
+def _add_call(_logger: object, _level: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    method, request_id = _CALL.get()
+    return event if not method else {"method": method, "request_id": request_id, **event}
+
+
 _DESCRIBE: tuple[structlog.typing.Processor, ...] = (
     structlog.contextvars.merge_contextvars,
+    _add_call,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,

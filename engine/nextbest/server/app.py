@@ -34,6 +34,7 @@ from nextbest.server.interaction_service import InteractionService
 from nextbest.server.live import LiveServing
 from nextbest.server.rulebook_service import RulebookService
 from nextbest.server.snapshot_service import SnapshotService
+from nextbest.server.tally import FALLBACKS, calls_by_method
 from nextbest.server.warmup import warm_up
 from nextbest.telemetry import logger
 
@@ -164,4 +165,4 @@ async def serve_until_stopped(
         )
         await stop.wait()
         logger().info("draining", grace_s=options.drain_s)
-    logger().info("stopped")
+    logger().info("stopped", calls=calls_by_method(), fallbacks=dict(FALLBACKS))

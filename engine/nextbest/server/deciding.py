@@ -18,13 +18,14 @@ from nextbest.decide import decide, explain
 from nextbest.errors import DeadlinePassed, InvalidInput, SnapshotError, StoreUnavailable, Violation
 from nextbest.facts_of import FactsOf
 from nextbest.figures import Valued, valued_of
-from nextbest.id_check import id_checks_of
+from nextbest.id_check import id_check, id_checks_of
 from nextbest.model import Contexts, Decisions, DecisionState, Degraded, Histories, Rows, Trace
 from nextbest.rings import HistoryCodec
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, snapshot_error
 from nextbest.server.encoding import Answer, AnswerEncoder
 from nextbest.server.requests import Question, gather_contexts, unknown_name
 from nextbest.server.responses import candidate, degraded, funnel
+from nextbest.server.tally import FALLBACKS
 from nextbest.telemetry import logger, pseudonym
 
 _DEGRADED = {
@@ -71,7 +72,7 @@ class Situation:
     @property
     def seeds(self) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
         """One seed a decision, so that exploration can be replayed."""
-        return np.array([int.from_bytes(i[:8], "little") for i in self.decision_ids], np.uint64)
+        return np.frombuffer(b"".join(self.decision_ids), "<u8")[::2]
 
     @property
     def max_results(self) -> int:
@@ -82,17 +83,35 @@ class Situation:
 def situation(serving: Serving, questions: Sequence[Question], stored: Records, clock: Clock) -> Situation:
     """Decode what is stored about the customers of n questions; an inline snapshot replaces the row."""
     rows = [row if q.row is None else q.row for q, row in zip(questions, stored.rows, strict=True)]
-    checks = id_checks_of([q.customer_id.encode() for q in questions])
     time = clock()
+    decoded, histories = _decoded(serving, questions, rows, stored)
     return Situation(
         serving=serving,
         questions=questions,
-        decoded=serving.rows.decode_batch(rows, checks),
-        histories=serving.histories.decode(stored.contacts, stored.events, checks).histories,
+        decoded=decoded,
+        histories=histories,
         contexts=gather_contexts(questions),
         now=np.array([time if q.evaluation_time is None else q.evaluation_time for q in questions]),
         decision_ids=[_decision_id(question) for question in questions],
     )
+
+
+def _decoded(
+    serving: Serving, questions: Sequence[Question], rows: Sequence[bytes | None], stored: Records
+) -> tuple[DecodedRows, Histories]:
+    """Rows and histories; one alone by the codecs' shorter way."""
+    ids = [question.customer_id.encode() for question in questions]
+    if len(ids) > 1:
+        checks = id_checks_of(ids)
+        found = serving.histories.decode(stored.contacts, stored.events, checks)
+        return serving.rows.decode_batch(rows, checks), found.histories
+    check = id_check(ids[0])
+    row, problem = serving.rows.decode_one(rows[0], check)
+    found = serving.histories.decode_one(stored.contacts[0], stored.events[0], check)
+    return DecodedRows(row, _ONE_PROBLEM[problem]), found.histories
+
+
+_ONE_PROBLEM = [np.array([problem], np.uint8) for problem in RowProblem]
 
 
 def answers(found: Situation) -> list[bytes | SnapshotError]:
@@ -126,7 +145,7 @@ def _answer(found: Situation, decisions: Decisions, valued: Valued | None, row: 
         question, problem = found.questions[row], RowProblem(int(found.decoded.problems[row]))
         if question.strict:
             return snapshot_error(problem)
-        logger().warning("degraded", reason=problem.name.lower(), customer=pseudonym(question.customer_id))
+        _note_fallback(problem.name.lower(), question)
         decision_id, now = found.decision_ids[row].hex(), float(found.now[row])
         reply = degraded(question, found.serving.model, now, decision_id, _DEGRADED[problem])
         return reply.SerializeToString()
@@ -241,6 +260,11 @@ async def read_in_time(
 
 def without_store(serving: Serving, question: Question, reason: Degraded, clock: Clock) -> bytes:
     """The fallback decision when nothing could be read; its id is fresh, for it is not kept."""
-    logger().warning("degraded", reason=reason.name.lower(), customer=pseudonym(question.customer_id))
+    _note_fallback(reason.name.lower(), question)
     now = clock() if question.evaluation_time is None else question.evaluation_time
     return degraded(question, serving.model, now, os.urandom(16).hex(), reason).SerializeToString()
+
+
+def _note_fallback(reason: str, question: Question) -> None:
+    FALLBACKS[reason] += 1
+    logger().warning("degraded", reason=reason, customer=pseudonym(question.customer_id))

@@ -5,11 +5,12 @@ from functools import wraps
 from typing import TypeVar, cast
 
 import grpc.aio
-from structlog.contextvars import bound_contextvars
+from google.rpc.code_pb2 import Code
 
 from nextbest.errors import NextBestError, StoreUnavailable
-from nextbest.server.status import abort
-from nextbest.telemetry import logger
+from nextbest.server.status import abort, code_of
+from nextbest.server.tally import CALLS
+from nextbest.telemetry import enter_call, logger
 
 H = TypeVar("H", bound=Callable[..., Awaitable[object]])
 
@@ -22,16 +23,20 @@ def guarded(handler: H) -> H:
     async def answer(
         self: object, request: object, context: grpc.aio.ServicerContext[object, object]
     ) -> object:
-        with bound_contextvars(method=name, request_id=request_id_of(request)):
-            try:
-                return await handler(self, request, context)
-            except grpc.aio.AbortError:
-                raise
-            except Exception as error:
-                _log(error)
-                failure = error
-            await abort(context, failure)
-            raise AssertionError("abort always raises")
+        enter_call(name, request_id_of(request))
+        try:
+            answered = await handler(self, request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            _log(error)
+            CALLS[name, Code.Name(Code.ValueType(code_of(error)))] += 1
+            failure = error
+        else:
+            CALLS[name, "OK"] += 1
+            return answered
+        await abort(context, failure)
+        raise AssertionError("abort always raises")
 
     return cast("H", answer)
 
@@ -39,8 +44,9 @@ def guarded(handler: H) -> H:
 def request_id_of(request: object) -> str:
     """The request's id, or that of the request it asks about; empty if it has none."""
     own = getattr(request, "request_id", None)
-    about = getattr(request, "request", None)
-    return str(own if own is not None else getattr(about, "request_id", ""))
+    if own is None:
+        own = getattr(getattr(request, "request", None), "request_id", "")
+    return str(own)
 
 
 def _log(error: Exception) -> None:

@@ -1,9 +1,11 @@
 """Requests of the contract → what the engine takes; everything wrong with one is said at once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, decision_pb2
@@ -21,6 +23,7 @@ MAX_RESULTS = 25
 MAX_CONTEXTS = 64
 
 FactLike = customer_pb2.Fact | common_pb2.Context
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 _FIELD_OF: Mapping[FactType, str] = {
     FactType.INT: "number",
@@ -37,8 +40,7 @@ _STRICTNESS = frozenset(common_pb2.Strictness.values())
 _VIEWS = frozenset(common_pb2.View.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One checked request."""
 
     customer_id: str
@@ -124,6 +126,9 @@ def required(value: int, known: frozenset[int], field: str, found: list[Violatio
 
 def gather_contexts(questions: Sequence[Question]) -> Contexts:
     """Lay the situations of n questions side by side."""
+    if len(questions) == 1:
+        one = questions[0]
+        return _one_context(one.channel, one.direction, one.placements, one.phase, one.role, one.contexts)
     return Contexts(
         channel=np.array([q.channel for q in questions], np.int32),
         direction=np.array([q.direction for q in questions], np.int32),
@@ -134,6 +139,27 @@ def gather_contexts(questions: Sequence[Question]) -> Contexts:
     )
 
 
+@lru_cache(maxsize=1024)
+def _one_context(
+    channel: int, direction: int, placements: int, phase: int, role: int, contexts: tuple[float, ...]
+) -> Contexts:
+    """A situation of its own; tills ask from few of them, again and again."""
+    return Contexts(
+        channel=_shared(np.array([channel], np.int32)),
+        direction=_shared(np.array([direction], np.int32)),
+        placements=_shared(np.array([placements], np.uint64)),
+        phase=_shared(np.array([phase], np.int32)),
+        role=_shared(np.array([role], np.int32)),
+        numbers=_shared(np.array([contexts], np.float64)),
+    )
+
+
+def _shared(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    array.setflags(write=False)
+    return array
+
+
+@lru_cache(maxsize=1024)
 def choose_language(wanted: str, languages: tuple[str, ...]) -> str:
     """The wanted language or its base (`da-DK` → `da`) if the rulebook has it, else the default."""
     for candidate in (wanted, wanted.split("-", maxsplit=1)[0].lower()):
@@ -231,6 +257,8 @@ def _role(name: str, rulebook: Rulebook, found: list[Violation]) -> int:
 
 
 def _placements(names: Sequence[str], rulebook: Rulebook, found: list[Violation]) -> int:
+    if not names:
+        return 0
     bits = 0
     for i, name in enumerate(names):
         place = named(name, rulebook.placement_index, f"placements[{i}]", found)
@@ -242,6 +270,8 @@ def _placements(names: Sequence[str], rulebook: Rulebook, found: list[Violation]
 def _contexts(
     contexts: Sequence[common_pb2.Context], declared: tuple[Fact, ...], found: list[Violation]
 ) -> tuple[float, ...]:
+    if not contexts:
+        return (np.nan,) * len(declared)
     if len(contexts) > MAX_CONTEXTS:
         found.append(Violation("contexts", f"{len(contexts)} are given, at most {MAX_CONTEXTS} are allowed"))
         return ()

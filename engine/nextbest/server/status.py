@@ -51,6 +51,11 @@ def to_status(error: Exception) -> Status:
     return Status(code=Code.INTERNAL, message="internal error; see the service's log")
 
 
+def code_of(error: Exception) -> int:
+    """The gRPC code that `to_status` gives."""
+    return next((code for kind, (code, _) in CODES.items() if isinstance(error, kind)), Code.INTERNAL)
+
+
 def _message(error: NextBestError) -> str:
     """What callers are told; where the store is and why it fails is for the log."""
     return "the snapshot store does not answer" if isinstance(error, StoreUnavailable) else str(error)
