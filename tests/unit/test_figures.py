@@ -1,0 +1,305 @@
+"""All figures of a customer against the naive oracles put together, on random customers with gaps."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.builders.small import DIRECTORY, NOW
+from tests.naive import figures as naive
+
+from nextbest.assembly import OUTCOMES, Artifacts, FittedGrid, assemble
+from nextbest.facts import FIGURE_TYPES, STAGE_NAMES, FactType, Figure
+from nextbest.figures import figures_of, valued_of
+from nextbest.id_check import id_checks_of
+from nextbest.potential.grid import PeerGrid
+from nextbest.potential.ltv_parameters import BgNbd, GammaGamma, LtvParameters
+from nextbest.rows import RowCodec
+from nextbest.rulebook.compile import compile_rulebook
+
+T0 = NOW.timestamp()
+DAY = 86400.0
+FITTED_AT = T0 - 10 * DAY
+LTV = LtvParameters(
+    bgnbd=BgNbd(0.9, 5.0, 0.7, 2.6),
+    gamma_gamma=GammaGamma(6.0, 4.0, 500.0),
+    margin=0.3,
+    yearly_discount=0.1,
+    step_weeks=26.0,
+    steps=6,
+    standard_errors={},
+    log_likelihood=0.0,
+    gamma_gamma_log_likelihood=0.0,
+    penalised=False,
+    n=1,
+    n_repeat=1,
+    frequency_top_quartile=0.35,
+    warnings=(),
+)
+"""Three years in six steps: the oracle computes each with hundreds of digits."""
+
+
+@pytest.fixture(scope="module")
+def rulebook():
+    """The small rulebook."""
+    return compile_rulebook(DIRECTORY)
+
+
+def settings_of(rulebook, **fitted):
+    """The rulebook's numbers as the oracle takes them."""
+    value, strategy = rulebook.value, rulebook.strategy
+    return naive.Settings(
+        catalogue=rulebook.catalogue,
+        peer_dimensions=strategy.peer_dimensions,
+        activities=dict(value.activities),
+        benefits=dict(value.benefits),
+        rates={
+            "face": value.point_face,
+            "redemption_probability": value.redemption_probability,
+            "quality": value.quality_rate,
+            "minute": value.value_of_time,
+            "complaint": value.complaint_cost,
+        },
+        default_margin=value.default_margin_rate,
+        credibility_years=value.credibility_years,
+        stretch=strategy.stretch.tolist(),
+        gap_cap=strategy.gap_cap,
+        gap_floor=strategy.gap_floor,
+        referral_worth=strategy.referral_worth,
+        referral_weight=strategy.referral_weight,
+        ceiling_share=strategy.ceiling_share,
+        **fitted,
+    )
+
+
+def somebody(random):
+    """Facts of a random customer, each missing now and then, and when they were true."""
+    as_of = T0 - random.uniform(0.0, 30.0) * DAY
+    facts = {
+        **_buying(random, as_of),
+        **_money(random),
+        **_attitude(random, as_of),
+        **_standing(random, as_of),
+    }
+    known = random.random(len(facts)) < random.choice([0.5, 0.8, 0.95, 1.0])
+    return {name: value for (name, value), kept in zip(facts.items(), known, strict=True) if kept}, as_of
+
+
+def _buying(random, as_of):
+    weeks = float(random.uniform(1.0, 120.0))
+    x = int(random.choice([0, 0, 1, 3, 10, 60]))
+    recency = float(random.uniform(0.1, 1.0) * weeks) if x else 0.0
+    return {
+        "first_purchase": as_of - weeks * 7 * DAY,
+        "last_purchase": as_of - (weeks - recency) * 7 * DAY,
+        "joined": as_of - float(random.uniform(0.0, 2000.0)) * DAY,
+        "repeat_purchases": x,
+        "recency_weeks": recency,
+        "observed_weeks": weeks,
+        "mean_repeat_value": float(random.gamma(4.0, 60.0)),
+        "contract_state": str(random.choice(["none", "none", "none", "in_force", "cancelled", "expired"])),
+        "contract_margin": float(random.uniform(100.0, 2000.0)),
+        "contract_retention": float(random.uniform(0.3, 0.98)),
+    }
+
+
+def _money(random):
+    return {
+        "revenue_net": float(random.normal(3000.0, 3000.0)),
+        "cogs": float(random.uniform(0.0, 4000.0)),
+        "margin_rate": float(random.uniform(-0.1, 0.5)),
+        "points_earned": float(random.integers(0, 5000)),
+        "immediate_rewards": float(random.uniform(0.0, 200.0)),
+        "saved_rewards": float(random.uniform(0.0, 200.0)),
+        "minutes_spent": float(random.uniform(0.0, 300.0)),
+        "complaint_count": int(random.integers(0, 4)),
+        "n_calls": int(random.integers(0, 9)),
+        "n_visits": int(random.integers(0, 60)),
+        "n_events": int(random.integers(0, 5)),
+        "exposure_share": float(random.choice([0.0, 0.2, 0.7, 1.0, 1.0, 1.0])),
+        "spent_on_customer": float(random.uniform(0.0, 100.0)),
+    }
+
+
+def _attitude(random, as_of):
+    return {
+        "nps_relation": int(random.integers(0, 11)),
+        "nps_relation_at": as_of - float(random.uniform(-5.0, 600.0)) * DAY,
+        "satisfaction": float(random.uniform(0.0, 100.0)),
+        "share_of_wallet": float(random.choice([random.uniform(), 0.6, 0.95, 1.0])),
+        "positive_mentions": int(random.integers(0, 6)),
+        "negative_mentions": int(random.integers(0, 4)),
+        "complaint_severity": int(random.integers(0, 4)),
+        "complaint_open": bool(random.random() < 0.3),
+        "complaint_at": as_of - float(random.uniform(0.0, 200.0)) * DAY,
+        "discount_share": float(random.uniform()),
+        "lock_in": bool(random.random() < 0.3),
+    }
+
+
+def _standing(random, as_of):
+    return {
+        "consent": ["email_marketing"],
+        "peer_segment": str(random.choice(["city", "country"])),
+        "household": str(random.choice(["single", "family"])),
+        "held_stage": str(random.choice(STAGE_NAMES)),
+        "stage_since": as_of - 50 * DAY,
+    }
+
+
+def people(seed, n):
+    """Random customers: (facts, as_of)."""
+    random = np.random.default_rng(seed)
+    return [somebody(random) for _ in range(n)]
+
+
+def rows_of(rulebook, customers):
+    """Their rows."""
+    codec = RowCodec(rulebook.catalogue)
+    ids = [b"%d" % i for i in range(len(customers))]
+    rows = [codec.encode(i, as_of, facts) for i, (facts, as_of) in zip(ids, customers, strict=True)]
+    decoded = codec.decode_batch(rows, id_checks_of(ids))
+    assert not decoded.problems.any()
+    return decoded.rows
+
+
+@pytest.fixture(scope="module")
+def fitted(rulebook):
+    """A model with everything fitted, and the oracle's settings for it."""
+    customers = people(1, 150)
+    settings = settings_of(
+        rulebook,
+        bgnbd=(0.9, 5.0, 0.7, 2.6),
+        gamma_gamma=(6.0, 4.0, 500.0),
+        yearly_discount=0.1,
+        step_weeks=26.0,
+        steps=6,
+        frequency_bound=0.35,
+        fitted_at=FITTED_AT,
+    )
+    settings.grids = naive.fitted_grids(settings, customers, m=30.0)
+    codes = np.array([naive.codes_of(settings, facts) for facts, _ in customers])
+    worths = [naive.worth(settings, facts) for facts, _ in customers]
+    values = np.array([[worth["value"], worth["profit"]] for worth in worths])
+    full = np.array([facts.get("exposure_share", 1.0) >= 1.0 for facts, _ in customers])
+    grid = PeerGrid.build(
+        codes, values, dimensions=settings.peer_dimensions, outcomes=OUTCOMES, m=30.0, full=full
+    )
+    return assemble(rulebook, Artifacts(ltv=LTV, grid=FittedGrid(grid, FITTED_AT))), settings
+
+
+def compare(found, expected, *, of):
+    """One customer's figures are those of the oracle."""
+    for figure in Figure:
+        wanted = expected.get(figure.name.lower())
+        actual = found[figure]
+        if wanted is None or math.isnan(wanted):
+            assert math.isnan(actual), (figure.name, actual, of)
+        elif FIGURE_TYPES.get(figure, FactType.DOUBLE) is not FactType.DOUBLE:
+            assert actual == float(wanted), (figure.name, of)
+        else:
+            assert actual == pytest.approx(wanted, rel=1e-9, abs=1e-9), (figure.name, of)
+
+
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_figures_are_the_oracles(fitted, rulebook, seed):
+    """Every figure of every customer is what the formulas give, and missing where they give none."""
+    model, settings = fitted
+    customers = people(seed, 25)
+    now = T0 + np.arange(25) * DAY
+    found = figures_of(model, rows_of(rulebook, customers), now)
+    for i, (facts, as_of) in enumerate(customers):
+        expected = naive.figures(settings, facts, as_of=as_of, now=float(now[i]))
+        compare(found[i], expected, of=facts)
+
+
+def test_figures_without_any_fit(rulebook):
+    """Before a fit nothing that needs one is known, and everything else is as it will be."""
+    model, settings = assemble(rulebook, Artifacts()), settings_of(rulebook)
+    customers = people(9, 60)
+    found = figures_of(model, rows_of(rulebook, customers), np.full(60, T0))
+    for i, (facts, as_of) in enumerate(customers):
+        compare(found[i], naive.figures(settings, facts, as_of=as_of, now=T0), of=facts)
+
+
+def test_nobody_known_at_all(fitted, rulebook):
+    """A customer of whom no fact is known has figures too: a stage, level 0 and the rest missing."""
+    model, settings = fitted
+    found = figures_of(model, rows_of(rulebook, [({}, T0)]), np.array([T0]))
+    compare(found[0], naive.figures(settings, {}, as_of=T0, now=T0), of="nobody")
+    assert found[0, Figure.STAGE] == STAGE_NAMES.index("know_me")
+
+
+def test_one_customer_is_as_many(fitted, rulebook):
+    """A customer's figures do not depend on who else is in the batch, bit for bit."""
+    model, _ = fitted
+    customers = people(10, 70)
+    together = figures_of(model, rows_of(rulebook, customers), np.full(70, T0))
+    codec = RowCodec(rulebook.catalogue)
+    for i, (facts, as_of) in enumerate(customers):
+        row = codec.encode(b"x", as_of, facts)
+        alone = codec.decode_batch([row], id_checks_of([b"x"])).rows
+        assert figures_of(model, alone, np.array([T0])).tobytes() == together[i].tobytes()
+
+
+def test_components_sum_to_the_figures(fitted, rulebook):
+    """Signed components of value and profit add up to the figures, credit from peers included (B3)."""
+    model, _ = fitted
+    rows = rows_of(rulebook, people(11, 80))
+    found, valued = figures_of(model, rows, np.full(80, T0)), valued_of(model, rows)
+    np.testing.assert_allclose(valued.worth.value, found[:, Figure.ACTUAL_VALUE], rtol=1e-12)
+    np.testing.assert_allclose(valued.worth.profit, found[:, Figure.ACTUAL_PROFIT], rtol=1e-12)
+    np.testing.assert_allclose(valued.value_for_money, found[:, Figure.VALUE_FOR_MONEY], rtol=1e-12)
+
+
+def test_potential_reached_closes_the_gap(fitted, rulebook):
+    """Who earns at least 95 % of what peers reach has gap 0 and is told so (B10)."""
+    model, _ = fitted
+    customers = [(facts | {"revenue_net": 1e6, "cogs": 0.0}, as_of) for facts, as_of in people(12, 30)]
+    found = figures_of(model, rows_of(rulebook, customers), np.full(30, T0))
+    assert (found[:, Figure.PROFIT_GAP] == 0.0).all()
+    assert (found[:, Figure.PROFIT_REACHED] == 1.0).all()
+
+
+def test_trust_that_fails_shows_at_once(fitted, rulebook):
+    """Whatever stage is held, an open grave complaint decides for Forgive me in one evaluation (C4)."""
+    model, _ = fitted
+    grave = {"complaint_open": True, "complaint_severity": 3, "complaint_at": T0}
+    customers = [(facts | grave, as_of) for facts, as_of in people(13, 30)]
+    found = figures_of(model, rows_of(rulebook, customers), np.full(30, T0))
+    assert (found[:, Figure.STAGE] == STAGE_NAMES.index("forgive_me")).all()
+
+
+def test_everyone_is_in_exactly_one_stage(fitted, rulebook):
+    """Every snapshot has a stage and a level, whatever is missing (C1, C2)."""
+    model, _ = fitted
+    found = figures_of(model, rows_of(rulebook, people(14, 200)), np.full(200, T0))
+    assert set(found[:, Figure.STAGE]) <= set(range(4))
+    assert set(found[:, Figure.LEVEL]) <= set(range(-3, 5))
+
+
+def test_one_left_out_only_if_counted(fitted, rulebook):
+    """Only a snapshot that was in the fit is left out of its own peers: a later one is compared with all."""
+    model, settings = fitted
+    facts, _ = people(1, 1)[0]
+    facts = facts | {"exposure_share": 1.0, "revenue_net": 9000.0, "cogs": 100.0}
+    for as_of in (FITTED_AT - DAY, FITTED_AT + DAY):
+        found = figures_of(model, rows_of(rulebook, [(facts, as_of)]), np.array([T0]))
+        compare(found[0], naive.figures(settings, facts, as_of=as_of, now=T0), of=as_of)
+
+
+def test_fewer_facts_in_the_catalogue(fitted, rulebook):
+    """A rulebook that does without most standard facts reads them as missing."""
+    kept = {"consent", "revenue_net", "cogs", "last_purchase", "held_stage", "peer_segment", "household"}
+    facts = tuple(fact for fact in rulebook.catalogue.facts if fact.name in kept)
+    smaller = replace(rulebook, catalogue=type(rulebook.catalogue)(facts))
+    model, settings = fitted
+    lean = assemble(
+        replace(smaller, value=replace(smaller.value, activities=(), benefits=())),
+        Artifacts(ltv=LTV, grid=model.artifacts.grid),
+    )
+    lean_settings = replace(settings, catalogue=smaller.catalogue, activities={}, benefits={})
+    customers = [({n: v for n, v in facts.items() if n in kept}, as_of) for facts, as_of in people(15, 30)]
+    found = figures_of(lean, rows_of(smaller, customers), np.full(30, T0))
+    for i, (facts, as_of) in enumerate(customers):
+        compare(found[i], naive.figures(lean_settings, facts, as_of=as_of, now=T0), of=facts)
