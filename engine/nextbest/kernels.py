@@ -5,6 +5,8 @@ from typing import TypeVar, cast
 
 import numba
 
+from nextbest.kernel_cache import stamp_with_callees
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -15,7 +17,9 @@ def kernel(function: F) -> F:
     for a division by zero instead of an exception, which a kernel must never raise.
     Kernels are serial: `parallel=True` under concurrent threads aborts (numba #9288).
     """
-    return cast("F", numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function))
+    dispatcher = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)
+    stamp_with_callees(dispatcher)
+    return cast("F", dispatcher)
 
 
 def lean_kernel(function: F) -> F:
@@ -30,4 +34,6 @@ def lean_kernel(function: F) -> F:
     """
     njit = cast("Callable[..., Callable[[F], F]]", numba.njit)  # its stub knows no `_nrt`
     options = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
-    return njit(**options, forceinline=True, _nrt=False)(function)
+    dispatcher = njit(**options, forceinline=True, _nrt=False)(function)
+    stamp_with_callees(dispatcher)
+    return dispatcher
