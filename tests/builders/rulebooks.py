@@ -104,6 +104,10 @@ class RulebookGenerator:
         names = [f"a{i:02}" for i in range(count)]
         rng.shuffle(names)
         actions = [self.action(name) for name in names]
+        for _ in range(count // 4):
+            # ties are broken by priority and id
+            at, twin = rng.randrange(count), rng.randrange(count)
+            actions[at] = {**actions[twin], "id": names[at], "priority": rng.choice((0, 0, 1))}
         cut = rng.randint(0, len(actions))
         return {
             "strategy.yaml": self.strategy(),
