@@ -58,9 +58,8 @@ def test_rows_that_cannot_be_taken_are_listed(place):
     said = advance(place, rows, name="bad.csv")
     assert said.code == 2
     assert "1 advanced, 0 drops, 0 rises, 3 rejected" in said.out
-    faults = {
-        int(row["row"]): row["reason"] for row in csv.DictReader((place / "bad.csv.rejects.csv").read_text().splitlines())
-    }
+    text = (place / "bad.csv.rejects.csv").read_text()
+    faults = {int(row["row"]): row["reason"] for row in csv.DictReader(text.splitlines())}
     assert faults == {
         2: "`nobody`: its snapshot is absent",
         3: "`stays` has a row before this one",
