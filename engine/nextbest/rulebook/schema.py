@@ -15,6 +15,7 @@ from nextbest.rulebook.documents.facts import FactsFile
 from nextbest.rulebook.documents.policies import PoliciesFile
 from nextbest.rulebook.documents.stages import StagesFile
 from nextbest.rulebook.documents.strategy import StrategyFile
+from nextbest.rulebook.documents.tables import TablesFile
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 """What YAML editors understand best."""
@@ -26,6 +27,7 @@ MODELS: Mapping[str, type[Document]] = {
     "segments": SegmentsFile,
     "triggers": TriggersFile,
     "actions": ActionsFile,
+    "tables": TablesFile,
     "policies": PoliciesFile,
     "experiments": ExperimentsFile,
     "tests": TestsFile,

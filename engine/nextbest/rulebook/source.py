@@ -20,7 +20,7 @@ MAX_FILES = 1000
 
 SINGLE_FILES = ("strategy", "facts", "stages", "segments", "policies", "experiments")
 """Files that lie in the rulebook directory itself, by kind."""
-FOLDERS = ("triggers", "actions", "tests")
+FOLDERS = ("triggers", "actions", "tables", "tests")
 """Folders that hold any number of files of their kind."""
 REQUIRED = ("strategy", "facts")
 """Kinds without which there is no rulebook."""

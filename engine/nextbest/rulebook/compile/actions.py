@@ -8,6 +8,7 @@ from nextbest.model import DAY_S, DesiredAction, Outcome
 from nextbest.rulebook.compile.channels import Channels, check_limit, check_members
 from nextbest.rulebook.compile.clock import day_end, day_start
 from nextbest.rulebook.compile.columns import Row, list_columns, plain_columns
+from nextbest.rulebook.compile.decision_tables import Choices, all_of
 from nextbest.rulebook.compile.expressions import NONE, Expressions
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report
@@ -64,6 +65,7 @@ class ActionNames:
     segments: dict[str, int]
     triggers: dict[str, int]
     benefit_groups: dict[str, int]
+    choices: Choices
 
 
 @dataclass
@@ -201,7 +203,7 @@ class _ActionCompiler:
             issue=issue,
             group=entry.group or "",
             reason=languages.resolve(entry.reason, at / "reason", self.report),
-            condition_source=entry.when or "",
+            condition_source=self._condition_source(entry),
             propensity_model=entry.propensity.model if isinstance(entry.propensity, FittedModel) else "",
             tags=tuple(entry.tags),
             owner=entry.owner or "",
@@ -220,7 +222,7 @@ class _ActionCompiler:
         return {
             "stages": stages,
             "segments": segments,
-            "condition": NONE if entry.when is None else self.expressions.condition(entry.when, at / "when"),
+            "condition": self._condition(entry, at),
             "sells": entry.desired_action in SELLING,
             "cares": entry.desired_action in CARING,
             "mandatory": entry.mandatory,
@@ -230,6 +232,22 @@ class _ActionCompiler:
             "topics": check_members(entry.topics, at / "topics", "blocked_topics", names.catalogue, report),
             "max_snapshot_age_days": float("inf") if age is None else age / DAY_S,
         }
+
+    def _condition(self, entry: ActionEntry, at: At) -> int:
+        """Output of `when`, and of what decision tables ask for besides."""
+        gate = self.names.choices.gates.get(entry.id)
+        if gate is None:
+            return NONE if entry.when is None else self.expressions.condition(entry.when, at / "when")
+        if entry.when is None:
+            return self.expressions.composed(gate, at / "id")
+        own = self.expressions.checked_condition(entry.when, at / "when")
+        return NONE if own is None else self.expressions.composed(all_of([own, gate]), at / "when")
+
+    def _condition_source(self, entry: ActionEntry) -> str:
+        gate = self.names.choices.gates.get(entry.id)
+        sources = [entry.when or "", gate.source if gate else ""]
+        given = [source for source in sources if source]
+        return given[0] if len(given) == 1 else " && ".join(f"({source})" for source in given)
 
     def _authority(self, entry: ActionEntry, at: At) -> int:
         if isinstance(entry.authority, int):
@@ -288,10 +306,12 @@ class _ActionCompiler:
         return rows
 
     def _context(self, entry: ActionEntry, at: At) -> Entries:
-        return [
+        own = [
             (self.expressions.condition(context.when, at / "context" / i / "when"), context.weight)
             for i, context in enumerate(entry.context)
         ]
+        levers = self.names.choices.levers.get(entry.id, ())
+        return [*own, *((self.expressions.composed(typed, at / "id"), weight) for typed, weight in levers)]
 
     def _policies(self, entry: ActionEntry, at: At) -> Entries:
         own = [(limit, at / "limits" / i) for i, limit in enumerate(entry.limits)]

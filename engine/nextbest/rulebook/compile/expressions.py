@@ -81,6 +81,30 @@ class Expressions:
         self._report.error(at, "expression", f"evidence cannot be of type {checked.type}", hint)
         return NONE, NONE
 
+    def expression(self, source: str, at: At) -> TypedExpression | None:
+        """An expression of any type, checked but not computed by itself; None after reporting it."""
+        return self._check(compile_expression, source, at, self._scope)
+
+    def checked_condition(self, source: str, at: At) -> TypedExpression | None:
+        """A condition, checked but not computed by itself; None after reporting it."""
+        return self._check(compile_condition, source, at, self._scope)
+
+    def generated(self, source: str, at: At) -> TypedExpression | None:
+        """A condition that no author wrote, made of parts that were checked."""
+        try:
+            return compile_condition(source, self._scope)
+        except ExpressionError as error:
+            self._report.error(at, "expression", error.message, error.hint)
+            return None
+
+    def composed(self, typed: TypedExpression, at: At) -> int:
+        """Condition output of conditions that were put together."""
+        try:
+            return self._builder.add_condition(typed)
+        except ExpressionError as error:
+            self._report.error(at, "expression", error.message, error.hint)
+            return NONE
+
     def program(self) -> Program:
         """All outputs so far as tables."""
         return self._builder.build()

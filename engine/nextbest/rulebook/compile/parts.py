@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nextbest.rulebook.compile.actions import PlacedAction
 from nextbest.rulebook.compile.conditions import PlacedTrigger
+from nextbest.rulebook.compile.decision_tables import Choices
 from nextbest.rulebook.compile.expressions import Use
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.documents.conditions import SegmentsFile
@@ -26,6 +27,8 @@ class Parts:
     """In the rulebook's order."""
     actions: Sequence[PlacedAction]
     """In the rulebook's order."""
+    choices: Choices
+    """What decision tables decide."""
     scope: Scope
     uses: Sequence[Use]
     """Every expression at every place that uses it."""

@@ -24,6 +24,12 @@ from nextbest.rulebook.compile.conditions import (
     compile_triggers,
     ordered_triggers,
 )
+from nextbest.rulebook.compile.decision_tables import (
+    PlacedTable,
+    compile_tables,
+    ordered_tables,
+    table_segments,
+)
 from nextbest.rulebook.compile.expressions import Expressions
 from nextbest.rulebook.compile.facts import compile_catalogue, compile_context, compile_event_kinds
 from nextbest.rulebook.compile.parts import Parts
@@ -47,6 +53,7 @@ from nextbest.rulebook.documents.facts import FactsFile
 from nextbest.rulebook.documents.policies import PoliciesFile
 from nextbest.rulebook.documents.stages import StageConstants, StagesFile
 from nextbest.rulebook.documents.strategy import StrategyFile
+from nextbest.rulebook.documents.tables import TablesFile
 from nextbest.rulebook.expressions.scope import Scope
 from nextbest.rulebook.rulebook import Rulebook, StageModel
 from nextbest.rulebook.source import RulebookSource, load_source
@@ -57,6 +64,8 @@ DocumentT = TypeVar("DocumentT", bound=Document)
 _DECLARES: Mapping[str, tuple[str, ...]] = {
     "triggers": ("trigger", "pattern"),
     "segments": ("segment",),
+    "actions": ("action",),
+    "tables": ("segment",),
     "policies": ("channel", "placement"),
 }
 """What kinds of file declare names that others refer to."""
@@ -73,6 +82,7 @@ class _Documents:
     policies: Read[PoliciesFile] | None
     triggers: list[Read[TriggersFile]]
     actions: list[Read[ActionsFile]]
+    tables: list[Read[TablesFile]]
 
 
 def compile_rulebook(directory: Path) -> Rulebook:
@@ -139,6 +149,7 @@ def _documents(source: RulebookSource, report: Report) -> _Documents:
         policies=_single(source, "policies", PoliciesFile, report),
         triggers=_all(source, "triggers", TriggersFile, report),
         actions=_all(source, "actions", ActionsFile, report),
+        tables=_all(source, "tables", TablesFile, report),
     )
 
 
@@ -170,6 +181,7 @@ class _Declared:
     triggers: list[PlacedTrigger]
     patterns: list[PlacedPattern]
     actions: list[PlacedAction]
+    tables: list[PlacedTable]
 
 
 def _declared(
@@ -188,6 +200,7 @@ def _declared(
         triggers=ordered_triggers(documents.triggers, report),
         patterns=ordered_patterns(documents.triggers, report),
         actions=actions,
+        tables=ordered_tables(documents.tables, report),
     )
 
 
@@ -211,7 +224,16 @@ def _assemble(
         {entry.id for entry, _ in declared.patterns},
         report,
     )
+    choices = compile_tables(
+        declared.tables,
+        (action.entry.id for action in declared.actions),
+        expressions,
+        catalogue,
+        names.languages,
+        report,
+    )
     segments = compile_segments(documents.segments, expressions, names.languages, report)
+    segments = table_segments(declared.tables, choices, segments, expressions, report)
     action_names = ActionNames(
         strategy=names,
         channels=channels,
@@ -219,6 +241,7 @@ def _assemble(
         segments={segment.id: i for i, segment in enumerate(segments)},
         triggers={trigger.id: i for i, trigger in enumerate(triggers)},
         benefit_groups=benefit_groups(declared.actions),
+        choices=choices,
     )
     actions = compile_actions(declared.actions, action_names, expressions, report)
     compiled_strategy = compile_strategy(strategy, names, catalogue, report)
@@ -257,6 +280,7 @@ def _assemble(
         segments=documents.segments,
         triggers=declared.triggers,
         actions=declared.actions,
+        choices=choices,
         scope=scope,
         uses=expressions.uses,
     )

@@ -90,12 +90,12 @@ class Subject:
         """Condition of each segment by id."""
         read = self.parts.segments
         if read is None:
-            return {}
+            return dict(self.parts.choices.segments)
         found = (
             (segment.id, self.expression(read.at / "segments" / i / "when"))
             for i, segment in enumerate(read.document.segments)
         )
-        return {name: typed for name, typed in found if typed is not None}
+        return {name: typed for name, typed in found if typed is not None} | dict(self.parts.choices.segments)
 
     @cached_property
     def conditions_of_triggers(self) -> dict[str, TypedExpression]:
@@ -110,7 +110,9 @@ class Subject:
         segments = [self.conditions_of_segments[name].root for name in placed.entry.segments]
         parts = [self.in_stages(placed.entry.stages or STAGE_NAMES)]
         parts += [negation(conjunction(tuple(map(negation, segments)), 0, 0))] if segments else []
-        parts += [when.root] if when is not None else []
+        parts += [
+            typed.root for typed in (when, self.parts.choices.gates.get(placed.entry.id)) if typed is not None
+        ]
         return [part for part in parts if part.value is not True]
 
     def grounds(self, action: int) -> list[Expr]:
@@ -119,6 +121,7 @@ class Subject:
         places = [placed.at / "when", *(placed.at / "relevance" / kind for kind in placed.entry.relevance)]
         typed = [self.expression(place) for place in places]
         typed += [self.conditions_of_segments[name] for name in placed.entry.segments]
+        typed += [self.parts.choices.gates.get(placed.entry.id)]
         return [expression.root for expression in typed if expression is not None]
 
     def in_stages(self, stages: Sequence[str]) -> Expr:
