@@ -1,13 +1,12 @@
 """`nextbest fit ltv` and `fit grid` on a stored population: what they write, and what they refuse."""
 
-import asyncio
 import json
 
 import numpy as np
 import polars as pl
 import pytest
 from tests.builders.shop import AS_OF, customers, write_shop
-from typer.testing import CliRunner
+from tests.builders.stored_shop import Shop
 
 from nextbest.artifact import unpack
 from nextbest.assembly import Artifacts, assemble
@@ -15,57 +14,11 @@ from nextbest.batch import grid_runs
 from nextbest.batch.grid_fit import GridCounter
 from nextbest.batch.grid_runs import GridOptions, Told, fit_grid
 from nextbest.batch.operations import load_artifacts, load_model
-from nextbest.cli.fit import app
-from nextbest.data.loader import load_file
-from nextbest.data.store import StoreOptions, open_store
 from nextbest.errors import ArtifactError, FitError, InvalidInput
 from nextbest.fitted import read_artifacts
 from nextbest.rulebook.compile import compile_rulebook
 
 N = 600
-DAY = "2023-11-14"
-
-
-class Shop:
-    """A rulebook, a file of its customers, and a place of their own in Redis."""
-
-    def __init__(self, directory, redis_url, prefix, **options):
-        self.directory = directory
-        self.rulebook_directory = write_shop(directory / "rules", **options)
-        self.rulebook = compile_rulebook(self.rulebook_directory)
-        self.options = StoreOptions(redis_url=redis_url, prefix=prefix, timeout_s=10.0)
-        self.file = directory / "customers.parquet"
-        self.out = directory / "out"
-
-    def run(self, work):
-        """Run `work(store)`."""
-
-        async def with_store():
-            async with open_store(self.options, self.rulebook.catalogue) as store:
-                return await work(store)
-
-        return asyncio.run(with_store())
-
-    def load(self, frame):
-        """Store customers."""
-        frame.write_parquet(self.file)
-        return self.run(lambda store: load_file(self.file, store.snapshots))
-
-    def cli(self, *arguments, **options):
-        """Run `nextbest fit …` on this shop."""
-        given = ["--rulebook", str(self.rulebook_directory), "--redis-url", self.options.redis_url]
-        environment = {"NEXTBEST_PREFIX": self.options.prefix, "COLUMNS": "200"}
-        return CliRunner().invoke(
-            app, [*arguments, *given, "--as-of", DAY, "--out", str(self.out)], env=environment, **options
-        )
-
-    def active(self):
-        """Digests in use by role."""
-
-        async def read(store):
-            return dict((await store.artifacts.active()).digests)
-
-        return self.run(read)
 
 
 @pytest.fixture
@@ -78,7 +31,7 @@ def shop(tmp_path, redis_url, keys):
 
 def test_fit_ltv_writes_the_artifact_its_plot_and_the_data(shop):
     """Artifact, PNG, JSON and CSV carry one digest, which is the one in use."""
-    result = shop.cli("ltv")
+    result = shop.cli("fit", "ltv")
     assert result.exit_code == 0, result.output
     digest = shop.active()["ltv"]
     stem = shop.out / f"ltv-{digest[:12]}-calibration"
@@ -97,7 +50,7 @@ def test_later_snapshots_hold_out_what_was_bought_since(shop):
     """With later snapshots of the same customers the fit is judged by what it could not see."""
     later = shop.directory / "later.parquet"
     customers(N, later_weeks=26.0).write_parquet(later)
-    result = shop.cli("ltv", "--hold-out", str(later))
+    result = shop.cli("fit", "ltv", "--hold-out", str(later))
     assert result.exit_code == 0, result.output
     held = json.loads(next(shop.out.glob("ltv-*.json")).read_text())["held_out"]
     assert sum(held["by_repeat_purchases_at_fit"]["customers"]) == N
@@ -113,7 +66,7 @@ def test_a_hold_out_of_strangers_is_refused(shop):
         pl.format("x{}", "customer_id").alias("customer_id"), "as_of", "repeat_purchases", "observed_weeks"
     )
     strangers.write_csv(later)
-    result = shop.cli("ltv", "--hold-out", str(later))
+    result = shop.cli("fit", "ltv", "--hold-out", str(later))
     assert isinstance(result.exception, InvalidInput)
     assert shop.active() == {}
 
@@ -127,14 +80,14 @@ def test_histories_that_do_not_go_on_are_left_out_and_counted(shop):
     )
     before = customers(N).row(0, named=True)["repeat_purchases"]
     frame.write_parquet(later)
-    shop.cli("ltv", "--hold-out", str(later))
+    shop.cli("fit", "ltv", "--hold-out", str(later))
     held = json.loads(next(shop.out.glob("ltv-*.json")).read_text())["held_out"]
     assert held["contradicting_buyers"] == (1 if before else 0)
 
 
 def test_impossible_histories_leave_the_artifact_in_use(shop):
     """A fit that fails replaces nothing, and writes nothing."""
-    shop.cli("ltv")
+    shop.cli("fit", "ltv")
     before = shop.active()
     shop.load(pl.concat([customers(N), _stranger(repeat_purchases=3, recency_weeks=0.0)]))
     written = sorted(shop.out.iterdir())
@@ -143,7 +96,7 @@ def test_impossible_histories_leave_the_artifact_in_use(shop):
         await store.snapshots.write_numbers(["c000001"], {"recency_weeks": np.array([1e6])})
 
     shop.run(spoil)
-    result = shop.cli("ltv")
+    result = shop.cli("fit", "ltv")
     assert isinstance(result.exception, InvalidInput)
     assert shop.active() == before
     assert sorted(shop.out.iterdir()) == written
@@ -156,11 +109,11 @@ def _stranger(**facts):
 
 def test_redis_and_the_file_give_the_same_grid(shop):
     """Where the customers are read from, and in which order, changes not a bit of the artifact."""
-    assert shop.cli("grid").exit_code == 0
+    assert shop.cli("fit", "grid").exit_code == 0
     stored = shop.active()["grid"]
     shuffled = shop.directory / "shuffled.parquet"
     customers(N).sample(fraction=1.0, shuffle=True, seed=3).write_parquet(shuffled, row_group_size=50)
-    result = shop.cli("grid", "--from", str(shuffled))
+    result = shop.cli("fit", "grid", "--from", str(shuffled))
     assert result.exit_code == 0, result.output
     assert shop.active()["grid"] == stored
     assert (shop.out / f"grid-{stored}.nbart").exists()
@@ -169,7 +122,7 @@ def test_redis_and_the_file_give_the_same_grid(shop):
 
 def test_the_grid_knows_revenue_and_who_owns_what(shop):
     """A third outcome and the owners by cell lie in the artifact; unknown sets count nowhere."""
-    shop.cli("grid")
+    shop.cli("fit", "grid")
     fitted = shop.run(load_artifacts).grid
     frame = customers(N)
     assert fitted.grid.outcomes == ("actual_value", "actual_profit", "revenue_net")
@@ -186,7 +139,7 @@ def test_bad_rows_of_a_file_are_listed_and_left_out(shop):
     frame = customers(N).drop("owned_categories")
     bad = frame.head(1).with_columns(customer_id=pl.lit("bad"), household=pl.lit("castle"))
     pl.concat([frame, frame.head(2), bad]).write_csv(path)
-    result = shop.cli("grid", "--from", str(path))
+    result = shop.cli("fit", "grid", "--from", str(path))
     assert result.exit_code == 2, result.output
     listed = path.with_name("some.csv.rejects.csv").read_text()
     assert listed.count("has a row before this one") == 2
@@ -200,15 +153,15 @@ def test_a_dimension_that_follows_an_outcome_is_refused_by_name(tmp_path, redis_
     frame = customers(N)
     third = np.argsort(np.argsort(frame["revenue_net"].to_numpy())) * 3 // N
     shop.load(frame.with_columns(peer_segment=pl.Series(np.array(["young", "middle", "old"])[third])))
-    refused = shop.cli("grid")
+    refused = shop.cli("fit", "grid")
     assert isinstance(refused.exception, FitError)
     assert "`peer_segment` follows the outcome" in str(refused.exception)
     assert "--accept-leak" in str(refused.exception)
     assert shop.active() == {}
-    accepted = shop.cli("grid", "--accept-leak", "peer_segment")
+    accepted = shop.cli("fit", "grid", "--accept-leak", "peer_segment")
     assert accepted.exit_code == 0, accepted.output
     assert "warning: peer dimension `peer_segment`" in accepted.output
-    assert isinstance(shop.cli("grid", "--accept-leak", "nonsense").exception, InvalidInput)
+    assert isinstance(shop.cli("fit", "grid", "--accept-leak", "nonsense").exception, InvalidInput)
 
 
 class _PulledPlugError(Exception):
@@ -292,14 +245,14 @@ def test_damaged_progress_is_started_over(shop):
 def test_an_empty_store_has_no_grid(tmp_path, redis_url, keys):
     """With nobody to count there is nothing to put into use."""
     shop = Shop(tmp_path, redis_url, keys.prefix)
-    result = shop.cli("grid")
+    result = shop.cli("fit", "grid")
     assert isinstance(result.exception, FitError)
     assert shop.active() == {}
 
 
 def test_a_grid_fitted_on_another_catalogue_is_refused(shop, tmp_path, redis_url, keys):
     """Codes that mean something else are no peers: assembling says which dimension, and what to do."""
-    shop.cli("grid")
+    shop.cli("fit", "grid")
 
     async def stored(store):
         return await store.connection.execute("GET", store.keys.artifact(shop.active_digest))
@@ -319,7 +272,7 @@ def test_a_grid_fitted_on_another_catalogue_is_refused(shop, tmp_path, redis_url
 
 def test_expressions_read_what_peers_have(shop):
     """A rulebook that asks `peers_have` gets the rates of the grid in use; others carry none."""
-    shop.cli("grid")
+    shop.cli("fit", "grid")
     assert shop.run(lambda store: load_model(store, shop.rulebook)).peers.rates is None
     actions = shop.rulebook_directory / "actions" / "all.yaml"
     actions.write_text(

@@ -1,0 +1,114 @@
+"""`nextbest grid show` and `nextbest finance` on a stored population."""
+
+import json
+
+import numpy as np
+import pytest
+from tests.builders.shop import AS_OF, customers
+from tests.builders.stored_shop import Shop
+
+from nextbest.batch.operations import load_model
+from nextbest.batch.portraits import read_portraits
+from nextbest.batch.recommendations import scenario
+from nextbest.errors import ArtifactError, InvalidInput
+
+N = 300
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, redis_server):
+    """A shop whose models are fitted."""
+    made = Shop(tmp_path_factory.mktemp("shop"), redis_server.address.url, "reports-test")
+    made.load(customers(N))
+    for what in ("ltv", "grid"):
+        result = made.cli("fit", what)
+        assert result.exit_code == 0, result.output
+    return made
+
+
+def test_grid_show_prints_and_draws(shop):
+    """All that is asked of the grid is on screen, and PNG, page, data and cells lie beside each other."""
+    result = shop.cli("grid", "show", "--market-size", "1000000")
+    assert result.exit_code == 0, result.output
+    for text in (
+        "not a forecast",
+        "integrate and optimise",
+        "strategy's target",
+        "mutual value segments",
+        "attitude known",
+        "of market",
+        "customer value gap",
+        "company profit gap",
+    ):
+        assert text in result.output
+    stem = f"grid-{shop.active()['grid'][:12]}-overview"
+    assert (shop.out / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+    assert "<table" in (shop.out / f"{stem}.html").read_text()
+    document = json.loads((shop.out / f"{stem}.json").read_text())
+    assert document["customers"] == N
+    assert document["effort"]["target"] == pytest.approx([0.2, 0.58, 0.22])
+    assert sum(document["effort"]["by_customers"]) == pytest.approx(1.0)
+    shares = document["shares"]
+    revenue = customers(N)["revenue_net"].sum()
+    assert shares["market"] == pytest.approx(revenue / 1_000_000, rel=1e-6)
+    assert shares["life"] is None
+    cells = (shop.out / f"{stem}-cells.csv").read_text().splitlines()
+    assert all(int(line.split(",")[1]) >= 10 for line in cells[1:])
+
+
+def test_small_segments_show_nothing(shop):
+    """A segment in which nobody is has no figure; one that is large enough has its coverage."""
+    shop.cli("grid", "show")
+    document = json.loads(next(shop.out.glob("grid-*-overview.json")).read_text())
+    by_id = {segment["id"]: segment for segment in document["segments"]}
+    assert by_id["few"]["attitude_coverage"] is None
+    known = by_id["families"]["attitude_coverage"]
+    assert known == 1.0
+
+
+def test_a_grid_must_be_fitted_first(tmp_path, redis_url, keys):
+    """Without a grid there is nothing to show, and the error says what to run."""
+    empty = Shop(tmp_path, redis_url, keys.prefix)
+    result = empty.cli("grid", "show")
+    assert isinstance(result.exception, ArtifactError)
+    assert "nextbest fit grid" in str(result.exception)
+
+
+def test_portraits_take_every_customer_once(shop):
+    """Each stored customer is in the portraits, with a stage, a cell and a recommendation or none."""
+
+    async def read(store):
+        model = await load_model(store, shop.rulebook)
+        return await read_portraits(store, model, scenario(shop.rulebook), now=AS_OF)
+
+    people = shop.run(read)
+    assert len(people) == N
+    assert set(np.unique(people.stage)) <= {0, 1, 2, 3}
+    assert ((people.action >= 0) | (people.cost == 0.0)).all()
+    families = (customers(N)["household"] == "more").to_numpy()
+    assert ((people.segments & np.uint64(1)) > 0).tolist() == families.tolist()
+
+
+def test_finance_reports_actions_and_the_whole(shop, tmp_path):
+    """Sums of the actions are those of the rulebook; rates come from the options and are said."""
+    path = tmp_path / "finance.json"
+    result = shop.cli("finance", "--channel", "pos", "--inbound", "--wacc", "0.12", "--json", str(path))
+    assert result.exit_code == 0, result.output
+    assert "WACC 12.0%" in result.output
+    assert "no measurement" in result.output
+    report = json.loads(path.read_text())
+    assert report["customers"] == N
+    assert sum(line["cost"] for line in report["actions"]) == pytest.approx(report["total"]["cost"])
+    assert sum(line["margin"] for line in report["actions"]) == pytest.approx(report["total"]["margin"])
+    counted = sum(line["customers"] for line in report["actions"])
+    assert counted == report["total"]["customers"] <= N
+    assert "NaN" not in path.read_text()
+    assert "Infinity" not in path.read_text()
+
+
+def test_an_unknown_channel_is_refused(shop):
+    """The error lists the channels there are."""
+    for command in (("finance",), ("grid", "show")):
+        result = shop.cli(*command, "--channel", "fax")
+        assert isinstance(result.exception, InvalidInput)
+        assert "pos" in str(result.exception)
