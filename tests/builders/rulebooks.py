@@ -104,7 +104,7 @@ class RulebookGenerator:
         names = [f"a{i:02}" for i in range(count)]
         rng.shuffle(names)
         actions = [self.action(name) for name in names]
-        for _ in range(count // 4):
+        for _ in range(count // 4 if self.maybe(0.6) else 4 * count):
             # ties are broken by priority and id
             at, twin = rng.randrange(count), rng.randrange(count)
             actions[at] = {**actions[twin], "id": names[at], "priority": rng.choice((0, 0, 1))}
@@ -246,7 +246,7 @@ class RulebookGenerator:
         optional = {
             "group": (0.5, lambda: rng.choice(self.groups)),
             "issue": (0.3, lambda: rng.choice(("repair", "growth"))),
-            "benefit_group": (0.5, lambda: "x"),
+            "benefit_group": (0.7, lambda: "x"),
             "purpose": (0.2, lambda: rng.choice(PURPOSES)),
             "stages": (0.2 + 0.2 * strict, self.stages),
             "segments": (
@@ -270,7 +270,7 @@ class RulebookGenerator:
             "lever": (0.2, lambda: self.number(-100, 0, 30, 300)),
             "priority": (0.3, lambda: rng.randint(-2, 2)),
             "value": (0.5, lambda: self.number(0, 1, 10)),
-            "reward": (0.5, self.reward),
+            "reward": (0.7, self.reward),
             "caps": (0.2, lambda: [{"at_most": rng.randint(0, 2), "within": rng.choice(("7d", "60d"))}]),
         }
         for key, (chance, draw) in optional.items():
