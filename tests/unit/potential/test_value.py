@@ -2,6 +2,8 @@
 
 import json
 import math
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -201,7 +203,7 @@ def test_short_histories_borrow_from_peers(
     expected = naive.annual_rate(before, exposure, mean, k)
     assert value.annual_rate(before, exposure, mean, k) == pytest.approx(expected, rel=1e-12, nan_ok=True)
     assert total == pytest.approx(expected, rel=1e-9, abs=1e-6, nan_ok=True)
-    assert total == pytest.approx(sum(table[0].tolist()), rel=0, abs=0, nan_ok=True)
+    assert total == pytest.approx(reduce(add, table[0].tolist(), 0.0), rel=0, abs=0, nan_ok=True)
     assert bool(flags[0]) == (not exposure >= 1)
 
 
