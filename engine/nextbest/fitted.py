@@ -40,7 +40,7 @@ def pack_propensity(model: PropensityModel) -> bytes:
 
 def role_of(artifact: Artifact) -> str:
     """What an artifact is used as: `ltv`, `grid` or `propensity/<id>`."""
-    return f"{PROPENSITY}/{artifact.meta['id']}" if artifact.kind == PROPENSITY else artifact.kind
+    return f"{PROPENSITY}/{artifact.meta.get('id', '')}" if artifact.kind == PROPENSITY else artifact.kind
 
 
 def read_artifacts(contents: Iterable[bytes]) -> Artifacts:
