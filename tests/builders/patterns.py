@@ -22,14 +22,16 @@ KINDS = ("buy", "visit", "fret")
 DAY = 86400.0
 
 
-def read_patterns(directory: Path, text: str) -> tuple[tuple[Pattern, ...], list[Diagnostic], str]:
+def read_patterns(
+    directory: Path, text: str, kinds: Sequence[str] = KINDS
+) -> tuple[tuple[Pattern, ...], list[Diagnostic], str]:
     """Compile a triggers file: the patterns, what is wrong, and the whole report as text."""
     (directory / "triggers").mkdir(exist_ok=True)
     (directory / "triggers" / "p.yaml").write_text(text, encoding="utf-8")
     source = load_source(directory)
     report = Report()
     reads = [read_document(file, TriggersFile, report) for file in source.of_kind("triggers")]
-    patterns = compile_patterns(ordered_patterns(filter(None, reads), report), KINDS, report)
+    patterns = compile_patterns(ordered_patterns(filter(None, reads), report), kinds, report)
     found = [d for d in source.diagnostics if d.code != "missing-file"] + report.diagnostics
     return patterns, found, render_text(found, source.by_path)
 
@@ -60,7 +62,7 @@ class RandomPatterns:
     def window(self, customer: str) -> tuple[Window, list[Happened]]:
         """A window, and the same events for the naive matcher."""
         pick = self._random
-        events = [self._event(f"e{i}") for i in range(pick.choice((0, 1, 3, 6, 9, 12)))]
+        events = [self._event(f"e{i}") for i in range(pick.choice((0, 2, 5, 8, 11, 14)))]
         now = pick.choice((10, 14, 20, 27)) * DAY
         since = pick.choice((-math.inf, now - 3 * DAY, now - 7 * DAY))
         happened = [Happened(e.key, e.kind, round(e.time * 1e6), e.attributes) for e in events]
@@ -113,13 +115,13 @@ class RandomPatterns:
         count["within"] = pick.choice(("3d", "7d", "14d"))
         if pick.random() < 0.5:
             count["same"] = pick.sample(self.ATTRIBUTES, pick.choice((1, 1, 2)))
-        if pick.random() < 0.5:
+        if pick.random() < 0.8:
             count["as"] = "whole"
         self._add_where(count, [], count.get("as"))
         return count
 
     def _add_where(self, test: dict[str, Any], named: Sequence[str], own: str | None) -> None:
-        comparisons = [self._comparison(named, own) for _ in range(self._random.choice((0, 0, 0, 1, 1, 2)))]
+        comparisons = [self._comparison(named, own) for _ in range(self._random.choice((0, 0, 1, 1, 2)))]
         if comparisons:
             test["where"] = " && ".join(comparisons)
 

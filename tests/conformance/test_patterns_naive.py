@@ -14,7 +14,7 @@ from nextbest.behaviour.patterns import PatternSupervisor, compile_patterns
 from nextbest.behaviour.patterns.events import microseconds
 
 WINDOWS = int(os.environ.get("NEXTBEST_PATTERN_WINDOWS", "10000"))
-WINDOWS_A_RULEBOOK = 400
+WINDOWS_A_RULEBOOK = 200
 PATTERNS = 16
 
 

@@ -182,6 +182,34 @@ def test_waits_need_no_timers(tmp_path: Path) -> None:
     assert found == [[], [end], [end], [], [end]]
 
 
+def test_what_follows_a_count_is_compared_with_its_last_event(tmp_path: Path) -> None:
+    """`then_no` after a count reads the event that completes it, not the first."""
+    count = {"event": "buy", "as": "last", "at_least": 3, "within": "1d"}
+    entries = [
+        {
+            "id": sign,
+            "count": count,
+            "then_no": {"event": "fret", "within": "1d", "where": f"n {text} last.n"},
+        }
+        for sign, text in (("above", ">"), ("equal", "=="), ("below", "<"))
+    ]
+    purchases = tuple(Event(f"b{i}", "buy", 3600.0 * i, {"n": n}) for i, n in enumerate((9, 1, 5)))
+    for severity, expected in ((7, ["below", "equal"]), (5, ["above", "below"]), (3, ["above", "equal"])):
+        fret = Event("f", "fret", 4 * 3600.0, {"n": severity})
+        (result,) = run(tmp_path, entries, [Window("c", (*purchases, fret), 9 * DAY)])
+        assert fired(result) == expected
+
+
+def test_the_match_that_ends_last_is_reported(tmp_path: Path) -> None:
+    """Of several matches the latest counts: by the last event, then by the one before it."""
+    entry = pair("p", "m == first.m")
+    marks = [{"m": 1}, {"m": 2}, {"m": 2}, {"m": 1}, {"m": 3}]
+    (result,) = run(tmp_path, [entry], [bought(*marks)])
+    assert [e.event for e in result.matches[0].evidence] == ["e0", "e3"]
+    (result,) = run(tmp_path, [entry], [bought({"m": 1}, *marks)])
+    assert [e.event for e in result.matches[0].evidence] == ["e1", "e4"]
+
+
 def test_dense_windows_come_back(tmp_path: Path) -> None:
     """Windows whose combinations would explode are answered, right in what they say, and marked."""
     steps = [{"event": "buy"}, *({"event": "buy", "within": "30d", "where": "n > 0"} for _ in range(4))]

@@ -194,6 +194,20 @@ def test_nothing_runs_after_close(compiled: CompiledPatterns) -> None:
         assert fired(supervisor, window("c", 1)) == [["calm"]]
 
 
+def test_interrupted_batch_leaves_no_answers_behind(
+    compiled: CompiledPatterns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an interruption the next windows get their own results, not those that were on their way."""
+    with PatternSupervisor(compiled) as supervisor:
+        assert fired(supervisor, window("a", 10)) == [["calm"]]
+        with monkeypatch.context() as patch:
+            patch.setattr(WorkerProcess, "take", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                fired(supervisor, window("b", 10, 20), window("c", 10, 20))
+        assert supervisor.worker_pid is None
+        assert fired(supervisor, window("d"), window("e", 10)) == [[], ["calm"]]
+
+
 def test_windows_are_taken_when_it_is_their_turn(compiled: CompiledPatterns) -> None:
     """From an endless stream no more is taken than one batch."""
     taken = []

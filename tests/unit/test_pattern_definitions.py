@@ -28,6 +28,7 @@ from nextbest.rulebook.patterns import (
     Step,
 )
 
+DOCS = Path(__file__).parents[2] / "docs" / "patterns.md"
 TAUTOLOGY = {"w": {"s0": "w"}}
 HOUR = 3_600_000_000
 JOINED = EventTest("buy", joins=(Join("amount", Comparator.GT, 0, "amount"),))
@@ -70,6 +71,14 @@ patterns:
     many = Pattern("many", Count(severe, "last", 3, 3 * HOUR // 2, ("item",)), Absence(no_buy, 1_000_000))
     assert patterns == (many, Pattern("returns", Sequence(steps, 72 * HOUR), Absence(no_fret, 168 * HOUR)))
     assert [pattern.span_us for pattern in patterns] == [3 * HOUR // 2 + 1_000_000, 240 * HOUR]
+
+
+def test_documented_patterns_compile(tmp_path: Path) -> None:
+    """The rule file in docs/patterns.md compiles as it stands there."""
+    text = DOCS.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    patterns, found, shown = read_patterns(tmp_path, text, ("return_goods", "purchase", "complaint"))
+    assert not found, shown
+    assert [p.id for p in patterns] == ["complaints_about_one_product", "growing_returns_then_silence"]
 
 
 def test_span_is_bounded_by_steps_or_whole() -> None:

@@ -160,20 +160,14 @@ def test_results_survive_the_pipe() -> None:
     """A result comes out of the worker's message as it went in; nonsense is an error."""
     evidence = (Evidence("a", 'say "x" ø'), Evidence("b", ""))
     result = WindowResult("c", (PatternMatch("p", 1.25, evidence),), ("q",))
-    assert decode_result(encode_result(result), "c") == result
-    assert decode_result(b'{"failed": "why"}', "c") == WindowResult("c", quarantined="why")
-    for nonsense in (
-        b"",
-        b"\x00\xff",
-        b"3",
-        b"[]",
-        b"null",
-        b"{}",
-        b'{"matches": [[1]], "truncated": []}',
-        b"[" * 9999,
-    ):
-        with pytest.raises((ValueError, RecursionError)):
-            decode_result(nonsense, "c")
+    assert decode_result(encode_result(result, 4), "c", 4) == result
+    assert decode_result(b'{"failed": "why"}', "c", 4) == WindowResult("c", quarantined="why")
+    with pytest.raises(ValueError, match="another window"):
+        decode_result(encode_result(result, 3), "c", 4)
+    halves = (b'{"window": 4, "matches": [[1]], "truncated": []}', b'{"window": 4, "matches": []}')
+    for nonsense in (b"", b"\x00\xff", b"3", b"[]", b"null", b"{}", b'"ready"', b"[" * 99999, *halves):
+        with pytest.raises(ValueError):
+            decode_result(nonsense, "c", 4)
 
 
 @pytest.mark.parametrize("time", [float("nan"), float("inf"), -float("inf"), 1.1e11])

@@ -58,6 +58,7 @@ class WorkerProcess:
             WorkerDied: it did not get ready in time.
         """
         self._limits = limits
+        self._taken = 0
         self._pipe, far_end = Pipe()
         with far_end:
             self._process = subprocess.Popen(  # noqa: S603  (our own module, by the running interpreter)
@@ -99,13 +100,10 @@ class WorkerProcess:
         Raises:
             WorkerDied: it ended, took longer than the limit, or sent no result.
         """
-        answer = self._receive(self._limits.timeout_s)
-        try:
-            result = decode_result(answer, window.customer_id)
-        except ValueError:
-            raise self._ended("sent an unreadable answer") from None
+        result = self._decoded(self._receive(self._limits.timeout_s), window.customer_id)
         if result.quarantined:
             raise self._ended(result.quarantined)
+        self._taken += 1
         return result
 
     def close(self) -> None:
@@ -125,7 +123,13 @@ class WorkerProcess:
     def _await_ready(self) -> None:
         answer = self._receive(self._limits.start_timeout_s)
         if answer != READY:
-            raise self._ended(decode_result(answer, "").quarantined or "sent an unreadable answer")
+            raise self._ended(self._decoded(answer, "").quarantined)
+
+    def _decoded(self, answer: bytes, customer_id: str) -> WindowResult:
+        try:
+            return decode_result(answer, customer_id, self._taken)
+        except ValueError:
+            raise self._ended("sent an unreadable answer") from None
 
     def _send(self, message: object) -> None:
         try:

@@ -52,7 +52,13 @@ class PatternSupervisor:
         """
         waiting = iter(windows)
         while batch := [self._relevant(window) for window in islice(waiting, self._limits.batch)]:
-            yield from self._match(batch)
+            try:
+                results = self._match(batch)
+            except BaseException:
+                # Answers may be on their way: the next batch must not take them for its own.
+                self.close()
+                raise
+            yield from results
 
     @property
     def worker_pid(self) -> int | None:

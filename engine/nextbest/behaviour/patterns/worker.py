@@ -10,6 +10,7 @@ import json
 import resource
 import signal
 import sys
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
@@ -24,17 +25,22 @@ FAILED = 70
 """Exit code after the library failed in a way that could be noticed."""
 
 
-def encode_result(result: WindowResult) -> bytes:
-    """A result as the worker sends it."""
+def encode_result(result: WindowResult, number: int) -> bytes:
+    """A result as the worker sends it, with the number of its window, counted from 0."""
     matches = [
         [m.pattern, m.fired_at, [[evidence.name, evidence.event] for evidence in m.evidence]]
         for m in result.matches
     ]
-    return json.dumps({"matches": matches, "truncated": result.truncated}).encode()
+    return json.dumps({"window": number, "matches": matches, "truncated": result.truncated}).encode()
 
 
-def decode_result(message: bytes, customer_id: str) -> WindowResult:
+def decode_result(message: bytes, customer_id: str, number: int) -> WindowResult:
     """A result as the worker sent it, or why there is none, in `quarantined`.
+
+    Args:
+        message: what was received.
+        customer_id: whose window it must belong to.
+        number: of that window.
 
     Raises:
         ValueError: the worker sent something else, which it does only when its memory is damaged.
@@ -43,6 +49,8 @@ def decode_result(message: bytes, customer_id: str) -> WindowResult:
         found: Any = json.loads(message)
         if "failed" in found:
             return WindowResult(customer_id, quarantined=str(found["failed"]))
+        if found["window"] != number:
+            raise ValueError("an answer to another window")
         matches = tuple(
             PatternMatch(str(pattern), float(at), tuple(Evidence(str(n), str(e)) for n, e in evidence))
             for pattern, at, evidence in found["matches"]
@@ -70,12 +78,13 @@ def _serve(pipe: Connection, patterns: tuple[Pattern, ...], timeout_s: float) ->
     matcher = Matcher(compile_patterns(patterns), load_library())
     matcher.probe()
     pipe.send_bytes(READY)
+    numbers = count()
     while True:
         windows: list[Window] = pipe.recv()
         for window in windows:
             # The signal's default ends the process even while the library holds the interpreter's lock.
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
-            result = encode_result(matcher.match(window))
+            result = encode_result(matcher.match(window), next(numbers))
             signal.setitimer(signal.ITIMER_REAL, 0)
             pipe.send_bytes(result)
 
