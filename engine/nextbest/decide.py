@@ -68,7 +68,7 @@ def decide(
     Cost: see docs/performance.md.
     Source: domain model, sections 6, 8 and 9. Oracle: tests/naive/decide.py.
     """
-    decisions, _ = _run(model, rows, histories, contexts, state, now, seed, max_results, trace_rows=1)
+    decisions, _ = _run(model, rows, histories, contexts, state, now, seed, max_results, traced=False)
     return decisions
 
 
@@ -87,9 +87,7 @@ def explain(
 
     The same kernels decide as in `decide`, so an explanation cannot tell another story.
     """
-    decisions, trace = _run(
-        model, rows, histories, contexts, state, now, seed, max_results, trace_rows=len(rows)
-    )
+    decisions, trace = _run(model, rows, histories, contexts, state, now, seed, max_results, traced=True)
     settle_reasons(model.tables, trace.reason, trace.terms, decisions.action, decisions.count)
     return decisions, trace
 
@@ -104,7 +102,7 @@ def _run(
     seed: U64,  # noqa: ARG001  (part of the use case's signature; exploration will read it)
     max_results: int,
     *,
-    trace_rows: int,
+    traced: bool,
 ) -> tuple[Decisions, Trace]:
     raw = _raw(model, rows, contexts, now)
     batch = _batch(model, rows, histories, contexts, now)
@@ -117,13 +115,14 @@ def _run(
         count=np.empty(n, np.int32),
         fired=batch.true[:, model.tables.trigger_conditions].T & ~batch.cooling,
     )
-    numbers = np.empty((trace_rows, actions, 2))
+    kept = n if traced else 1
+    numbers = np.empty((kept, actions, 2))
     trace = Trace(
-        reason=np.empty((trace_rows, actions), np.int32),
+        reason=np.empty((kept, actions), np.int32),
         actual=numbers[..., 0],
         required=numbers[..., 1],
-        treatment=np.empty((trace_rows, actions), np.int32),
-        terms=np.full((trace_rows, actions, terms), np.nan),
+        treatment=np.empty((kept, actions), np.int32),
+        terms=np.full((kept, actions, terms), np.nan) if traced else np.empty((kept, actions, terms)),
     )
     arbitrate(
         model.tables,
@@ -138,6 +137,7 @@ def _run(
         decisions.treatment,
         decisions.terms,
         decisions.count,
+        traced,
     )
     return decisions, trace
 

@@ -1,8 +1,8 @@
 """Send every action through the gates, score the survivors and keep the best few.
 
-The same kernels serve the answer and its explanation: they always write why an action ended where
-it did into a trace row. A plain decision lets all customers share one row, an explanation has one
-row a customer, so tracing costs nothing when it is not asked for.
+The same kernels serve the answer and its explanation: they write why an action ended where it did into a
+trace row. An explanation has one row a customer; a plain decision lets all customers share one, and passes
+over actions that can be no answer, so tracing costs nothing when it is not asked for.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from nextbest.action.gates import (
     relevance_gate,
     trigger_gate,
 )
-from nextbest.action.relevance import relevance
+from nextbest.action.relevance import holds, relevance
 from nextbest.action.score import (
     classic_priority,
     customer_gain_once,
@@ -51,6 +51,7 @@ NAN = np.nan
 
 _MANDATORY_CODE, _REPAIRS = int(Code.MANDATORY), int(Code.REPAIRS)
 _FIRST_TREATMENT, _LAST_TREATMENT = int(Code.FIRST_TREATMENT), int(Code.LAST_TREATMENT)
+_CONDITION, _STAGES = int(Code.CONDITION), int(Code.STAGES)
 _GROUP, _PRIORITY, _ID_ORDER = int(Code.GROUP), int(Code.PRIORITY), int(Code.ID_ORDER)
 _MINUTES = int(Number.MINUTES)
 _CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_COST)
@@ -236,6 +237,16 @@ def insert_ranked(tables: Tables, reason: I32, terms: F64, action: int, ranked: 
 
 
 @lean_kernel
+def is_hopeless(tables: Tables, batch: Batch, customer: int, action: int) -> bool:
+    """Whether an action can be no answer whatever other gates say: wrong stage, or a condition not TRUE."""
+    condition = tables.codes[action, _CONDITION]
+    if condition >= 0 and not holds(batch.true, customer, condition):
+        return True
+    stage = np.int64(batch.figures[customer, _STAGE])
+    return (tables.codes[action, _STAGES] >> stage) & 1 == 0
+
+
+@lean_kernel
 def arbitrate(
     tables: Tables,
     raw: Raw,
@@ -249,6 +260,7 @@ def arbitrate(
     ranked_treatment: I32,
     ranked_terms: F64,
     count: I32,
+    traced: bool,  # noqa: FBT001  (a kernel takes no keywords)
 ) -> None:
     """Decide for every customer of the batch.
 
@@ -257,7 +269,7 @@ def arbitrate(
         raw: The requests as they came.
         batch: The requests; what `fill_situation` writes is filled here.
         terms: Propensities and prices.
-        reason: (rows, A) trace; rows is n to keep it, or 1 to overwrite it.
+        reason: (rows, A) trace; rows is n if it is kept, else 1.
         numbers: (rows, A, 2) trace of actual and required values.
         treatment: (rows, A) trace of the treatment each action came furthest with.
         scored: (rows, A, Term) trace of terms, NaN where an action was stopped before its score.
@@ -265,15 +277,18 @@ def arbitrate(
         ranked_treatment: (n, k) filled with their treatments, -1 beyond.
         ranked_terms: (n, k, Term) filled with their terms, NaN beyond.
         count: (n,) filled with the number of answers; 0 = do nothing wins.
+        traced: Whether the trace is kept. If not, it is memory to work in, and what can be no answer is
+            passed over: nine actions of ten end there, in a nanosecond instead of fifteen.
 
     Source: domain model, sections 8 and 9. Oracle: tests/naive/decide.py.
     """
-    keep = len(reason) > 1
     for i in range(len(batch.now)):
-        row = i if keep else 0
+        row = i if traced else 0
         n = 0
         fill_situation(tables, raw, batch, i)
         for a in range(len(tables.codes)):
+            if not traced and is_hopeless(tables, batch, i, a):
+                continue
             scored[row, a, _SCORE] = NAN
             why, actual, required, t = consider_action(tables, batch, terms, i, a, scored[row, a])
             reason[row, a], treatment[row, a] = why, t
