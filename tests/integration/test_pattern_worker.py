@@ -103,6 +103,16 @@ def test_stopped_worker_is_killed_and_its_window_repeated(compiled: CompiledPatt
         assert await_end(stopped)
 
 
+def test_stopped_worker_cannot_hold_its_supervisor(compiled: CompiledPatterns) -> None:
+    """Events that no longer fit into the pipe of a stopped worker do not block whoever sends them."""
+    large = Window("c", (Event("e", "buy", 10.0, {"note": "x" * 5_000_000}),), now=2 * DAY)
+    with PatternSupervisor(compiled, SHORT) as supervisor:
+        assert fired(supervisor, large) == [["calm"]]
+        os.kill(supervisor.worker_pid, signal.SIGSTOP)
+        assert fired(supervisor, large) == [["calm"]]
+        assert supervisor.restarts == 1
+
+
 @pytest.mark.parametrize(
     ("second", "reason"),
     [

@@ -1,6 +1,8 @@
 """One worker process, and everything that can happen to it."""
 
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -68,6 +70,7 @@ class WorkerProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+        _limit_waiting(self._pipe.fileno(), limits.timeout_s)
         try:
             # Twice the time, so that this side notices first and the worker's own alarm is a last resort.
             self._send((tuple(patterns), 2 * limits.timeout_s, limits.memory_bytes))
@@ -134,6 +137,8 @@ class WorkerProcess:
     def _send(self, message: object) -> None:
         try:
             self._pipe.send(message)
+        except BlockingIOError:
+            raise self._ended("takes nothing any more") from None
         except OSError:
             raise self._ended() from None
 
@@ -141,6 +146,8 @@ class WorkerProcess:
         try:
             if self._pipe.poll(timeout_s):
                 return self._pipe.recv_bytes(MAX_ANSWER_BYTES)
+        except BlockingIOError:
+            raise self._ended("stopped in the middle of an answer") from None
         except (EOFError, OSError):
             raise self._ended() from None
         raise self._ended(f"took longer than {timeout_s:g} s")
@@ -156,3 +163,11 @@ class WorkerProcess:
         if code < 0:
             return WorkerDied(f"ended by {signal.Signals(-code).name}")
         return WorkerDied(f"ended with code {code}")
+
+
+def _limit_waiting(pipe: int, timeout_s: float) -> None:
+    """Let reads and writes of a pipe fail that wait too long: a worker that is stopped takes nothing."""
+    limit = struct.pack("ll", int(timeout_s), int(timeout_s % 1 * 1e6))
+    with socket.fromfd(pipe, socket.AF_UNIX, socket.SOCK_STREAM) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
