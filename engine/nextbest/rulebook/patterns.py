@@ -127,7 +127,7 @@ class Pattern:
 
     @cached_property
     def span_us(self) -> int:
-        """Longest time from a match's first event to the moment it fires, exclusive."""
+        """Longest time from a match's first event to the moment it fires."""
         return _form_span(self.form) + self.wait_us
 
     @property

@@ -100,7 +100,7 @@ class CompiledPatterns:
 
     @property
     def lookback_s(self) -> float:
-        """Events at least so old cannot be part of anything that fires now."""
+        """Events older than this cannot be part of anything that fires now."""
         return max((pattern.span_us for pattern in self.patterns), default=0) / 1e6
 
 
