@@ -28,9 +28,15 @@ def uncovered_point(box: Box, covers: Sequence[Box]) -> Point | None:
 
     Cost: at most `MAX_STEPS` steps of as many bit operations as a column has values.
     """
+    return _Search(box, covers).found if all(box) else None
+
+
+def is_covered(box: Box, covers: Sequence[Box]) -> bool:
+    """Whether the covers surely hold every combination of a box's values; an empty box is not covered."""
     if not all(box):
-        return None
-    return _Search(box, covers).below(0, (1 << len(covers)) - 1)
+        return False
+    search = _Search(box, covers)
+    return search.found is None and not search.gave_up
 
 
 class _Search:
@@ -40,6 +46,10 @@ class _Search:
         self._box = box
         self._places = [self._told_apart(column, covers) for column in range(len(box))]
         self._covered: set[tuple[int, int]] = set()
+        self.gave_up = False
+        """Whether something was left that was not looked into."""
+        self.found = self._below(0, (1 << len(covers)) - 1)
+        """An uncovered point, if one was found."""
 
     def _told_apart(self, column: int, covers: Sequence[Box]) -> dict[int, int]:
         """One place of the column for every set of covers that hold it, by that set."""
@@ -49,14 +59,17 @@ class _Search:
             places.setdefault(holding, place)
         return places
 
-    def below(self, column: int, rows: int) -> Point | None:
+    def _below(self, column: int, rows: int) -> Point | None:
         """An uncovered point from a column on, given the covers that hold the values before it."""
         if not rows:
             return tuple(map(_lowest, self._box[column:]))
-        if column == len(self._box) or (column, rows) in self._covered or len(self._covered) > MAX_STEPS:
+        if column == len(self._box) or (column, rows) in self._covered:
+            return None
+        if len(self._covered) >= MAX_STEPS:
+            self.gave_up = True
             return None
         for holding, place in self._places[column].items():
-            rest = self.below(column + 1, rows & holding)
+            rest = self._below(column + 1, rows & holding)
             if rest is not None:
                 return place, *rest
         self._covered.add((column, rows))

@@ -124,7 +124,7 @@ def _reader(kind: Type, text: str) -> Reader:
         return _truth_test
     if kind.is_enum or kind.kind is Kind.SET:
         return _word_reader(kind)
-    raise CellError(f"a column of type {kind} has no cells but `-`", (0, len(text)))
+    raise CellError(f"a {kind} can only be `known`, `unknown` or `-`", (0, len(text)))
 
 
 def _number_test(word: str, span: tuple[int, int]) -> Test:

@@ -23,8 +23,8 @@ MAX_MEMBERS = 8
 """Members of one set that a table can tell apart: every combination of them is a value."""
 MAX_SEGMENTS = 64
 """An action's segments are one word."""
-LONGEST_SOURCE = 4000
-"""Characters up to which a condition is shown with the rows that come before it."""
+MOST_SHOWN = 8
+"""Earlier rows that are shown with a condition."""
 
 PlacedTable = tuple[TableEntry, At]
 
@@ -207,7 +207,8 @@ class _TableCompiler:
         self, row: RowEntry, columns: Sequence[TypedExpression | None], entry: TableEntry, at: At
     ) -> list[Cell] | None:
         if len(row.when) != len(columns):
-            self._report_count(row, entry, at)
+            if (at / "when").path not in at.kept:  # else a cell was reported, and left out
+                self._report_count(row, entry, at)
             return None
         cells = [
             self._cell(text, column, at / "when" / k)
@@ -344,16 +345,20 @@ def _conditions(table: Table) -> list[TypedExpression]:
     """When each row counts. With `first`, no earlier row may hold: unknown is not enough to hold it back."""
     if table.entry.hit != "first":
         return [row.condition for row in table.rows]
-    return [_first(table, i) for i in range(len(table.rows))]
+    passed = [negation(_surely(row)) for row in table.rows]
+    return [_first(table, i, passed) for i in range(len(table.rows))]
 
 
-def _first(table: Table, index: int) -> TypedExpression:
+def _first(table: Table, index: int, passed: Sequence[Expr]) -> TypedExpression:
+    """The row's condition where none of the earlier rows that it has values in common with holds."""
     row = table.rows[index]
-    earlier = [other for other in table.rows[:index] if common_point(other.box, row.box)]
-    root = conjunction((row.condition.root, *(negation(_surely(other)) for other in earlier)), 0, 0)
-    source = " && ".join([row.condition.source, *(f"!({other.condition.source})" for other in earlier)])
-    if len(source) > LONGEST_SOURCE:
-        source = f"{row.condition.source} && no earlier row of {table.entry.id}"
+    earlier = [i for i in range(index) if common_point(table.rows[i].box, row.box)]
+    root = conjunction((row.condition.root, *(passed[i] for i in earlier)), 0, 0)
+    source = " && ".join(
+        [row.condition.source, *(f"!({table.rows[i].condition.source})" for i in earlier[:MOST_SHOWN])]
+    )
+    if len(earlier) > MOST_SHOWN:
+        source += f" && no other earlier row of {table.entry.id}"
     return TypedExpression(source, root, ())
 
 

@@ -100,6 +100,7 @@ class _Remains:
     def __init__(self, value: dict[str, Value], report: Report) -> None:
         self._value = cast("dict[str, Any]", _copy(value))
         self._report = report
+        self._filled: set[PathLike] = set()
         self.kept: dict[PathLike, list[int]] = {}
         """Per list that lost items, by its path in the file: the items' places in the file."""
 
@@ -120,11 +121,12 @@ class _Remains:
                 self._drop(path)
 
     def _fill(self, path: PathLike, key: str | int) -> bool:
-        parent = self._at(path)
-        if key not in STAND_INS or not isinstance(parent, dict):
-            return False
+        parent, place = self._at(path), (*path, key)
+        if key not in STAND_INS or not isinstance(parent, dict) or place in self._filled:
+            return False  # what was filled in and is missing again did not fit
         parent[key] = STAND_INS[str(key)]
-        self._note_undeclared((*path, key))
+        self._filled.add(place)
+        self._note_undeclared(place)
         return True
 
     def _note_undeclared(self, path: PathLike) -> None:

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from nextbest.rulebook.documents.common import Document, Expression, Identifier, Texts
 
 MAX_COLUMNS = 32
-MAX_ROWS = 500
+MAX_ROWS = 200
 MAX_CELL = 500
 """Longest cell, characters."""
 
@@ -65,6 +65,11 @@ class TableEntry(Document):
         default="unique",
         description="`unique`: no two rows may hold at once, which is checked; `first`: the first row that"
         " holds counts; `collect`: every row that holds counts.",
+    )
+    otherwise: Literal["report", "nothing"] = Field(
+        default="report",
+        description="Where no row of a `unique` or `first` table holds: `report`: the check shows an example;"
+        " `nothing`: that is meant.",
     )
     columns: Annotated[list[Expression], Field(min_length=1, max_length=MAX_COLUMNS)] = Field(
         description="Facts, or expressions over them, that rows have conditions on.",
