@@ -5,15 +5,16 @@ import time
 import numpy as np
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2
+from nextbest.action.comparison import decisive_term
 from nextbest.assembly import OUTCOMES, Artifacts, FittedGrid, assemble
 from nextbest.batch.stages import advanced_stages
 from nextbest.data.reader import Records
-from nextbest.id_check import id_check, id_checks_of
+from nextbest.id_check import id_check
 from nextbest.learning.propensity import TABLE_COLUMNS, PropensityModel
-from nextbest.model import NO_CODE, DecisionState, EntryKind
+from nextbest.model import NO_CODE, DecisionState, EntryKind, Term
 from nextbest.potential.grid import PeerGrid
 from nextbest.potential.ltv_parameters import BgNbd, GammaGamma, LtvParameters
-from nextbest.rings import HistoryCodec, encode_ring, new_entries
+from nextbest.rings import CodeTranslation, HistoryCodec, encode_ring, new_entries
 from nextbest.rows import RowCodec
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.deciding import Serving, answers, explained, situation
@@ -42,26 +43,42 @@ _CDNOW = LtvParameters(
 
 
 def warm_up(serving: Serving, now: float) -> None:
-    """Decide and explain for nobody, alone and in a batch, with and without history."""
+    """Decide, explain and advance stages for nobody: alone and in a batch, with and without history.
+
+    What a request may need and this does not run is compiled or loaded while a customer waits.
+    """
     started = time.perf_counter()
     rulebook = serving.model.rulebook
+    if not rulebook.channels:
+        return  # a rulebook without actions: there is nothing to ask for
     request = decision_pb2.DecideRequest(
         customer_id=_CUSTOMER,
         channel=rulebook.channels[0].id,
         direction=common_pb2.DIRECTION_OUTBOUND,
     )
     question = parse_question(request, rulebook, serving.rows)
-    row = serving.rows.encode(_CUSTOMER.encode(), now, {})
-    entries = new_entries(1)
-    entries["time"], entries["kind"], entries["action"] = now, EntryKind.CONTACT, NO_CODE
-    ring = encode_ring(id_check(_CUSTOMER.encode()), entries)
+    row, ring = _short_history(serving.rows, now), _one_contact(now)
     for ring_bytes in (None, ring):
         for n in (1, 2):
             records = Records([row] * n, [ring_bytes] * n, [ring_bytes] * n)
             found = situation(serving, [question] * n, records, lambda: now)
             answers(found)
         explained(situation(serving, [question], Records([row], [ring_bytes], [None]), lambda: now), [], "en")
+    advanced_stages(serving.model, found.rows, found.now)
+    decisive_term(np.ones(len(Term)), None, classic=False)  # nobody is beaten above
     logger().info("warm", seconds=round(time.perf_counter() - started, 3), time=float(np.round(now, 3)))
+
+
+def _short_history(codec: RowCodec, now: float) -> bytes:
+    """The row of someone who was seen for part of a year, which takes the longest way to their value."""
+    short = {"exposure_share": 0.5} if "exposure_share" in codec.catalogue else {}
+    return codec.encode(_CUSTOMER.encode(), now, short)
+
+
+def _one_contact(now: float) -> bytes:
+    entries = new_entries(1)
+    entries["time"], entries["kind"], entries["action"] = now, EntryKind.CONTACT, NO_CODE
+    return encode_ring(id_check(_CUSTOMER.encode()), entries)
 
 
 def warm_cache(rulebook: Rulebook) -> None:
@@ -69,15 +86,15 @@ def warm_cache(rulebook: Rulebook) -> None:
 
     Stand-in models take the place of fitted ones: only the types matter.
     """
-    model = assemble(rulebook, _stand_ins(rulebook))
+    model = assemble(rulebook, stand_ins(rulebook))
     codec = RowCodec(rulebook.catalogue)
     state = DecisionState.initial(len(rulebook.actions))
-    warm_up(Serving(model, codec, HistoryCodec(), state), _NOW)
-    rows = codec.decode_batch([codec.encode(b"1", _NOW, {})], id_checks_of([b"1"])).rows
-    advanced_stages(model, rows, np.array([_NOW]))
+    histories = HistoryCodec(CodeTranslation.between({}, {}))
+    warm_up(Serving(model, codec, histories, state), _NOW)
 
 
-def _stand_ins(rulebook: Rulebook) -> Artifacts:
+def stand_ins(rulebook: Rulebook) -> Artifacts:
+    """Artifacts of the right types, fitted on nobody."""
     dimensions = rulebook.strategy.peer_dimensions
     codes = np.zeros((8, len(dimensions)))
     values = np.arange(16, dtype=np.float64).reshape(8, 2)
