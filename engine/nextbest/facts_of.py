@@ -3,9 +3,9 @@
 import datetime as dt
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 from nextbest.fact_values import FactValue, UnfitValueError, value_of_bits, value_of_number
 from nextbest.facts import Catalogue, Fact, FactType, Figure, figure_fact
@@ -44,10 +44,7 @@ class FactsOf:
 
     def fill(self, template: str) -> str:
         """Replace every `{customer.<fact>}` of a text by its value."""
-        parts = _parts(template)
-        if len(parts) == 1:
-            return template
-        return "".join([self.text(part) if i & 1 else part for i, part in enumerate(parts)])
+        return Template.of(template, self.catalogue).fill(self)
 
     def quoted(self, expressions: Iterable[str]) -> str:
         """List every fact that the expressions read with its actual value."""
@@ -70,10 +67,39 @@ class FactsOf:
         return value_of_bits(fact, int(self.rows.words[self.row, place.word]) >> place.shift)
 
 
-@lru_cache(maxsize=65536)
-def _parts(template: str) -> tuple[str, ...]:
-    """A text cut at its placeholders: text, fact, text, fact, …, text."""
-    return tuple(_PLACEHOLDER.split(template))
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text that may quote facts, cut at its placeholders so that filling it is cheap."""
+
+    texts: tuple[str, ...]
+    """What stands before, between and after the quoted facts."""
+    readers: tuple[Callable[[FactsOf], str], ...]
+
+    @classmethod
+    def of(cls, text: str, catalogue: Catalogue) -> "Template":
+        """Cut a text in which `{customer.<fact>}` stands for the fact's value."""
+        parts = _PLACEHOLDER.split(text)
+        return cls(tuple(parts[::2]), tuple(_reader(name, catalogue) for name in parts[1::2]))
+
+    def fill(self, facts: FactsOf) -> str:
+        """The text with the values of one customer."""
+        filled = self.texts[0]
+        for reader, after in zip(self.readers, self.texts[1:], strict=True):
+            filled += reader(facts) + after
+        return filled
+
+
+def is_quoting(text: str) -> bool:
+    """Whether a text quotes a fact."""
+    return _PLACEHOLDER.search(text) is not None
+
+
+def _reader(name: str, catalogue: Catalogue) -> Callable[[FactsOf], str]:
+    """What reads a fact as text; plain numbers by the short way."""
+    if name in catalogue and catalogue[name].type in (FactType.DOUBLE, FactType.INT):
+        column = catalogue.columns[name]
+        return lambda facts: _number(facts.rows.numbers.item(facts.row, column))
+    return lambda facts: facts.text(name)
 
 
 @cache

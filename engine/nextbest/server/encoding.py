@@ -6,13 +6,13 @@ three actions), and an answer is kept, sent and put into batches as bytes anyway
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from loyalty.nextbest.v1 import decision_pb2, explanation_pb2
 from nextbest.assembly import Model
-from nextbest.facts_of import FactsOf, shown
+from nextbest.facts_of import FactsOf, Template, is_quoting, shown
 from nextbest.figures import Valued
 from nextbest.model import Decisions, DesiredAction, Rows, Term
-from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.customer_figures import customer_figures
 from nextbest.server.requests import MAX_RESULTS, Question
 from nextbest.server.responses import (
@@ -32,10 +32,14 @@ _NOW, _AS_OF = bytes_tag(_RESPONSE, "evaluation_time"), bytes_tag(_RESPONSE, "sn
 _FIGURES, _RESULTS = bytes_tag(_RESPONSE, "figures"), bytes_tag(_RESPONSE, "results")
 
 _RANKED = decision_pb2.RankedAction.DESCRIPTOR.fields_by_name
-_RANK, _TREATMENT = number_tag(_RANKED, "rank"), bytes_tag(_RANKED, "treatment")
+_TREATMENT = bytes_tag(_RANKED, "treatment")
 _SCORE, _PROPENSITY = double_tag(_RANKED, "score"), double_tag(_RANKED, "propensity")
 _BREAKDOWN, _TRIGGERS = bytes_tag(_RANKED, "breakdown"), bytes_tag(_RANKED, "triggers")
 _CUSTOMER_REASON, _STAFF_REASON = bytes_tag(_RANKED, "customer_reason"), bytes_tag(_RANKED, "staff_reason")
+
+_RANKS = [number_tag(_RANKED, "rank") + varint(rank) for rank in range(1, MAX_RESULTS + 2)]
+"""The field by place."""
+_SCORE_TERM, _CHANCE_TERM = int(Term.SCORE), int(Term.PROPENSITY)
 
 _SAY = bytes_tag(decision_pb2.Treatment.DESCRIPTOR.fields_by_name, "say")
 _TERMS = [
@@ -46,8 +50,7 @@ _DO_NOTHING = [sized(_RESULTS, do_nothing(rank).SerializeToString()) for rank in
 """The last row of an answer by its rank."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """One row of a batch of decisions, ready to be put into words."""
 
     question: Question
@@ -67,11 +70,11 @@ class _Words:
     always: bytes
     """Fields of RankedAction that are the same in every answer."""
     treatment: bytes
-    """Fields of Treatment but what is said."""
-    say: str
-    """Texts may quote facts."""
-    reason: str
-    staff: str
+    """Fields of Treatment but what is said, if that quotes facts; else empty."""
+    say: Template | None
+    """None where it quotes no fact: then it is among what is always the same. So the next."""
+    reason: Template | None
+    staff: Template
     triggers: tuple[tuple[int, bytes], ...]
     """Index and field of each trigger of the action."""
 
@@ -91,58 +94,51 @@ class AnswerEncoder:
 
     def encode(self, answer: Answer) -> bytes:
         """A DecideResponse: the ranked actions, do-nothing last."""
-        question, decisions, row = answer.question, answer.decisions, answer.row
-        as_of = timestamp(float(answer.rows.as_of[row])).SerializeToString()
+        question, rows, decisions, valued, row, now, decision_id = answer
         fields = [
-            text(_DECISION_ID, answer.decision_id),
+            text(_DECISION_ID, decision_id),
             text(_REQUEST_ID, question.request_id),
             text(_CUSTOMER_ID, question.customer_id),
             self._always,
-            sized(_NOW, timestamp(answer.now).SerializeToString()),
-            sized(_AS_OF, as_of),
+            sized(_NOW, timestamp(now).SerializeToString()),
+            sized(_AS_OF, timestamp(rows.as_of.item(row)).SerializeToString()),
         ]
-        if question.full and answer.valued is not None:
-            fields.append(sized(_FIGURES, self._figures(answer, answer.valued)))
-        count = min(int(decisions.count[row]), question.max_results)
+        if question.full and valued is not None:
+            figures = customer_figures(self._model, decisions.figures, rows, valued, row)
+            fields.append(sized(_FIGURES, figures.SerializeToString()))
+        count = min(decisions.count.item(row), question.max_results)
         if count:
-            facts = FactsOf(self._catalogue, answer.rows, decisions.figures, row)
+            facts = FactsOf(self._catalogue, rows, decisions.figures, row)
             treatments, terms = decisions.treatment[row].tolist(), decisions.terms[row].tolist()
             fields += [self._ranked(answer, facts, p, treatments[p], terms[p]) for p in range(count)]
         fields.append(_DO_NOTHING[count + 1])
         return b"".join(fields)
-
-    def _figures(self, answer: Answer, valued: Valued) -> bytes:
-        figures, rows = answer.decisions.figures, answer.rows
-        return customer_figures(self._model, figures, rows, valued, answer.row).SerializeToString()
 
     def _ranked(
         self, answer: Answer, facts: FactsOf, place: int, treatment: int, terms: list[float]
     ) -> bytes:
         question = answer.question
         words = self._words(treatment, question.language)
-        score, chance = terms[Term.SCORE], terms[Term.PROPENSITY]
-        staff = facts.fill(words.staff)
-        fields = [
-            _RANK,
-            varint(place + 1),
-            words.always,
-            _SCORE,
-            pack_double(score),
-            sized(_TREATMENT, words.treatment + text(_SAY, facts.fill(words.say))),
-            text(_CUSTOMER_REASON, facts.fill(words.reason)),
-        ]
+        fields = [_RANKS[place], words.always, _SCORE, pack_double(terms[_SCORE_TERM])]
+        chance = terms[_CHANCE_TERM]
         if chance == chance:  # NaN = unknown  # noqa: PLR0124
             fields += (_PROPENSITY, pack_double(chance))
+        if words.say is not None:
+            fields.append(sized(_TREATMENT, words.treatment + text(_SAY, words.say.fill(facts))))
+        if words.reason is not None:
+            fields.append(text(_CUSTOMER_REASON, words.reason.fill(facts)))
+        staff = words.staff.fill(facts)
         if question.full:
             staff = f"{staff} ({self._behind(terms, question.language)})"
             fields.append(sized(_BREAKDOWN, _breakdown(terms)))
         fields.append(text(_STAFF_REASON, staff))
-        fields += (field for index, field in words.triggers if answer.decisions.has_fired(index, answer.row))
+        if words.triggers:
+            fields += (f for index, f in words.triggers if answer.decisions.has_fired(index, answer.row))
         return sized(_RESULTS, b"".join(fields))
 
     def _behind(self, terms: list[float], language: str) -> str:
         """The figures behind a score, for staff."""
-        chance = terms[Term.PROPENSITY]
+        chance = terms[_CHANCE_TERM]
         return _STAFF.get(language, _STAFF["en"]).format(
             chance="?" if chance != chance else f"{chance:.1%}",  # noqa: PLR0124
             customer=shown(terms[Term.CUSTOMER_GAIN]),
@@ -152,7 +148,7 @@ class AnswerEncoder:
         )
 
     def _words_of(self, treatment: int, language: str) -> _Words:
-        rulebook: Rulebook = self._model.rulebook
+        rulebook = self._model.rulebook
         done = rulebook.treatments[treatment]
         action = rulebook.actions[done.action]
         always = decision_pb2.RankedAction(
@@ -160,18 +156,25 @@ class AnswerEncoder:
             desired_action=DESIRED_ACTIONS[DesiredAction(action.desired_action)],
             issue=action.issue,
             group=action.group,
+            treatment=treatment_message(rulebook, done, language),
+            customer_reason=text_in(action.reason, language),
             mandatory=bool(rulebook.action_tables.mandatory[done.action]),
             owner=action.owner,
         )
-        message = treatment_message(rulebook, done, language)
-        say = message.say
-        message.ClearField("say")
+        say, reason = always.treatment.say, always.customer_reason
+        varying = b""
+        if is_quoting(say):
+            always.treatment.ClearField("say")
+            varying = always.treatment.SerializeToString()
+            always.ClearField("treatment")
+        if is_quoting(reason):
+            always.ClearField("customer_reason")
         return _Words(
             always=always.SerializeToString(),
-            treatment=message.SerializeToString(),
-            say=say,
-            reason=text_in(action.reason, language),
-            staff=text_in(done.staff, language) or action.id,
+            treatment=varying,
+            say=Template.of(say, self._catalogue) if is_quoting(say) else None,
+            reason=Template.of(reason, self._catalogue) if is_quoting(reason) else None,
+            staff=Template.of(text_in(done.staff, language) or action.id, self._catalogue),
             triggers=tuple(
                 (index, text(_TRIGGERS, rulebook.triggers[index].id))
                 for index in rulebook.action_tables.triggers_of(done.action)
