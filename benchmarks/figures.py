@@ -4,9 +4,12 @@
 over chunks of rows on every core (the kernels hold no lock); `figures.stage_value_gap_seconds_per_million`
 the same with a lifetime horizon of one step, so P(alive) and all that stage, value and gap need. Times are
 wall-clock: on a machine that does something else they say little, and `figures.cpu_seconds_per_million`
-(one thread) says more. No peer computes the same; so beside it the part that a data frame can do: the τ quantile of two outcomes in each cell, joined back, and the gap to it.
-Ours counts a mergeable grid with back-off to parents, which neither peer has; the peers' quantiles are
-exact. Before timing, ours without back-off must be theirs within the sketch's 1 %.
+(one thread) says more.
+
+No peer computes the same; so beside it the part that a data frame can do: the τ quantile of two outcomes in
+each cell, joined back, and the gap to it. Ours counts a mergeable grid with back-off to parents, which
+neither peer has; the peers' quantiles are exact. Before timing, ours without back-off must be theirs within
+the sketch's 1 %.
 """
 
 import argparse
