@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from nextbest.cli import ask, behaviour, fit, grid, load, propensity, rules, serve, stages
+from nextbest.cli import ask, behaviour, fit, grid, load, patterns, propensity, rules, serve, stages
 from nextbest.cli.demo import demo
 from nextbest.cli.finance import finance
 from nextbest.errors import InvalidInput, NextBestError
@@ -31,6 +31,7 @@ app.add_typer(fit.app, name="fit")
 app.add_typer(grid.app, name="grid")
 app.add_typer(rules.app, name="rules")
 app.add_typer(behaviour.app, name="behaviour")
+app.add_typer(patterns.app, name="patterns")
 app.add_typer(stages.app, name="stages")
 
 
