@@ -1,7 +1,7 @@
 """Fact values as people and files write them, and as rows hold them; what does not fit is said."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -21,6 +21,9 @@ FIRST_TIME_S, LAST_TIME_S = -62_135_596_800.0, 253_402_300_799.0
 """Years 1 to 9999. Milliseconds mistaken for seconds fall outside."""
 PURCHASE_FACTS = ("repeat_purchases", "recency_weeks", "observed_weeks")
 """x, t_x and T, which must agree: 0 ≤ t_x ≤ T and x = 0 ⇔ t_x = 0 (domain model, section 1)."""
+
+
+_LONGEST_NAME = 80
 
 
 class UnfitValueError(ValueError):
@@ -82,8 +85,15 @@ def value_of_bits(fact: Fact, bits: int) -> FactValue:
 
 def unknown_fact(name: str, catalogue: Catalogue) -> str:
     """The description of a violation: there is no such fact, with the nearest known name."""
-    near = get_close_matches(name, (f.name for f in catalogue.facts), n=1)
-    return "is not a fact of this catalogue" + (f": did you mean `{near[0]}`?" if near else "")
+    return "is not a fact of this catalogue" + _nearest(name, (f.name for f in catalogue.facts))
+
+
+def _nearest(name: object, known: Iterable[str]) -> str:
+    """A hint at the nearest known name; a text far too long for one is not looked up, which takes time."""
+    if not isinstance(name, str) or len(name) > _LONGEST_NAME:
+        return ""
+    near = get_close_matches(name, list(known), n=1)
+    return f": did you mean `{near[0]}`?" if near else ""
 
 
 _WANTED: Mapping[FactType, str] = {
@@ -96,8 +106,7 @@ _WANTED: Mapping[FactType, str] = {
 def _member_code(fact: Fact, value: object) -> int:
     if isinstance(value, str) and value in fact.values:
         return fact.values.index(value)
-    near = get_close_matches(value, fact.values, n=1) if isinstance(value, str) else []
-    raise UnfitValueError(not_a_member(value, fact) + (f": did you mean `{near[0]}`?" if near else ""))
+    raise UnfitValueError(not_a_member(value, fact) + _nearest(value, fact.values))
 
 
 def not_a_member(value: object, fact: Fact) -> str:

@@ -15,7 +15,7 @@ from nextbest.assembly import Model
 from nextbest.clock import Clock
 from nextbest.data.reader import CustomerReader, Records
 from nextbest.decide import decide, explain
-from nextbest.errors import DeadlinePassed, InvalidInput, SnapshotError, StoreUnavailable, Violation
+from nextbest.errors import DeadlinePassed, InvalidInput, SnapshotError, StoreUnavailable
 from nextbest.facts_of import FactsOf
 from nextbest.figures import Valued, valued_of
 from nextbest.id_check import id_check, id_checks_of
@@ -23,7 +23,7 @@ from nextbest.model import Contexts, Decisions, DecisionState, Degraded, Histori
 from nextbest.rings import HistoryCodec
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, snapshot_error
 from nextbest.server.encoding import Answer, AnswerEncoder
-from nextbest.server.requests import Question, gather_contexts, unknown_name
+from nextbest.server.requests import Question, gather_contexts, named, too_many
 from nextbest.server.responses import candidate, degraded, funnel
 from nextbest.server.tally import FALLBACKS
 from nextbest.telemetry import logger, pseudonym
@@ -207,13 +207,12 @@ def _explainer(found: Situation, decisions: Decisions, trace: Trace, language: s
 
 def _action_indices(model: Model, actions: Sequence[str]) -> list[int]:
     index = model.rulebook.action_index
-    unknown = [
-        Violation(f"actions[{i}]", f"`{name}` {unknown_name(name, index)}")
-        for i, name in enumerate(actions)
-        if name not in index
-    ]
-    if unknown:
-        raise InvalidInput(unknown)
+    found = too_many(actions, len(index), "actions")
+    if not found:
+        for i, name in enumerate(actions):
+            named(name, index, f"actions[{i}]", found)
+    if found:
+        raise InvalidInput(found)
     return [index[name] for name in actions] if actions else list(range(len(index)))
 
 

@@ -33,7 +33,7 @@ from nextbest.server.guard import guarded
 from nextbest.server.handlers import add_service, streaming, unary
 from nextbest.server.live import LiveServing
 from nextbest.server.requests import Question, choose_language, parse_question
-from nextbest.server.status import abort, to_status
+from nextbest.server.status import abort, to_status, told_violations
 from nextbest.server.wire import bytes_tag, sized
 from nextbest.telemetry import logger, pseudonym
 
@@ -220,7 +220,7 @@ def _records(values: list[bytes | None]) -> Records:
 def _failed(error: NextBestError) -> bytes:
     """A batch item that says what is wrong with its request."""
     status = to_status(error)
-    violations = error.violations if isinstance(error, InvalidInput) else ()
+    violations = told_violations(error) if isinstance(error, InvalidInput) else ()
     message = common_pb2.Status(
         code=status.code,
         message=status.message,

@@ -13,6 +13,7 @@ from nextbest.server.guard import guarded
 from nextbest.server.history_view import history_response
 from nextbest.server.live import LiveServing
 from nextbest.server.outcomes import check_outcomes, history_entries
+from nextbest.server.requests import too_many
 from nextbest.telemetry import logger, pseudonym
 
 _KINDS = frozenset(interaction_pb2.HistoryKind.values()) - {interaction_pb2.HISTORY_KIND_UNSPECIFIED}
@@ -64,9 +65,10 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
         found = id_violations(request.customer_id)
         if request.max_entries < 0:
             found.append(Violation("max_entries", f"`{request.max_entries}` is negative"))
+        found += too_many(request.kinds, len(_KINDS), "kinds")
         found += [
             Violation(f"kinds[{i}]", f"`{kind}` is not a kind of history entry")
-            for i, kind in enumerate(request.kinds)
+            for i, kind in enumerate(request.kinds[: len(_KINDS)])
             if kind not in _KINDS
         ]
         if found:

@@ -1,6 +1,6 @@
 """Requests of the contract → what the engine takes; everything wrong with one is said at once."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, decision_pb2
 from nextbest.data.keys import id_violations, request_id_violations
 from nextbest.errors import InvalidFact, InvalidInput, NotBuilt, Violation
-from nextbest.fact_values import FIRST_TIME_S, LAST_TIME_S, UnfitValueError, number_of
+from nextbest.fact_values import FIRST_TIME_S, LAST_TIME_S, UnfitValueError, number_of, unknown_fact
 from nextbest.facts import Catalogue, Fact, FactType
 from nextbest.model import DAY_S, Contexts, Direction
 from nextbest.rows import RowCodec
@@ -21,6 +21,9 @@ from nextbest.rulebook.suggest import did_you_mean
 DEFAULT_RESULTS = 3
 MAX_RESULTS = 25
 MAX_CONTEXTS = 64
+MAX_PLACEMENTS = 64
+MAX_HINTS = 8
+"""Unknown names beyond so many violations get no hint: looking for near names takes time."""
 
 FactLike = customer_pb2.Fact | common_pb2.Context
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -159,7 +162,6 @@ def _shared(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     return array
 
 
-@lru_cache(maxsize=1024)
 def choose_language(wanted: str, languages: tuple[str, ...]) -> str:
     """The wanted language or its base (`da-DK` → `da`) if the rulebook has it, else the default."""
     for candidate in (wanted, wanted.split("-", maxsplit=1)[0].lower()):
@@ -210,7 +212,8 @@ def snapshot_facts(
     Names that the catalogue lacks are kept: `fact_violations` says what is wrong with them.
     """
     facts: dict[str, object] = {}
-    for i, fact in enumerate(snapshot.facts):
+    found += too_many(snapshot.facts, len(catalogue.facts), f"{field}.facts")
+    for i, fact in enumerate(snapshot.facts[: len(catalogue.facts)]):
         if fact.name in facts:
             found.append(Violation(f"{field}.facts[{i}].name", f"`{fact.name}` is given twice"))
         facts[fact.name] = None
@@ -238,7 +241,8 @@ def named(name: str, index: Mapping[str, int], field: str, found: list[Violation
     """The index of a required name; -1 and a violation if there is none."""
     if name in index:
         return index[name]
-    found.append(Violation(field, f"`{name}` {unknown_name(name, index)}" if name else "is required"))
+    known = index if len(found) < MAX_HINTS else ()
+    found.append(Violation(field, f"`{name}` {unknown_name(name, known)}" if name else "is required"))
     return -1
 
 
@@ -246,6 +250,25 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
     """Say that the rulebook has no such name, and which it may have meant."""
     hint = did_you_mean(name, known)
     return "is not in the rulebook" + (f"; {hint}" if hint else "")
+
+
+def unknown_facts(names: Sequence[str], field: str, catalogue: Catalogue) -> list[Violation]:
+    """What is wrong with a list of names of facts."""
+    found = too_many(names, len(catalogue.facts), field)
+    if found:
+        return found
+    for i, name in enumerate(names):
+        if name not in catalogue:
+            what = unknown_fact(name, catalogue) if len(found) < MAX_HINTS else "is not a fact"
+            found.append(Violation(f"{field}[{i}]", f"`{name}` {what}"))
+    return found
+
+
+def too_many(given: Sized, most: int, field: str) -> list[Violation]:
+    """A violation if a list is longer than it can be with each of its members once."""
+    if len(given) <= most:
+        return []
+    return [Violation(field, f"{len(given)} are given, at most {most} are allowed")]
 
 
 def _direction(direction: int) -> int:
@@ -259,8 +282,9 @@ def _role(name: str, rulebook: Rulebook, found: list[Violation]) -> int:
 def _placements(names: Sequence[str], rulebook: Rulebook, found: list[Violation]) -> int:
     if not names:
         return 0
+    found += too_many(names, MAX_PLACEMENTS, "placements")
     bits = 0
-    for i, name in enumerate(names):
+    for i, name in enumerate(names[:MAX_PLACEMENTS]):
         place = named(name, rulebook.placement_index, f"placements[{i}]", found)
         if place >= 0:
             bits |= 1 << place
@@ -273,7 +297,7 @@ def _contexts(
     if not contexts:
         return (np.nan,) * len(declared)
     if len(contexts) > MAX_CONTEXTS:
-        found.append(Violation("contexts", f"{len(contexts)} are given, at most {MAX_CONTEXTS} are allowed"))
+        found += too_many(contexts, MAX_CONTEXTS, "contexts")
         return ()
     facts = {fact.name: fact for fact in declared}
     given: dict[str, float] = {}

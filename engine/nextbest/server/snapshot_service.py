@@ -1,6 +1,6 @@
 """SnapshotService: put and get customer snapshots; stages are advanced on every write."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import grpc.aio
 import numpy as np
@@ -13,12 +13,12 @@ from nextbest.data.keys import id_violations
 from nextbest.data.snapshots import SnapshotStore
 from nextbest.data.store import Store
 from nextbest.errors import InvalidFact, InvalidInput, NotBuilt, Violation
-from nextbest.fact_values import FactValue, unknown_fact
+from nextbest.fact_values import FactValue
 from nextbest.facts import Catalogue, FactType
 from nextbest.rows import RowProblem, Snapshot, snapshot_error, time_violations
 from nextbest.server.guard import guarded
 from nextbest.server.live import LiveServing
-from nextbest.server.requests import fact_violations, prefixed, seconds, snapshot_facts
+from nextbest.server.requests import fact_violations, prefixed, seconds, snapshot_facts, unknown_facts
 from nextbest.server.responses import timestamp
 
 _MODES = frozenset(snapshot_pb2.WriteMode.values())
@@ -86,7 +86,7 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
     ) -> snapshot_pb2.GetResponse:
         """Read a snapshot, or some facts of it."""
         catalogue = self._snapshots.codec.catalogue
-        found = id_violations(request.customer_id) + _unknown(request.facts, "facts", catalogue)
+        found = id_violations(request.customer_id) + unknown_facts(request.facts, "facts", catalogue)
         if found:
             raise InvalidInput(found)
         snapshot = await self._snapshots.get(request.customer_id)
@@ -137,7 +137,7 @@ def _checked_facts(request: snapshot_pb2.PutRequest, snapshots: SnapshotStore) -
     snapshot, codec = request.snapshot, snapshots.codec
     found = id_violations(snapshot.customer_id, field="snapshot.customer_id")
     found += _mode_violations(request)
-    found += _unknown(request.cleared_facts, "cleared_facts", codec.catalogue)
+    found += unknown_facts(request.cleared_facts, "cleared_facts", codec.catalogue)
     facts = snapshot_facts(snapshot, codec.catalogue, "snapshot", found)
     found += fact_violations(codec, facts, "snapshot")
     if snapshot.HasField("as_of"):
@@ -163,14 +163,6 @@ def _mode_violations(request: snapshot_pb2.PutRequest) -> list[Violation]:
         if name in given
     ]
     return found
-
-
-def _unknown(names: Sequence[str], field: str, catalogue: Catalogue) -> list[Violation]:
-    return [
-        Violation(f"{field}[{i}]", f"`{name}` {unknown_fact(name, catalogue)}")
-        for i, name in enumerate(names)
-        if name not in catalogue
-    ]
 
 
 def _snapshot(

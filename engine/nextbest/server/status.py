@@ -21,6 +21,7 @@ from nextbest.errors import (
     RulebookCompileError,
     SnapshotUnreadable,
     StoreUnavailable,
+    Violation,
 )
 
 Request = TypeVar("Request")
@@ -28,6 +29,10 @@ Response = TypeVar("Response")
 
 DOMAIN = "nextbest"
 RETRY_AFTER_S = 1
+MAX_TEXT = 200
+"""Longest field path or description that is repeated to the caller, in characters."""
+MAX_VIOLATIONS_BYTES = 3000
+"""A status travels in headers, of which gRPC takes 8 KiB: a longer one would not arrive at all."""
 
 CODES: Mapping[type[NextBestError], tuple[int, str]] = {
     InvalidInput: (Code.INVALID_ARGUMENT, "INVALID_INPUT"),
@@ -56,23 +61,48 @@ def code_of(error: Exception) -> int:
     return next((code for kind, (code, _) in CODES.items() if isinstance(error, kind)), Code.INTERNAL)
 
 
+def told_violations(error: InvalidInput) -> list[Violation]:
+    """The violations as callers are told them: texts cut, and as many as fit; the rest is counted."""
+    told = [Violation(cut(v.field), cut(v.description)) for v in error.violations]
+    room = MAX_VIOLATIONS_BYTES
+    for place, violation in enumerate(told):
+        room -= len(violation.field.encode()) + len(violation.description.encode()) + 8
+        if room < 0:
+            return [*told[:place], Violation("", f"and {len(told) - place} more")]
+    return told
+
+
+def cut(text: str) -> str:
+    """A text that may be the caller's own, short enough to be repeated."""
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+
+
 def _message(error: NextBestError) -> str:
     """What callers are told; where the store is and why it fails is for the log."""
-    return "the snapshot store does not answer" if isinstance(error, StoreUnavailable) else str(error)
+    match error:
+        case StoreUnavailable():
+            return "the snapshot store does not answer"
+        case InvalidInput():
+            first, *others = error.violations
+            rest = f"; and {len(others)} more" if others else ""
+            return f"{cut(first.field)}: {cut(first.description)}{rest}"
+        case _:
+            return cut(str(error))
 
 
 def _details(error: NextBestError, reason: str) -> list[any_pb2.Any]:
     details = [_packed(ErrorInfo(reason=reason, domain=DOMAIN))]
     if isinstance(error, InvalidInput):
         violations = [
-            BadRequest.FieldViolation(field=v.field, description=v.description) for v in error.violations
+            BadRequest.FieldViolation(field=v.field, description=v.description)
+            for v in told_violations(error)
         ]
         details.append(_packed(BadRequest(field_violations=violations)))
     if isinstance(error, StoreUnavailable):
         delay = duration_pb2.Duration(seconds=RETRY_AFTER_S)
         details.append(_packed(RetryInfo(retry_delay=delay)))
     if isinstance(error, (RulebookCompileError, CatalogueError, ArtifactError)):
-        violation = PreconditionFailure.Violation(type=reason, description=str(error))
+        violation = PreconditionFailure.Violation(type=reason, description=cut(str(error)))
         details.append(_packed(PreconditionFailure(violations=[violation])))
     return details
 

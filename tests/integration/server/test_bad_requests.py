@@ -1,5 +1,7 @@
 """Bad requests: each gets an answer that lists all that is wrong, and the service goes on."""
 
+import re
+
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -284,3 +286,56 @@ def test_count_of_outcomes(interactions, count):
     request = interaction_pb2.CaptureOutcomesRequest(customer_id="", outcomes=outcomes)
     found = violations(interactions.CaptureOutcomes, request)
     assert found == {"customer_id": "is empty", "outcomes": f"{count} are given, 1 to 100 are allowed"}
+
+
+LONG = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"channel": LONG}, "channel"),
+        ({"caller_role": LONG}, "caller_role"),
+        ({"placements": [LONG] * 3}, "placements[0]"),
+        ({"customer_id": LONG}, "customer_id"),
+        ({"request_id": LONG}, "request_id"),
+        ({"contexts": [context(LONG, 1)]}, "contexts[0].key"),
+        ({"contexts": [context("intent", LONG)]}, "contexts[0].value"),
+        ({"placements": [f"nowhere{i}" for i in range(10_000)]}, "placements"),
+    ],
+)
+def test_monstrous_values(decisions, changes, field):
+    """What is far too long or too much is refused as anything wrong is, and repeated only in part."""
+    found = violations(decisions.Decide, asking(**changes))
+    assert field in found
+    assert all(len(description) < 300 for description in found.values())
+
+
+def test_more_violations_than_a_status_can_carry(decisions, rulebook):
+    """Headers are small: as many violations as fit are listed, and the others counted."""
+    wrong = [fact(f.name, "nonsense") for f in rulebook.catalogue.facts]
+    as_of = Timestamp(seconds=int(NOW.timestamp()))
+    snapshot = customer_pb2.Snapshot(as_of=as_of, facts=wrong)
+    found = violations(decisions.Decide, asking(snapshot=snapshot))
+    listed, more = len(found) - 1, int(re.fullmatch(r"and (\d+) more", found[""])[1])
+    assert listed >= 20
+    assert listed + more == len(wrong)
+
+
+def test_more_facts_than_there_are(decisions, snapshots):
+    """A snapshot cannot hold more facts than the catalogue, nor can Get or Put name more."""
+    facts = [fact(f"f{i}", 1) for i in range(5000)]
+    snapshot = customer_pb2.Snapshot(customer_id="c", facts=facts)
+    assert "snapshot.facts" in violations(decisions.Decide, asking(customer_id="c", snapshot=snapshot))
+    assert "snapshot.facts" in violations(snapshots.Put, snapshot_pb2.PutRequest(snapshot=snapshot))
+    names = [f"f{i}" for i in range(5000)]
+    assert "facts" in violations(snapshots.Get, snapshot_pb2.GetRequest(customer_id="c", facts=names))
+    unknown = decision_pb2.ExplainRequest(request=asking(), actions=names)
+    assert set(violations(decisions.Explain, unknown)) == {"actions"}
+
+
+def test_request_larger_than_any(decisions):
+    """A request beyond 16 MB is not even read."""
+    with pytest.raises(grpc.RpcError) as raised:
+        decisions.Decide(asking(language="x" * (17 * 1024 * 1024)))
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
