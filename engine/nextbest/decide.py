@@ -5,7 +5,8 @@ the same call, and the same arguments give the same answer.
 """
 
 from functools import lru_cache
-from typing import TypeVar
+from threading import get_ident
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from nextbest.learning.propensity import score_propensity
 from nextbest.local_time import local_hours
 from nextbest.model import (
     F64,
+    I64,
+    U8,
     U64,
     Contexts,
     Decisions,
@@ -29,7 +32,7 @@ from nextbest.model import (
     Trace,
 )
 from nextbest.potential.peer_windows import fill_peers_have
-from nextbest.rulebook.matching import inputs_of, match, no_history, no_suppression
+from nextbest.rulebook.matching import inputs_of, match, n_blocks, no_history, no_suppression
 from nextbest.rulebook.program import Matches
 from nextbest.rulebook.windows import fill_windows
 from nextbest.valuation import take_columns
@@ -104,29 +107,21 @@ def _run(
     *,
     traced: bool,
 ) -> tuple[Decisions, Trace]:
-    raw = _raw(model, rows, contexts, now)
-    batch = _batch(model, rows, histories, contexts, now)
-    n, actions, terms = len(rows), len(model.rulebook.actions), len(Term)
+    n, now = len(rows), fixed(now)
+    room = _room(model, n)
+    batch = _batch(model, rows, histories, contexts, now, room)
     decisions = Decisions(
         figures=batch.figures,
         action=np.empty((n, max_results), np.int32),
         treatment=np.empty((n, max_results), np.int32),
-        terms=np.empty((n, max_results, terms)),
+        terms=np.empty((n, max_results, _TERMS)),
         count=np.empty(n, np.int32),
         fired=batch.true[:, model.tables.trigger_conditions].T & ~batch.cooling,
     )
-    kept = n if traced else 1
-    numbers = np.empty((kept, actions, 2))
-    trace = Trace(
-        reason=np.empty((kept, actions), np.int32),
-        actual=numbers[..., 0],
-        required=numbers[..., 1],
-        treatment=np.empty((kept, actions), np.int32),
-        terms=np.full((kept, actions, terms), np.nan) if traced else np.empty((kept, actions, terms)),
-    )
+    trace, numbers = _new_trace(n, len(model.rulebook.actions)) if traced else (room.trace, room.numbers)
     arbitrate(
         model.tables,
-        raw,
+        _raw(model, rows, contexts, now),
         batch,
         _terms(model, state),
         trace.reason,
@@ -140,6 +135,70 @@ def _run(
         traced,
     )
     return decisions, trace
+
+
+_TERMS = len(Term)
+
+
+def _new_trace(rows: int, actions: int) -> tuple[Trace, F64]:
+    """An empty trace, and the memory that its two columns of values share."""
+    numbers = np.empty((rows, actions, 2))
+    trace = Trace(
+        reason=np.empty((rows, actions), np.int32),
+        actual=numbers[..., 0],
+        required=numbers[..., 1],
+        treatment=np.empty((rows, actions), np.int32),
+        terms=np.full((rows, actions, _TERMS), np.nan),
+    )
+    return trace, numbers
+
+
+class _Room(NamedTuple):
+    """Memory that a call works in: nothing of it is given away, so that it can be used again."""
+
+    masks: U64
+    facts: F64
+    requests: I64
+    pressure: F64
+    refused: U8
+    cooling: U64
+    matches: Matches
+    trace: Trace
+    """One row, for all customers to share."""
+    numbers: F64
+
+
+def _room(model: Model, n: int) -> _Room:
+    """Memory for n customers; one alone finds it ready, for making it is a tenth of a decision."""
+    if n != 1:
+        return _new_room(model, n)
+    room = _room_of_one(model, get_ident())
+    room.cooling[:] = 0
+    return room
+
+
+@lru_cache(maxsize=64)
+def _room_of_one(model: Model, _thread: int) -> _Room:
+    return _new_room(model, 1)
+
+
+def _new_room(model: Model, n: int) -> _Room:
+    rulebook, program = model.rulebook, model.rulebook.program
+    planes = (n_blocks(n), program.n_conditions)
+    trace, numbers = _new_trace(1, len(rulebook.actions))
+    return _Room(
+        masks=np.empty((n, 2), np.uint64),
+        facts=np.empty((n, 3)),
+        requests=np.empty((n, 4), np.int64),
+        pressure=np.empty((n, 3)),
+        refused=np.empty(len(rulebook.actions), np.uint8),
+        cooling=no_suppression(len(rulebook.triggers), n),
+        matches=Matches(
+            np.empty(planes, np.uint64), np.empty(planes, np.uint64), np.empty((n, program.n_values))
+        ),
+        trace=trace,
+        numbers=numbers,
+    )
 
 
 @lru_cache(maxsize=8)
@@ -161,36 +220,35 @@ def _raw(model: Model, rows: Rows, contexts: Contexts, now: F64) -> Raw:
     )
 
 
-def _batch(model: Model, rows: Rows, histories: Histories, contexts: Contexts, now: F64) -> Batch:
-    """Compute what the action kernels read; what they fill themselves is left empty."""
-    rulebook, n = model.rulebook, len(rows)
+def _batch(
+    model: Model, rows: Rows, histories: Histories, contexts: Contexts, now: F64, room: _Room
+) -> Batch:
+    """Compute what the action kernels read; what they fill themselves is left as it is."""
     entries = fixed(histories.contacts.entries)
     numbers, codes = entries.view("<f8").reshape(-1, 9), entries.view("<u4").reshape(-1, 18)
-    octets = entries.view("u1").reshape(-1, 72)
-    now, starts = fixed(now), fixed(histories.contacts.starts)
+    octets, starts = entries.view("u1").reshape(-1, 72), fixed(histories.contacts.starts)
     truncated, direction = fixed(histories.contacts.truncated_before), fixed(contexts.direction)
-    cooling = no_suppression(len(rulebook.triggers), n)
-    fill_cooling(numbers, codes, octets, starts, truncated, direction, now, model.tables, cooling)
+    fill_cooling(numbers, codes, octets, starts, truncated, direction, now, model.tables, room.cooling)
     figures = figures_of(model, rows, now)
-    matches = _match(model, rows, histories, contexts, figures, cooling, now)
+    matches = _match(model, rows, histories, contexts, figures, now, room)
     return Batch(
-        masks=np.empty((n, 2), np.uint64),
-        facts=np.empty((n, 3)),
+        masks=room.masks,
+        facts=room.facts,
         figures=figures,
         true=matches.true,
         false=matches.false,
         values=matches.values,
         models=_models(model, rows),
-        requests=np.empty((n, 4), np.int64),
+        requests=room.requests,
         now=now,
         starts=starts,
         entry_numbers=numbers,
         entry_codes=codes,
         entry_bytes=octets,
         truncated=truncated,
-        pressure=np.empty((n, 3)),
-        cooling=cooling,
-        refused=np.empty(len(rulebook.actions), np.uint8),
+        pressure=room.pressure,
+        cooling=room.cooling,
+        refused=room.refused,
     )
 
 
@@ -200,7 +258,8 @@ def fixed(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     numba compiles a kernel anew for every mixture of read-only and writable arrays, which takes half a
     minute, and the first request with another mixture would wait for it.
     """
-    if array.flags.writeable or not array.flags.c_contiguous:
+    flags = array.flags
+    if flags.writeable or not flags.c_contiguous:
         array = np.ascontiguousarray(array).view()
         array.setflags(write=False)
     return array
@@ -212,11 +271,12 @@ def _match(
     histories: Histories,
     contexts: Contexts,
     figures: F64,
-    cooling: U64,
     now: F64,
+    room: _Room,
 ) -> Matches:
-    program, history = model.rulebook.program, history_columns(model, rows, histories, now)
-    return match(program, inputs_of(rows, figures, contexts, now, history=history, suppressed=cooling))
+    history = history_columns(model, rows, histories, now)
+    inputs = inputs_of(rows, figures, contexts, now, history=history, suppressed=room.cooling)
+    return match(model.rulebook.program, inputs, out=room.matches)
 
 
 def history_columns(model: Model, rows: Rows, histories: Histories, now: F64) -> F64:

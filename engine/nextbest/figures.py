@@ -6,6 +6,7 @@ gaps → investment ceiling. Nothing here is fitted or looked up outside the arg
 
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import get_ident
 
 import numpy as np
 
@@ -44,16 +45,20 @@ def figures_of(model: Model, rows: Rows, now: F64) -> F64:
 
     Cost: about 1 µs a customer, most of it lifetime value; 4 µs for one alone.
     """
-    tables = _tables(model)
-    figures = np.empty((len(rows), len(Figure)))
-    series, scratch = new_scratch(tables)
+    tables, series, scratch = _tables(model, get_ident())
+    figures = np.empty((len(rows), _FIGURES))
     fill_figures(tables, rows.numbers, rows.words, rows.known, rows.as_of, now, series, scratch, figures)
     return figures
 
 
-@lru_cache(maxsize=8)
-def _tables(model: Model) -> FigureTables:
-    return figure_tables(model)
+_FIGURES = len(Figure)
+
+
+@lru_cache(maxsize=64)
+def _tables(model: Model, _thread: int) -> tuple[FigureTables, F64, F64]:
+    """The model for the kernel, and memory to work in, which no other thread may use."""
+    tables = figure_tables(model)
+    return (tables, *new_scratch(tables))
 
 
 def valued_of(model: Model, rows: Rows) -> Valued:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from nextbest.model import F64, Contexts, Direction, Rows
+from nextbest.model import F64, Contexts, Rows
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.zones import zone_named
 
@@ -20,10 +20,11 @@ def local_hours(rulebook: Rulebook, rows: Rows, contexts: Contexts, now: F64) ->
     nothing is looked up. A customer whose zone is not known lives in the strategy's.
     """
     hours = np.full(len(rows), np.nan)
-    if np.isnan(rulebook.channel_tables.quiet_from).all():
+    outbound = np.flatnonzero(contexts.direction)  # inbound is 0
+    if not len(outbound) or np.isnan(rulebook.channel_tables.quiet_from).all():
         return hours
     column = rulebook.catalogue.column("time_zone")
-    for i in np.flatnonzero(contexts.direction == Direction.OUTBOUND):
+    for i in outbound:
         zone = _zone(rulebook, float(rows.numbers[i, column]) if column >= 0 else np.nan)
         time = float(now[i])
         hours[i] = (time + _offset_s(zone, int(time // _SLOT_S))) % 86400.0 / 3600.0
