@@ -92,7 +92,7 @@ class EntryFlag(IntFlag):
     """Marks on a history entry."""
 
     OVERRIDE = 1
-    """Staff chose otherwise than the ranking; kept out of propensities (capability G6)."""
+    """Staff chose otherwise than the ranking; kept out of propensities."""
 
 
 class Gate(IntEnum):

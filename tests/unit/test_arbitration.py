@@ -129,7 +129,7 @@ def test_a_group_gives_one_answer():
 
 
 def test_mandatory_actions_come_first_and_need_no_score():
-    """Whatever it scores, what must be said comes first; an apology is never silence (capability C11)."""
+    """Whatever it scores, what must be said comes first; an apology is never silence."""
     apology = action("z", mandatory=True, cost={"contact": 500}, desired_action="repair", relevance={})
     world = small(action("a"), apology)
     assert world.ranking(customer()) == ["z", "a"]
@@ -157,7 +157,7 @@ def test_doing_nothing_competes_and_wins_ties(cost, ranked):
 
 
 def test_the_best_for_both_is_not_the_largest_sale():
-    """Actions rank by expected value, not by what they bring in if accepted (capability I4)."""
+    """Actions rank by expected value, not by what they bring in if accepted."""
     world = small(
         action("sale", desired_action="up_sell", propensity="0.05", effect={"profit_gap": 0.9}),
         action("service", propensity="0.6", effect={"customer_gap": 0.3, "profit_gap": 0.1}),

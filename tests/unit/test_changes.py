@@ -60,7 +60,7 @@ def compare(old, new, tables=TABLES):
 @settings(max_examples=100, deadline=None)
 @given(old=SNAPSHOTS, new=SNAPSHOTS, least=st.sampled_from([0.0, 0.5, 2.0]))
 def test_changes_equal_the_oracle(old, new, least):
-    """Groups, facts, old and new values are those of the dictionaries, missing ones included (D2)."""
+    """Groups, facts, old and new values are those of the dictionaries, missing ones included."""
     tables = change_tables(CATALOGUE, least={"satisfaction": least})
     groups, facts = compare(old, new, tables)
     expected_groups, expected = naive.changes(CATALOGUE, old, new, least={"satisfaction": least})
@@ -136,7 +136,7 @@ FIGURE_VALUES = st.none() | st.sampled_from([0.0, 1.0, 2.0, 50.0, 51.0, 101.0])
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_figure_changes_equal_the_oracle(data):
-    """Stage, level or LTV trigger beyond their least change, other figures never (D2)."""
+    """Stage, level or LTV trigger beyond their least change, other figures never."""
     old, new = ({figure.name: data.draw(FIGURE_VALUES) for figure in Figure} for _ in range(2))
     matrices = (np.array([[math.nan if v is None else v for v in side.values()]]) for side in (old, new))
     bits = int(figure_changes(*matrices, least_figure_changes(LEAST))[0])

@@ -176,7 +176,7 @@ def test_adding_a_gate_never_adds_a_survivor(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_customer_gets_what_they_can_only_lose_by(seed):
-    """Every answer is expected to be worth something to the customer, or nothing: never less (F9)."""
+    """Every answer is expected to be worth something to the customer, or nothing: never less."""
     d = drawn(seed)
     decisions = d.world.decide(d.cases, d.learnt, limit=25)
     plain = {a.id: a for a in d.world.plain.actions}
@@ -224,7 +224,7 @@ def test_withdrawn_consent_takes_effect_on_the_next_decision():
 
 
 def test_one_customer_three_snapshots_three_explanations():
-    """With position and information the answer changes, and so does why (capability I10)."""
+    """With position and information the answer changes, and so does why."""
     world = small(action(stages=["hear_me"], when="customer.satisfaction > 50.0"))
     reasons = [
         world.ends(customer(facts={"satisfaction": 90.0}))[0],
@@ -235,7 +235,7 @@ def test_one_customer_three_snapshots_three_explanations():
 
 
 def test_captured_outcomes_are_seen_by_the_next_decision():
-    """A rejection dampens, two pause; a contact presses (issue 5: posteriors, policy and pressure)."""
+    """A rejection dampens, two pause; a contact presses."""
     limit = {"outcome": "rejected", "at_least": 2, "within": "15d", "pause": "30d"}
     channels = {"pos": {"threshold": {"inbound": 0}}, "email": {}, "location": {}}
     world = small(action(limits=[limit]), policies={"channels": channels})
@@ -246,7 +246,7 @@ def test_captured_outcomes_are_seen_by_the_next_decision():
 
 
 def test_early_identification_gives_another_ranking():
-    """Who is known before payment can be told other things than who is known at payment (capability G1)."""
+    """Who is known before payment can be told other things than who is known at payment."""
     before = [{"when": "context.phase == 'before_payment'", "weight": 100}]
     world = small(action("a"), action("b", context=before))
     assert world.ranking(customer(phase="at_payment")) == ["a", "b"]

@@ -201,7 +201,7 @@ def test_state_columns_are_facts():
 @settings(max_examples=100, deadline=None)
 @given(drop=TRUTHS, complaint_open=TRUTHS, complaint_at=maybe(TIMES))
 def test_silent_drop_equals_the_oracle(drop, complaint_open, complaint_at):
-    """A drop without a complaint, open or recent, asks for listening (C13)."""
+    """A drop without a complaint, open or recent, asks for listening."""
     found = silent_drops(array(drop), array(complaint_open), array(complaint_at), array(NOW), PARAMETERS)
     expected = naive.silent_drop(drop=drop, complaint_open=complaint_open, complaint_at=complaint_at, now=NOW)
     assert bool(found[0]) is expected

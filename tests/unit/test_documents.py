@@ -192,7 +192,7 @@ def test_stage_constants_are_all_described() -> None:
 
 
 def test_empty_files_are_valid_where_nothing_is_required(read: Reader) -> None:
-    """Segments, policies, stages and experiments may be empty; a strategy may not (capability G5)."""
+    """Segments, policies, stages and experiments may be empty; a strategy may not."""
     for kind, model in (("segments", SegmentsFile), ("policies", PoliciesFile), ("stages", StagesFile)):
         document, diagnostics = read(kind, "# nothing yet\n")
         assert isinstance(document, model)

@@ -143,7 +143,7 @@ def test_an_inconsistent_catalogue_is_refused_with_every_problem():
 
 
 def test_every_box_of_the_data_basis_has_a_standard_fact():
-    """The model's data boxes, internal, external and service levels, are all covered (capability A1)."""
+    """The model's data boxes, internal, external and service levels, are all covered."""
     assert {f.group for f in STANDARD_FACTS} == set(FactGroup)
 
 

@@ -106,7 +106,7 @@ def test_one_customer_is_as_many(fitted, rulebook):
 
 
 def test_components_sum_to_the_figures(fitted, rulebook):
-    """Signed components of value and profit add up to the figures, credit from peers included (B3)."""
+    """Signed components of value and profit add up to the figures, credit from peers included."""
     model, _ = fitted
     rows = rows_of(rulebook, people(11, 80))
     found, valued = figures_of(model, rows, np.full(80, T0)), valued_of(model, rows)
@@ -116,7 +116,7 @@ def test_components_sum_to_the_figures(fitted, rulebook):
 
 
 def test_potential_reached_closes_the_gap(fitted, rulebook):
-    """Who earns at least 95 % of what peers reach has gap 0 and is told so (B10)."""
+    """Who earns at least 95 % of what peers reach has gap 0 and is told so."""
     model, _ = fitted
     customers = [(facts | {"revenue_net": 1e6, "cogs": 0.0}, as_of) for facts, as_of in people(12, 30)]
     found = figures_of(model, rows_of(rulebook, customers), np.full(30, T0))
@@ -125,7 +125,7 @@ def test_potential_reached_closes_the_gap(fitted, rulebook):
 
 
 def test_trust_that_fails_shows_at_once(fitted, rulebook):
-    """Whatever stage is held, an open grave complaint decides for Forgive me in one evaluation (C4)."""
+    """Whatever stage is held, an open grave complaint decides for Forgive me in one evaluation."""
     model, _ = fitted
     grave = {"complaint_open": True, "complaint_severity": 3, "complaint_at": T0}
     customers = [(facts | grave, as_of) for facts, as_of in people(13, 30)]

@@ -56,13 +56,13 @@ def test_win_back_pays():
 
 
 def test_unprofitable_with_reach_is_damage_control():
-    """An unprofitable customer whose word carries gets damage control (C11)."""
+    """An unprofitable customer whose word carries gets damage control."""
     assert choose(PROFITABLE | {"back_ltv": 10.0})[0] is ForgiveMode.DAMAGE_CONTROL
 
 
 @pytest.mark.parametrize("unknown", [{}, dict.fromkeys(NAMES)])
 def test_never_silence(unknown):
-    """Where nothing pays or nothing is known, an apology still goes out (C11)."""
+    """Where nothing pays or nothing is known, an apology still goes out."""
     assert choose(PROFITABLE | {"back_ltv": 10.0, "reach": 0.0} | unknown)[0] is ForgiveMode.APOLOGY
 
 
@@ -71,7 +71,7 @@ def test_never_silence(unknown):
     [({"reason_code": " "}, "reason_code"), ({"closed_at": 5.0}, "closed_at")],
 )
 def test_a_case_needs_a_reason_and_a_sound_end(fields, field):
-    """A case without a reason code, or closed before it opened, is refused (C12)."""
+    """A case without a reason code, or closed before it opened, is refused."""
     sound = {"reason_code": "late", "mode": ForgiveMode.APOLOGY, "opened_at": 10.0}
     with pytest.raises(InvalidInput) as error:
         ForgiveCase(**(sound | fields))
@@ -79,7 +79,7 @@ def test_a_case_needs_a_reason_and_a_sound_end(fields, field):
 
 
 def test_lessons_are_counted_by_reason():
-    """Cases aggregate by reason code, most frequent first, open ones included (C12)."""
+    """Cases aggregate by reason code, most frequent first, open ones included."""
     late = ForgiveCase(reason_code="late", mode=ForgiveMode.WIN_BACK, opened_at=0.0)
     rude = ForgiveCase(reason_code="rude", mode=ForgiveMode.APOLOGY, opened_at=0.0)
     cases = [

@@ -95,7 +95,7 @@ def test_a_blocked_topic_stops_in_both_directions(blocked, stopped, direction):
     ],
 )
 def test_staff_see_only_what_they_may_do(role, needs, found):
-    """The role's authority reaches the action's; no role is the one with the least (capability F5)."""
+    """The role's authority reaches the action's; no role is the one with the least."""
     assert ends(customer(role=role), authority=needs) == found
 
 
@@ -253,7 +253,7 @@ def test_a_snapshot_may_be_too_old_for_an_action(days, found):
     ],
 )
 def test_a_poor_snapshot_sells_nothing(desired, passes):
-    """Below the floor only what cares for the customer passes (capability A6)."""
+    """Below the floor only what cares for the customer passes."""
     world = small(action(desired_action=desired))
     poor = world.ends(customer(figures={"data_quality": 0.39}))
     assert poor == (("CHOSEN", None, None) if passes else ("DATA_QUALITY_LOW", 0.39, 0.4))
@@ -292,7 +292,7 @@ def test_nothing_is_sold_after_a_bad_touchpoint(desired, score, days, held):
 )
 @pytest.mark.parametrize("mandatory", [False, True])
 def test_no_profit_buys_a_loss_to_the_customer(effect, worth, mandatory):
-    """Expected worth below zero, time counted, stops also what is mandatory (capability F9)."""
+    """Expected worth below zero, time counted, stops also what is mandatory."""
     world = small(action(effect=effect, mandatory=mandatory), strategy={"value": {"value_of_time": 0.5}})
     case = customer(figures={"profit_gap": 1e6})
     assert world.ends(case) == ("NO_VALUE_FOR_CUSTOMER", pytest.approx(worth), 0.0)
@@ -313,7 +313,7 @@ def test_an_unknown_propensity_stops_an_action_and_says_so():
 @pytest.mark.parametrize("stage", [0, 1, 2])
 @pytest.mark.parametrize(("grow_worth", "stopped"), [(5, True), (20, False), (None, True)])
 def test_new_customers_get_no_more_than_loyal_ones(stage, grow_worth, stopped):
-    """A Know me reward above the best that is open to Grow me is stopped in Know me (capability F3)."""
+    """A Know me reward above the best that is open to Grow me is stopped in Know me."""
     gift = {"type": "monetary", "timing": "immediate"}
     others = []
     if grow_worth is not None:
@@ -355,7 +355,7 @@ COST = {"contact": 1, "accepted": 10}
     ],
 )
 def test_a_customer_is_worth_so_much_investment(ceiling, changes, stage, found):
-    """Expected cost stays under the ceiling; damage control and mandatory actions skip it (capability B7)."""
+    """Expected cost stays under the ceiling; damage control and mandatory actions skip it."""
     case = customer(figures={"investment_ceiling": ceiling, "stage": stage})
     assert ends(case, cost=COST, **changes) == found
 

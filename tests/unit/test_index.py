@@ -114,7 +114,7 @@ def test_weights_that_sum_to_the_limit_are_enough():
 
 
 def test_touchpoint_scores_are_no_input():
-    """No fact of a touchpoint is read: relation and touchpoint NPS are kept apart (H1)."""
+    """No fact of a touchpoint is read: relation and touchpoint NPS are kept apart."""
     assert not [name for name in LOYALTY_FACTS if "touchpoint" in name]
     read = {CATALOGUE.columns[name] for name in LOYALTY_FACTS}
     assert read.isdisjoint({CATALOGUE.column("touchpoint_score"), CATALOGUE.column("touchpoint_score_at")})
@@ -173,7 +173,7 @@ def test_frequency_bound_of_an_unknown_population():
 
 
 def test_level_counts_name_the_ladder():
-    """The distribution lists every step once, from terrorist to evangelist (C2)."""
+    """The distribution lists every step once, from terrorist to evangelist."""
     counts = level_counts(np.array([-3, 0, 0, 4]))
     assert list(counts) == list(LADDER)
     assert {name: count for name, count in counts.items() if count} == {

@@ -119,7 +119,7 @@ FULL = {
     ],
 )
 def test_stale_facts_are_known_but_lower_the_quality(changed, quality, completeness):
-    """A fact of unknown or high age counts as known, not as fresh; a known empty set is known (A6)."""
+    """A fact of unknown or high age counts as known, not as fresh; a known empty set is known."""
     assert quality_of(FULL | changed) == pytest.approx((quality, completeness))
 
 
@@ -135,7 +135,7 @@ def test_nothing_required_means_nothing_lacking():
 
 
 def test_the_weightiest_gap_is_collected_first():
-    """Missing and stale facts are named, the weightiest first (A4)."""
+    """Missing and stale facts are named, the weightiest first."""
     facts = FULL | {"nps_relation_at": NOW - 900 * DAY, "household": None, "needs": None}
     rows = rows_of([facts], catalogue=CATALOGUE)
     states = fact_states(rows.numbers, rows.known, rows.as_of, array(NOW), TABLES)[0]
@@ -145,7 +145,7 @@ def test_the_weightiest_gap_is_collected_first():
 @settings(max_examples=60, deadline=None)
 @given(customers=st.lists(st.tuples(FACTS, st.frozensets(st.integers(0, 4))), min_size=1, max_size=8))
 def test_attitude_coverage_equals_the_oracle(customers):
-    """Coverage per overlapping segment is the share with any attitude, unknown where it is empty (A5)."""
+    """Coverage per overlapping segment is the share with any attitude, unknown where it is empty."""
     rows = rows_of([facts for facts, _ in customers], catalogue=CATALOGUE)
     attitude = attitude_known(rows.numbers, rows.words, rows.known, attitude_tables(CATALOGUE))
     assert attitude.tolist() == [naive.attitude_known(facts) for facts, _ in customers]

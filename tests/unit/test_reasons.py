@@ -350,7 +350,7 @@ def test_the_funnel_counts_every_action_once():
 
 
 def test_different_triggers_give_different_customers_different_actions():
-    """The same trigger leads to another action in another stage (capability D4)."""
+    """The same trigger leads to another action in another stage."""
     triggers = [{"id": "t", "when": "customer.discount_share > 0.5"}]
     world = small(
         action("a", triggers=["t"], stages=["hear_me"]),

@@ -138,7 +138,7 @@ def test_thresholds_of_the_model(channel, direction, threshold):
 
 
 def test_the_same_action_passes_when_the_customer_comes_and_not_as_a_push():
-    """What may be said to a customer who calls need not be worth interrupting them (capability E4)."""
+    """What may be said to a customer who calls need not be worth interrupting them."""
     treatments = {"call_centre": {"say": "Hello"}}
     world = small(action(treatments=treatments, relevance={"inbound_topic": "true"}))
     assert world.ends(customer(channel="call_centre"))[0] == "CHOSEN"

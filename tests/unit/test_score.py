@@ -175,7 +175,7 @@ def test_what_recurs_counts_over_the_lifetime(effect, multiplier, customer_gain,
 
 
 def test_the_horizon_can_turn_the_order():
-    """What pays at once wins on a short horizon, what recurs wins on a long one (capability B6)."""
+    """What pays at once wins on a short horizon, what recurs wins on a long one."""
 
     def world(horizon):
         lasting = {"profit_gap": 0.1, "recurring": 1, "horizon": horizon}
@@ -208,7 +208,7 @@ def test_an_action_that_makes_things_worse_is_never_chosen():
 
 
 def test_a_reward_is_worth_what_it_says_once():
-    """What the customer gets counts as g_once, unless the effect says otherwise (capabilities F1, F2)."""
+    """What the customer gets counts as g_once, unless the effect says otherwise."""
     for kind, timing in product(("monetary", "emotional"), ("immediate", "saved")):
         reward = {"type": kind, "timing": timing, "worth": 25}
         plain = {"customer_gap": 0.1, "recurring": 1}

@@ -43,7 +43,7 @@ def test_missing_directory_is_one_error(tmp_path: Path) -> None:
 
 
 def test_required_files_are_missed(tmp_path: Path) -> None:
-    """A rulebook without strategy and facts is refused (capability G5)."""
+    """A rulebook without strategy and facts is refused."""
     assert codes(load_source(tmp_path)) == [("strategy.yaml", "missing-file"), ("facts.yaml", "missing-file")]
 
 

@@ -144,7 +144,7 @@ def test_figures_equal_the_oracle(facts, complaint_open, lock_in, alive, complet
 @settings(max_examples=100, deadline=None)
 @given(facts=LOYALTY_FACTS, complaint_open=TRUTHS, lock_in=TRUTHS, alive=SHARES, completeness=SHARES)
 def test_each_customer_has_exactly_one_stage(facts, complaint_open, lock_in, alive, completeness):
-    """Every customer is in one of the four stages, and the cause says which (C1)."""
+    """Every customer is in one of the four stages, and the cause says which."""
     found = figures_of(
         facts, complaint_open=complaint_open, lock_in=lock_in, alive=alive, completeness=completeness
     )
@@ -161,7 +161,7 @@ def test_each_customer_has_exactly_one_stage(facts, complaint_open, lock_in, ali
     alive=SHARES,
 )
 def test_touchpoint_scores_change_nothing(facts, score, days, complaint_open, alive):
-    """A touchpoint score leaves every loyalty figure bit for bit as it is (H1)."""
+    """A touchpoint score leaves every loyalty figure bit for bit as it is."""
     touched = facts | {"touchpoint_score": score, "touchpoint_score_at": NOW - days * DAY}
     without = figures_of(facts, complaint_open=complaint_open, alive=alive)
     with_score = figures_of(touched, complaint_open=complaint_open, alive=alive)
@@ -223,7 +223,7 @@ def test_what_is_not_true_decides_nothing(changed, known, stage):
 
 
 def test_a_new_customer_starts_in_the_middle():
-    """Someone of whom nothing is known stands on level 0 in Know me (C3)."""
+    """Someone of whom nothing is known stands on level 0 in Know me."""
     found = figures_of({}, alive=None, completeness=0.0)
     assert (found.level[0], found.raw_stage[0]) == (0, KNOW)
 
@@ -244,20 +244,20 @@ def test_a_new_customer_starts_in_the_middle():
     ],
 )
 def test_false_loyalty_of_the_discount_hunter(changed, known, expected):
-    """A large share of wallet or a high frequency without content, or bought or forced, is false (C6)."""
+    """A large share of wallet or a high frequency without content, or bought or forced, is false."""
     found = figures_of(ADVOCATE | changed, **known).false_loyalty[0]
     assert found == pytest.approx(as_float(expected), nan_ok=True)
 
 
 def test_false_loyalty_blocks_grow():
-    """A customer with all the marks of Grow me but false loyalty stays in Hear me (C6)."""
+    """A customer with all the marks of Grow me but false loyalty stays in Hear me."""
     assert raw(ADVOCATE) is Stage.GROW_ME
     assert raw(ADVOCATE, lock_in=True) is Stage.HEAR_ME
 
 
 @pytest.mark.parametrize(("wallet", "expected"), [(0.95, 1.0), (0.94, 0.0), (None, math.nan)])
 def test_action_loyal(wallet, expected):
-    """Nearly all of the wallet at a good index is action loyalty; an unknown wallet is unknown (C7)."""
+    """Nearly all of the wallet at a good index is action loyalty; an unknown wallet is unknown."""
     found = figures_of(ADVOCATE | {"share_of_wallet": wallet}).action_loyal[0]
     assert found == pytest.approx(expected, nan_ok=True)
 
@@ -373,7 +373,7 @@ def test_transitions_equal_the_oracle_everywhere():
 
 
 def test_the_best_advocate_falls_to_forgive_in_one_step():
-    """An evangelist in Grow me is in Forgive me after one evaluation when trust fails (C4)."""
+    """An evangelist in Grow me is in Forgive me after one evaluation when trust fails."""
     assert figures_of(ADVOCATE).level[0] == 4
     betrayed = ADVOCATE | {"complaint_severity": 3, "complaint_at": NOW}
     found = advanced(betrayed, complaint_open=True, held_stage=GROW, stage_since=NOW - 400 * DAY)

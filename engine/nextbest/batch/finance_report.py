@@ -4,7 +4,7 @@ Each customer counts once, with what is recommended to them first. An action's m
 the company's gain that the score counts, p − p₀ times ΔP; its cost is what is expected to be paid, with
 the full p. These are expectations under the rulebook's own propensities and effects, no measurements.
 
-Source: domain model, sections 5 and 9; capability B9.
+Source: domain model, sections 5 and 9.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 A group of fewer than ten customers has no figure: NaN here, null in JSON, `few` on screen.
 
-Source: domain model, sections 3, 10 and 12; capabilities A5, B12, C5, C15, C16.
+Source: domain model, sections 3, 10 and 12.
 """
 
 import math
@@ -78,7 +78,7 @@ class SegmentFigures:
     id: str
     customers: int | None
     attitude: float | None
-    """Share with any attitude known (A5)."""
+    """Share with any attitude known."""
     growing: int | None
     """Customers in stage Grow me for whom an action reached arbitration."""
     benefit: float | None
@@ -88,7 +88,7 @@ class SegmentFigures:
 
     @property
     def integrate(self) -> bool | None:
-        """True: effort costs more than it is worth, so make it easy instead (C15); None = cannot tell."""
+        """True: effort costs more than it is worth, so make it easy instead; None = cannot tell."""
         return None if self.benefit is None or self.cost is None else self.cost > self.benefit
 
 

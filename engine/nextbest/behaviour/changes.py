@@ -1,4 +1,4 @@
-"""What changed between two successive snapshots, fact by fact and box by box (capability D2).
+"""What changed between two successive snapshots, fact by fact and box by box.
 
 A change of a watched fact is a trigger's event: the bit sets say which, for a population at memory
 speed; `fact_changes` gives the old and the new value of one customer as evidence.

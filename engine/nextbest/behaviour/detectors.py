@@ -1,7 +1,7 @@
 """Detectors of a change in one customer's own behaviour: EWMA baseline, CUSUM, robust z, silent drop.
 
 Each completed period moves the stored baseline once. Source: domain model, section 7; CUSUM after
-Page, Biometrika 41 (1954); capabilities D1 and C13.
+Page, Biometrika 41 (1954).
 """
 
 import math
@@ -328,7 +328,7 @@ def scan_series(series: F64, start: F64, parameters: F64) -> SeriesScan:
 
 @kernel
 def silent_drops(drop: F64, complaint_open: F64, complaint_at: F64, now: F64, parameters: F64) -> U8:
-    """(n,) 1 where behaviour fell and the customer said nothing: time to listen (C13).
+    """(n,) 1 where behaviour fell and the customer said nothing: time to listen.
 
     Args:
         drop: (n,) 1 where a negative change was found, NaN = unknown.

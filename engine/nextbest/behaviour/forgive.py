@@ -1,6 +1,6 @@
 """Forgive me: win the customer back, limit the damage, or apologise and close; never silence.
 
-Source: domain model, section 6, forgive mode; capabilities C11 and C12.
+Source: domain model, section 6, forgive mode.
 """
 
 import math
@@ -151,7 +151,7 @@ class LessonCount:
 
 
 def lessons_by_reason(cases: Iterable[ForgiveCase]) -> Mapping[str, LessonCount]:
-    """Aggregate cases by reason code, the most frequent first (capability C12)."""
+    """Aggregate cases by reason code, the most frequent first."""
     grouped: dict[str, list[ForgiveCase]] = {}
     for case in cases:
         grouped.setdefault(case.reason_code, []).append(case)

@@ -1,7 +1,7 @@
 """The loyalty index: how attached a customer is, from -1 to 1, and the step of the ladder that follows.
 
 Touchpoint scores are no input: relation and touchpoint NPS are kept wholly apart (domain model,
-section 6; capability H1). What is missing drops out and the remaining weights renormalise.
+section 6). What is missing drops out and the remaining weights renormalise.
 """
 
 import math
@@ -362,7 +362,7 @@ def level_of(index: float, parameters: F64) -> int:
 def index_breakdown(
     numbers: F64, columns: I64, complaint_open: F64, alive: F64, now: F64, parameters: F64
 ) -> IndexBreakdown:
-    """Index of n customers with each component's signed contribution, for explanations (B17).
+    """Index of n customers with each component's signed contribution, for explanations.
 
     Args:
         numbers: (n, facts) row matrix, NaN = missing.
@@ -416,6 +416,6 @@ def frequency_bound(numbers: F64, columns: I64, parameters: F64) -> float:
 
 
 def level_counts(level: I64) -> dict[str, int]:
-    """How many customers stand on each step of the ladder, lowest first (capability C2)."""
+    """How many customers stand on each step of the ladder, lowest first."""
     counts = np.bincount(level - LOWEST_LEVEL, minlength=len(LADDER))
     return {name: int(count) for name, count in zip(LADDER, counts, strict=True)}

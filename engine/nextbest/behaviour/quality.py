@@ -1,6 +1,6 @@
 """How well a customer is known: data quality, completeness, and attitudes per segment.
 
-Source: domain model, section 12; capabilities A4 to A6.
+Source: domain model, section 12.
 """
 
 import math
@@ -60,7 +60,7 @@ class AttitudeTables(NamedTuple):
 
 
 class AttitudeCoverage(NamedTuple):
-    """Whether the company knows what each segment thinks (capability A5)."""
+    """Whether the company knows what each segment thinks."""
 
     customers: I64
     """(segments,) count."""
@@ -190,7 +190,7 @@ def data_quality(numbers: F64, known: U64, as_of: F64, now: F64, tables: Quality
 
 
 def facts_to_collect(catalogue: Catalogue, states: U8) -> tuple[str, ...]:
-    """Names of one customer's missing and stale required facts, the weightiest first (A4).
+    """Names of one customer's missing and stale required facts, the weightiest first.
 
     Args:
         catalogue: the catalogue that `states` was computed under.

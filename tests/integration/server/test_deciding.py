@@ -364,7 +364,7 @@ def test_purchase_phase_is_taken(client, put, customer_id):
 
 
 def test_call_centre_and_till_rank_alike(client, decisions):
-    """Where treatments exist on both, desk and till get the same ranking at the same time (A2)."""
+    """Where treatments exist on both, desk and till get the same ranking at the same time."""
     common = {"brie", "cheddar", "wine", "welcome", "apology"}
     seen = set()
     for customer in list(population(120)):

@@ -23,9 +23,9 @@ PRESSURE_CAPS = (4.0, 6.0, 8.0, 3.0)
 """Cap on contact pressure by stage (section 8)."""
 
 NEVER_A_GOAL = frozenset({"handle_time", "cross_sell_count"})
-"""What staff must not be measured by: problems solved are the goal (capability F6)."""
+"""What staff must not be measured by: problems solved are the goal."""
 NO_GOAL_ALONE = frozenset({"enrolments", "email_addresses", "app_downloads"})
-"""Means that are often mistaken for goals (capability F7)."""
+"""Means that are often mistaken for goals."""
 
 LEAKING_FACTS = frozenset(
     [

@@ -1,4 +1,4 @@
-"""Triggers and actions that nothing a customer does calls for (capability D3)."""
+"""Triggers and actions that nothing a customer does calls for."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Actions by which only one side can gain (capability F9)."""
+"""Actions by which only one side can gain."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Stages in which nothing can be done for a customer (capability C14)."""
+"""Stages in which nothing can be done for a customer."""
 
 from collections.abc import Iterator
 

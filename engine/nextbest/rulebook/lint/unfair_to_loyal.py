@@ -1,4 +1,4 @@
-"""Benefits that new customers get and loyal ones do not (capability F3)."""
+"""Benefits that new customers get and loyal ones do not."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Promises that nothing keeps (capability F4)."""
+"""Promises that nothing keeps."""
 
 from collections.abc import Iterator
 
