@@ -1,7 +1,8 @@
-"""All that can be said of a rulebook without a customer: errors, then lints."""
+"""All that can be said of a rulebook without deciding: errors, then lints, and names in author's tests."""
 
 from pathlib import Path
 
+from nextbest.rulebook.cases import read_cases
 from nextbest.rulebook.compile import examine_source
 from nextbest.rulebook.diagnostics import Diagnostic, errors_in, in_order
 from nextbest.rulebook.lint import lint
@@ -16,9 +17,10 @@ def verify_rulebook(directory: Path) -> list[Diagnostic]:
 def verify_source(source: RulebookSource) -> list[Diagnostic]:
     """Everything that is wrong or doubtful in a rulebook that was read.
 
-    Lints look at rulebooks without errors only: what an error leaves out would mislead them.
+    Lints and author's tests are looked at in rulebooks without errors only: what an error leaves out would
+    mislead them.
     """
     parts, diagnostics = examine_source(source)
     if parts is None or errors_in(diagnostics):
         return diagnostics
-    return in_order([*diagnostics, *lint(parts)])
+    return in_order([*diagnostics, *lint(parts), *read_cases(parts)[1]])

@@ -8,6 +8,7 @@ from nextbest.rulebook.compile.conditions import PlacedTrigger
 from nextbest.rulebook.compile.decision_tables import Choices
 from nextbest.rulebook.compile.expressions import Use
 from nextbest.rulebook.compile.reading import Read
+from nextbest.rulebook.documents.author_tests import TestsFile
 from nextbest.rulebook.documents.conditions import SegmentsFile
 from nextbest.rulebook.documents.facts import FactsFile
 from nextbest.rulebook.documents.strategy import StrategyFile
@@ -27,6 +28,8 @@ class Parts:
     """In the rulebook's order."""
     actions: Sequence[PlacedAction]
     """In the rulebook's order."""
+    tests: Sequence[Read[TestsFile]]
+    """Author's tests, by file."""
     choices: Choices
     """What decision tables decide."""
     scope: Scope

@@ -83,6 +83,7 @@ class _Documents:
     triggers: list[Read[TriggersFile]]
     actions: list[Read[ActionsFile]]
     tables: list[Read[TablesFile]]
+    tests: list[Read[TestsFile]]
 
 
 def compile_rulebook(directory: Path) -> Rulebook:
@@ -140,7 +141,6 @@ def _without_echoes(yaml: tuple[Diagnostic, ...], later: list[Diagnostic]) -> li
 
 def _documents(source: RulebookSource, report: Report) -> _Documents:
     _all(source, "experiments", ExperimentsFile, report)
-    _all(source, "tests", TestsFile, report)
     return _Documents(
         strategy=_single(source, "strategy", StrategyFile, report),
         facts=_single(source, "facts", FactsFile, report),
@@ -150,6 +150,7 @@ def _documents(source: RulebookSource, report: Report) -> _Documents:
         triggers=_all(source, "triggers", TriggersFile, report),
         actions=_all(source, "actions", ActionsFile, report),
         tables=_all(source, "tables", TablesFile, report),
+        tests=_all(source, "tests", TestsFile, report),
     )
 
 
@@ -280,6 +281,7 @@ def _assemble(
         segments=documents.segments,
         triggers=declared.triggers,
         actions=declared.actions,
+        tests=documents.tests,
         choices=choices,
         scope=scope,
         uses=expressions.uses,

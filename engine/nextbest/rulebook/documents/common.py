@@ -32,7 +32,8 @@ ID = r"^[^\s/{}\[\]:,]+$"
 """For editors; the models are stricter."""
 DURATION = r"^([0-9]+(?:\.[0-9]+)?)(s|min|h|d|w)$"
 _DURATION = re.compile(DURATION, re.ASCII)
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+DURATION_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+"""Seconds of each unit of a duration."""
 _LONGEST_S = 100 * 366 * 86400.0
 FACT_NAME = r"^[a-z][a-z0-9_]{0,63}$"
 LANGUAGE = r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$"
@@ -70,7 +71,7 @@ def _duration(value: object) -> object:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise PydanticCustomError("duration", "expected a duration such as `15d`, `8h`, `30min` or `2w`")
-    seconds = float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * DURATION_SECONDS[match[2]]
     if seconds > _LONGEST_S:
         raise PydanticCustomError("duration_range", "a duration is at most 100 years")
     return seconds
