@@ -43,7 +43,7 @@ def customers(n: int) -> tuple[np.ndarray, ...]:
 def peer_models() -> tuple[Any, Any]:
     """Two models of `lifetimes` with the parameters set, not fitted."""
     from lifetimes import BetaGeoFitter, GammaGammaFitter  # noqa: PLC0415  (warns: imported when muted)
-    from pandas import Series  # noqa: PLC0415
+    from pandas import Series  # noqa: PLC0415  (only the peer needs it)
 
     purchases, spend = BetaGeoFitter(), GammaGammaFitter()
     purchases.params_, spend.params_ = Series(BGNBD), Series(SPEND)
@@ -103,7 +103,7 @@ def ltv_calls(
     purchases: Any, spend: Any, n: int
 ) -> tuple[Callable[[], np.ndarray], Callable[[], np.ndarray]]:
     """Both ways to the lifetime value of n customers, spend included."""
-    from pandas import Series  # noqa: PLC0415
+    from pandas import Series  # noqa: PLC0415  (only the peer needs it)
 
     columns = customers(n)
     margin = np.ones(n)

@@ -29,7 +29,7 @@ DEFAULT_MAX_IN_FLIGHT = 16_384
 _NOT_YET = object()
 
 # The stub calls its argument a tuple of one part; it takes any number.
-pack_command = cast("Callable[[Sequence[Part]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
+pack_command = cast("Callable[[Sequence[Part]], bytes]", hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]  (see above)
 
 
 class Commands(Protocol):

@@ -38,7 +38,7 @@ def main(users_file: str, own_file: str, binary: str, config: str) -> int:
         return 0
     users = os.open(users_file, os.O_RDWR | os.O_CREAT, 0o600)
     # preexec_fn is safe here: no thread has started yet.
-    server = subprocess.Popen([binary, config], preexec_fn=_die_with_parent)  # noqa: S603, PLW1509
+    server = subprocess.Popen([binary, config], preexec_fn=_die_with_parent)  # noqa: S603, PLW1509  (see above; our own binary and file)
     threading.Thread(target=_stop_when_unused, args=(users, server), daemon=True).start()
     return server.wait()
 

@@ -9,7 +9,7 @@ import math
 from typing import cast
 
 import numpy as np
-from scipy import special  # pyright: ignore[reportMissingTypeStubs]
+from scipy import special  # pyright: ignore[reportMissingTypeStubs]  # has none
 
 from nextbest.model import F64, I64
 

@@ -135,7 +135,7 @@ class LtvParameters:
             gamma_gamma = GammaGamma(**cast("dict[str, float]", values.pop("gamma_gamma")))
             values["standard_errors"] = dict(cast("Mapping[str, float | None]", values["standard_errors"]))
             values["warnings"] = tuple(cast("Sequence[str]", values["warnings"]))
-            return cls(bgnbd=bgnbd, gamma_gamma=gamma_gamma, **values)  # pyright: ignore[reportArgumentType]
+            return cls(bgnbd=bgnbd, gamma_gamma=gamma_gamma, **values)  # pyright: ignore[reportArgumentType]  (from JSON)
         except KeyError as error:
             raise ArtifactError(f"LTV parameters lack the field `{error.args[0]}`") from error
         except (TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 import numpy as np
-from scipy import optimize  # pyright: ignore[reportMissingTypeStubs]
+from scipy import optimize  # pyright: ignore[reportMissingTypeStubs]  # has none
 
 from nextbest.errors import FitError
 from nextbest.model import F64

@@ -121,7 +121,7 @@ class AnswerEncoder:
         words = self._words(treatment, question.language)
         fields = [_RANKS[place], words.always, _SCORE, pack_double(terms[_SCORE_TERM])]
         chance = terms[_CHANCE_TERM]
-        if chance == chance:  # NaN = unknown  # noqa: PLR0124
+        if chance == chance:  # noqa: PLR0124  (NaN = unknown, and math.isnan is a call)
             fields += (_PROPENSITY, pack_double(chance))
         if words.say is not None:
             fields.append(sized(_TREATMENT, words.treatment + text(_SAY, words.say.fill(facts))))
@@ -140,7 +140,7 @@ class AnswerEncoder:
         """The figures behind a score, for staff."""
         chance = terms[_CHANCE_TERM]
         return _STAFF.get(language, _STAFF["en"]).format(
-            chance="?" if chance != chance else f"{chance:.1%}",  # noqa: PLR0124
+            chance="?" if chance != chance else f"{chance:.1%}",  # noqa: PLR0124  (NaN = unknown)
             customer=shown(terms[Term.CUSTOMER_GAIN]),
             profit=shown(terms[Term.PROFIT_GAIN]),
             cost=shown(terms[Term.CONTACT_COST] + terms[Term.ACCEPTED_COST]),
@@ -185,7 +185,7 @@ class AnswerEncoder:
 def _breakdown(terms: list[float]) -> bytes:
     """Every term of a score that is known."""
     known = [(tag, terms[term]) for term, tag in _TERMS]
-    return b"".join([tag + pack_double(value) for tag, value in known if value == value])  # noqa: PLR0124
+    return b"".join([tag + pack_double(value) for tag, value in known if value == value])  # noqa: PLR0124  (NaN = unknown)
 
 
 _STAFF = {
