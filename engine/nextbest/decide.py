@@ -85,12 +85,19 @@ def explain(
     seed: U64,
     *,
     max_results: int = DEFAULT_RESULTS,
+    assumed: F64 | None = None,
 ) -> tuple[Decisions, Trace]:
     """Decide, and keep where each action ended and what it was measured against.
 
     The same kernels decide as in `decide`, so an explanation cannot tell another story.
+
+    Args:
+        assumed: (n, Figure) figures to take instead of those computed, NaN = as computed: authors' tests
+            ask for a customer in some stage or with some gap, without fitting a model to get there.
     """
-    decisions, trace = _run(model, rows, histories, contexts, state, now, seed, max_results, traced=True)
+    decisions, trace = _run(
+        model, rows, histories, contexts, state, now, seed, max_results, assumed=assumed, traced=True
+    )
     settle_reasons(model.tables, trace.reason, trace.terms, decisions.action, decisions.count)
     return decisions, trace
 
@@ -105,11 +112,12 @@ def _run(
     seed: U64,  # noqa: ARG001  (part of the use case's signature; exploration will read it)
     max_results: int,
     *,
+    assumed: F64 | None = None,
     traced: bool,
 ) -> tuple[Decisions, Trace]:
     n, now = len(rows), fixed(now)
     room = _room(model, n)
-    batch = _batch(model, rows, histories, contexts, now, room)
+    batch = _batch(model, rows, histories, contexts, now, room, assumed)
     decisions = Decisions(
         figures=batch.figures,
         action=np.empty((n, max_results), np.int32),
@@ -221,7 +229,13 @@ def _raw(model: Model, rows: Rows, contexts: Contexts, now: F64) -> Raw:
 
 
 def _batch(
-    model: Model, rows: Rows, histories: Histories, contexts: Contexts, now: F64, room: _Room
+    model: Model,
+    rows: Rows,
+    histories: Histories,
+    contexts: Contexts,
+    now: F64,
+    room: _Room,
+    assumed: F64 | None,
 ) -> Batch:
     """Compute what the action kernels read; what they fill themselves is left as it is."""
     entries = fixed(histories.contacts.entries)
@@ -230,6 +244,8 @@ def _batch(
     truncated, direction = fixed(histories.contacts.truncated_before), fixed(contexts.direction)
     fill_cooling(numbers, codes, octets, starts, truncated, direction, now, model.tables, room.cooling)
     figures = figures_of(model, rows, now)
+    if assumed is not None:
+        figures = np.where(np.isnan(assumed), figures, assumed)
     matches = _match(model, rows, histories, contexts, figures, now, room)
     return Batch(
         masks=room.masks,
