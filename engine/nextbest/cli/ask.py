@@ -41,9 +41,9 @@ def decide(
     with NextBestClient(address or _address()) as client:
         request = _request(customer, channel, outbound=outbound, role=role, language=language)
         response = client.decide(request)
-    console = Console()
+    console = _console()
     if response.HasField("fallback"):
-        console.print(f"nothing decided: {response.fallback.message}", highlight=False)
+        console.print(f"nothing decided: {response.fallback.message}")
         raise typer.Exit(3)
     _print_figures(console, response)
     table = Table("rank", "action", "say", "score", "why", title=f"{customer} · {channel}")
@@ -61,7 +61,12 @@ def _print_figures(console: Console, response: decision_pb2.DecideResponse) -> N
         for name in _MONEY
         if figures.DESCRIPTOR.fields_by_name[name] in {field for field, _ in figures.ListFields()}
     ]
-    console.print(f"{' · '.join(parts)} ({response.currency})", highlight=False)
+    console.print(f"{' · '.join(parts)} ({response.currency})")
+
+
+def _console() -> Console:
+    """Prints texts of rulebooks and services as they are: brackets in them are no markup."""
+    return Console(markup=False, highlight=False)
 
 
 def _stage(code: common_pb2.Stage.ValueType) -> str:
@@ -85,7 +90,7 @@ def why(
     for candidate in response.candidates:
         where = f"rank {candidate.rank}" if candidate.rank else _GATES.get(candidate.gate, "")
         table.add_row(candidate.action, where, candidate.sentence, candidate.remedy)
-    Console().print(table)
+    _console().print(table)
 
 
 def _request(
