@@ -89,11 +89,9 @@ def explain(
 ) -> tuple[Decisions, Trace]:
     """Decide, and keep where each action ended and what it was measured against.
 
-    The same kernels decide as in `decide`, so an explanation cannot tell another story.
-
-    Args:
-        assumed: (n, Figure) figures to take instead of those computed, NaN = as computed: authors' tests
-            ask for a customer in some stage or with some gap, without fitting a model to get there.
+    The same kernels decide as in `decide`, so an explanation cannot tell another story. `assumed` (n, Figure)
+    holds figures to take instead of those computed, NaN = as computed: authors' tests ask for a customer in
+    some stage or with some gap, without fitting a model to get there.
     """
     decisions, trace = _run(
         model, rows, histories, contexts, state, now, seed, max_results, assumed=assumed, traced=True
