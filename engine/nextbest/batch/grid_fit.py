@@ -5,7 +5,7 @@ which the weight of the back-off is chosen and leaks are looked for. The sample 
 the customer's id, so neither the order of reading nor an interruption changes the fit.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self, cast
 
@@ -19,7 +19,7 @@ from nextbest.facts import Catalogue, FactType
 from nextbest.fitted import GRID, pack_grid, read_grid
 from nextbest.model import F64, U64, Bools, Rows, Stage
 from nextbest.potential.grid import PeerGrid
-from nextbest.potential.leakage import leak_messages, leaking_dimensions
+from nextbest.potential.leakage import Leak, leaking_dimensions
 from nextbest.potential.ltv import LtvColumn, ltv_rows
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.potential.peers import PeerRates
@@ -257,11 +257,23 @@ class GridCounter:
         leaks = leaking_dimensions(sample.codes, guarded)
         refused = [leak for leak in leaks if self._dimensions[leak.dimension] not in accepted]
         if refused:
-            found = "; ".join(leak_messages(refused, self._dimensions, GUARDED))
+            found = "; ".join(leaks_in_words(refused, self._dimensions))
             raise FitError(
                 f"{found}: take it out of `potential.peer_dimensions`, or accept it with `--accept-leak`"
             )
-        return tuple(leak_messages(leaks, self._dimensions, GUARDED))
+        return tuple(leaks_in_words(leaks, self._dimensions))
+
+
+def leaks_in_words(leaks: Iterable[Leak], dimensions: Sequence[str]) -> list[str]:
+    """One sentence for each dimension that follows outcomes."""
+    follows = dict[int, list[str]]()
+    for leak in leaks:
+        follows.setdefault(leak.dimension, []).append(f"`{GUARDED[leak.outcome]}`")
+    return [
+        f"peer dimension `{dimensions[dimension]}` follows the outcome {', '.join(outcomes)}:"
+        " customers would be compared with those who reach the same, and every gap would be 0"
+        for dimension, outcomes in follows.items()
+    ]
 
 
 def guarded_figures(purchases: F64, rulebook: Rulebook, ltv: LtvParameters | None) -> F64:

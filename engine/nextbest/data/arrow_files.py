@@ -30,7 +30,8 @@ def parquet_columns(path: Path) -> list[str]:
 
 def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[tuple[pl.DataFrame, float]]:
     """Frames of at most so many rows, each with how much of the file has been read, 0 to 1."""
-    with pq.ParquetFile(path) as file:
+    # Buffering ahead would keep every row group read so far: a file larger than memory could not stream.
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         total, done = max(1, int(file.metadata.num_rows)), 0
         for batch in file.iter_batches(rows, columns=list(columns)):
             done += int(batch.num_rows)
