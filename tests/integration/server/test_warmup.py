@@ -1,8 +1,11 @@
 """Warm-up: whatever is asked of a service that says SERVING, no kernel is compiled or loaded for it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.builders.small import DIRECTORY
 
 from nextbest.data.store import StoreOptions
 from nextbest.rulebook.compile import compile_rulebook
@@ -30,3 +33,13 @@ async def test_rulebook_without_actions_is_served(tmp_path, redis_url, keys):
     options = StoreOptions(redis_url=redis_url, prefix=keys.prefix, timeout_s=20.0)
     async with running_service(ServiceOptions(), options, rulebook) as service:
         assert service.serving().model.rulebook.actions == ()
+
+
+def test_warm_command_compiles_ahead():
+    """`nextbest warm` runs every kernel once with stand-in models, and says how long it took."""
+    command = [Path(sys.executable).with_name("nextbest"), "warm", "--rulebook", DIRECTORY]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    (event,) = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert event["event"] == "warm"
+    assert event["seconds"] > 0.0
