@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 import grpc.aio
 from google.rpc.code_pb2 import Code
 
+from nextbest.data.keys import MAX_REQUEST_ID_BYTES
 from nextbest.errors import NextBestError, StoreUnavailable
 from nextbest.server.status import abort, code_of
 from nextbest.server.tally import CALLS
@@ -42,11 +43,14 @@ def guarded(handler: H) -> H:
 
 
 def request_id_of(request: object) -> str:
-    """The request's id, or that of the request it asks about; empty if it has none."""
+    """The request's id, or that of the request it asks about; empty if it has none.
+
+    Not checked yet, so no more of it goes into the logs than a right one is long.
+    """
     own = getattr(request, "request_id", None)
     if own is None:
         own = getattr(getattr(request, "request", None), "request_id", "")
-    return str(own)
+    return str(own)[:MAX_REQUEST_ID_BYTES]
 
 
 def _log(error: Exception) -> None:
