@@ -63,7 +63,7 @@ class RowFile:
         return self._rejects.path if self._rejects.rows else None
 
     def batches(self) -> Iterator[FileRows]:
-        """The good rows in their order, some thousand at a time; 8 bytes a row are kept, some 60 while merged.
+        """The good rows in their order, some thousand at a time; 8 bytes a row are kept.
 
         Raises:
             InvalidInput: the file is damaged from here on.
