@@ -68,7 +68,9 @@ def bits_of(fact: Fact, value: object) -> int:
 
 
 def value_of_number(fact: Fact, number: float) -> FactValue:
-    """What `number_of` was given; a code out of range raises UnfitValueError."""
+    """What `number_of` was given; a code out of range, or no finite number, raises UnfitValueError."""
+    if not math.isfinite(number):
+        raise UnfitValueError(f"holds {number:g}, which is no finite number")
     if fact.type is FactType.ENUM:
         if not 0 <= number < len(fact.values):
             raise UnfitValueError(f"holds code {number:g} of {len(fact.values)} members")

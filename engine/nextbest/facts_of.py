@@ -39,7 +39,7 @@ class FactsOf:
         fact = self._fact(name)
         value = None if fact is None else self._value(fact)
         if fact is not None and fact.type is FactType.TIMESTAMP and isinstance(value, float):
-            return dt.datetime.fromtimestamp(value, dt.UTC).date().isoformat()
+            return _day(value)
         return shown(value)
 
     def fill(self, template: str) -> str:
@@ -118,6 +118,13 @@ def _of_number(fact: Fact, number: float) -> FactValue | None:
         return value_of_number(fact, number)
     except UnfitValueError:  # a code of members that this catalogue does not know
         return None
+
+
+def _day(seconds: float) -> str:
+    try:
+        return dt.datetime.fromtimestamp(seconds, dt.UTC).date().isoformat()
+    except (OverflowError, OSError, ValueError):  # beyond any calendar: a damaged row
+        return MISSING
 
 
 def shown(value: FactValue | None) -> str:

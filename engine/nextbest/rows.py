@@ -42,6 +42,8 @@ class RowProblem(IntEnum):
     """Written under a catalogue that is not registered."""
     WRONG_CUSTOMER = 4
     """The id in the row is not the one asked for."""
+    DAMAGED = 5
+    """It holds what no snapshot can: a time that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,7 @@ def snapshot_error(problem: RowProblem) -> SnapshotError:
         RowProblem.WRONG_LENGTH: "the stored snapshot is cut short",
         RowProblem.FOREIGN: "the stored snapshot was written under an unknown fact catalogue",
         RowProblem.WRONG_CUSTOMER: "the stored snapshot belongs to another customer",
+        RowProblem.DAMAGED: "the stored snapshot is damaged",
     }
     return SnapshotUnreadable(texts[problem])
 

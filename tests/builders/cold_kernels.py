@@ -86,4 +86,5 @@ def main():
     sys.stdout.writelines(f"cold: {name}\n" for name in sorted(overloads() - before))
 
 
-main()
+if __name__ == "__main__":
+    main()

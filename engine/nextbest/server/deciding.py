@@ -23,7 +23,7 @@ from nextbest.model import Contexts, Decisions, DecisionState, Degraded, Histori
 from nextbest.rings import HistoryCodec
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, snapshot_error
 from nextbest.server.encoding import Answer, AnswerEncoder
-from nextbest.server.requests import Question, gather_contexts, named, too_many
+from nextbest.server.requests import Question, gather_contexts, is_time, named, too_many
 from nextbest.server.responses import candidate, degraded, funnel
 from nextbest.server.tally import FALLBACKS
 from nextbest.telemetry import logger, pseudonym
@@ -33,6 +33,7 @@ _DEGRADED = {
     RowProblem.WRONG_LENGTH: Degraded.SNAPSHOT_UNREADABLE,
     RowProblem.FOREIGN: Degraded.SNAPSHOT_UNREADABLE,
     RowProblem.WRONG_CUSTOMER: Degraded.SNAPSHOT_UNREADABLE,
+    RowProblem.DAMAGED: Degraded.SNAPSHOT_UNREADABLE,
 }
 
 
@@ -73,6 +74,12 @@ class Situation:
     def seeds(self) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
         """One seed a decision, so that exploration can be replayed."""
         return np.frombuffer(b"".join(self.decision_ids), "<u8")[::2]
+
+    def problem(self, row: int) -> RowProblem:
+        """What keeps a customer's row from being decided on."""
+        if not self.decoded.problems.item(row) and not is_time(self.rows.as_of.item(row)):
+            return RowProblem.DAMAGED
+        return RowProblem(self.decoded.problems.item(row))
 
     @property
     def max_results(self) -> int:
@@ -141,8 +148,9 @@ def _valued(found: Situation) -> Valued | None:
 
 
 def _answer(found: Situation, decisions: Decisions, valued: Valued | None, row: int) -> bytes | SnapshotError:
-    if found.decoded.problems[row]:
-        question, problem = found.questions[row], RowProblem(int(found.decoded.problems[row]))
+    problem = found.problem(row)
+    if problem:
+        question = found.questions[row]
         if question.strict:
             return snapshot_error(problem)
         _note_fallback(problem.name.lower(), question)
@@ -170,8 +178,8 @@ def explained(found: Situation, actions: Sequence[str], language: str) -> decisi
     """
     model = found.serving.model
     wanted = _action_indices(model, actions)
-    problem = RowProblem(int(found.decoded.problems[0]))
-    if problem is not RowProblem.NONE:
+    problem = found.problem(0)
+    if problem:
         raise snapshot_error(problem)
     decisions, trace = explain(
         model,

@@ -5,8 +5,10 @@ import numpy as np
 from loyalty.nextbest.v1 import common_pb2, interaction_pb2
 from nextbest.data.registry import NameRegistries
 from nextbest.model import NO_CODE, NO_NAME, EntryFlag, EntryKind, Histories, Ring
-from nextbest.server.requests import seconds
+from nextbest.server.requests import is_time, seconds
 from nextbest.server.responses import timestamp
+
+_KINDS = frozenset(EntryKind)
 
 
 def history_response(
@@ -34,10 +36,12 @@ def _lost_until(ring: Ring, now: float) -> float | None:
     truncated = float(ring.truncated_before[0])
     if truncated == -np.inf:
         return None
-    return min(truncated, now)
+    return truncated if is_time(truncated) and truncated < now else now
 
 
 def _is_wanted(entry: np.void, request: interaction_pb2.GetHistoryRequest) -> bool:
+    if not is_time(float(entry["time"])) or int(entry["kind"]) not in _KINDS:
+        return False  # damaged
     if request.kinds and int(entry["kind"]) not in request.kinds:
         return False
     if request.HasField("since") and float(entry["time"]) <= seconds(request.since):

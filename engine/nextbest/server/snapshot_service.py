@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import grpc.aio
 import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, snapshot_pb2, snapshot_pb2_grpc
 from nextbest.batch.stages import advanced_stages
@@ -18,7 +19,14 @@ from nextbest.facts import Catalogue, FactType
 from nextbest.rows import RowProblem, Snapshot, snapshot_error, time_violations
 from nextbest.server.guard import guarded
 from nextbest.server.live import LiveServing
-from nextbest.server.requests import fact_violations, prefixed, seconds, snapshot_facts, unknown_facts
+from nextbest.server.requests import (
+    fact_violations,
+    is_time,
+    prefixed,
+    seconds,
+    snapshot_facts,
+    unknown_facts,
+)
 from nextbest.server.responses import timestamp
 
 _MODES = frozenset(snapshot_pb2.WriteMode.values())
@@ -171,7 +179,7 @@ def _snapshot(
     facts: Mapping[str, FactValue] = snapshot.facts
     return customer_pb2.Snapshot(
         customer_id=customer_id,
-        as_of=timestamp(snapshot.as_of),
+        as_of=_time(snapshot.as_of),
         facts=[
             _fact(catalogue, name, value) for name, value in facts.items() if not wanted or name in wanted
         ],
@@ -187,6 +195,17 @@ def _fact(catalogue: Catalogue, name: str, value: FactValue) -> customer_pb2.Fac
         case tuple():
             return customer_pb2.Fact(name=name, members=common_pb2.StringSet(values=value))
         case _ if catalogue[name].type is FactType.TIMESTAMP:
-            return customer_pb2.Fact(name=name, time=timestamp(value))
+            return customer_pb2.Fact(name=name, time=_time(value))
         case _:
             return customer_pb2.Fact(name=name, number=value)
+
+
+def _time(seconds: float) -> Timestamp:
+    """A stored time.
+
+    Raises:
+        SnapshotUnreadable: it is none, so the row is damaged.
+    """
+    if not is_time(seconds):
+        raise snapshot_error(RowProblem.DAMAGED)
+    return timestamp(seconds)

@@ -1,6 +1,7 @@
 """Rows that cannot be read: the till goes on with a fallback, the strict caller gets an error."""
 
 import asyncio
+import struct
 
 import grpc
 import pytest
@@ -43,7 +44,12 @@ def of_another(row, store):
     return store.get(row_key("p0001"))
 
 
-SPOILERS = [foreign, cut_short, nearly_nothing, of_another]
+def of_no_time(row, store):
+    """Its time is none."""
+    return row[:8] + struct.pack("<d", float("nan")) + row[16:]
+
+
+SPOILERS = [foreign, cut_short, nearly_nothing, of_another, of_no_time]
 
 
 @pytest.fixture(params=SPOILERS, ids=lambda spoil: spoil.__name__)
