@@ -7,7 +7,19 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from nextbest.cli import ask, behaviour, fit, grid, load, patterns, propensity, rules, serve, stages
+from nextbest.cli import (
+    ask,
+    behaviour,
+    fit,
+    grid,
+    load,
+    patterns,
+    propensity,
+    rules,
+    rules_authoring,
+    serve,
+    stages,
+)
 from nextbest.cli.demo import demo
 from nextbest.cli.finance import finance
 from nextbest.errors import InvalidInput, NextBestError
@@ -27,6 +39,9 @@ app.command()(ask.why)
 app.command()(demo)
 app.command()(finance)
 fit.app.command()(propensity.propensity)
+rules.app.command()(rules_authoring.new)
+rules.app.command("new-action")(rules_authoring.new_action)
+rules.app.command()(rules_authoring.fmt)
 app.add_typer(fit.app, name="fit")
 app.add_typer(grid.app, name="grid")
 app.add_typer(rules.app, name="rules")
