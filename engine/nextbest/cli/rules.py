@@ -6,6 +6,12 @@ from typing import Annotated
 
 import typer
 
+from nextbest.author_tests import (
+    render_report,
+    render_report_github,
+    render_report_json,
+    run_tests,
+)
 from nextbest.rulebook.diagnostics import (
     Diagnostic,
     errors_in,
@@ -18,7 +24,7 @@ from nextbest.rulebook.schema import MODELS, render_schema, schema_path, write_s
 from nextbest.rulebook.source import RulebookSource, load_source
 from nextbest.rulebook.verify import verify_source
 
-app = typer.Typer(no_args_is_help=True, help="Check rulebooks.")
+app = typer.Typer(no_args_is_help=True, help="Check and test rulebooks.")
 
 
 class Format(StrEnum):
@@ -52,6 +58,26 @@ def _rendered(diagnostics: list[Diagnostic], form: Format, source: RulebookSourc
             return render_github(diagnostics, prefix=str(directory))
         case Format.TEXT:
             return render_text(diagnostics, source.by_path) or "no problems"
+
+
+@app.command("test")
+def run_author_tests(
+    directory: Annotated[Path, typer.Argument(help="Directory of the rulebook.")],
+    form: Annotated[Format, typer.Option("--format", help="How the outcome is written.")] = Format.TEXT,
+) -> None:
+    """Run the tests in tests/*_test.yaml through the real decision; exit code 1 if one fails."""
+    source = load_source(directory)
+    report = run_tests(source)
+    match form:
+        case Format.JSON:
+            text = render_report_json(report)
+        case Format.GITHUB:
+            text = render_report_github(report, prefix=str(directory))
+        case Format.TEXT:
+            text = render_report(report, source)
+    typer.echo(text, nl=False)
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -138,8 +138,8 @@ class _CaseReader:
         for key, names in (("answer", answer), ("first", [expect.first]), ("includes", expect.includes)):
             for i, name in enumerate(names):
                 place = at / key / i if isinstance(getattr(expect, key), list) else at / key
-                if name != DO_NOTHING:
-                    self._index("action", name, place)
+                if name is not None and name not in (DO_NOTHING, *self._names["action"]):
+                    self.report.unknown(place, "action", name, (DO_NOTHING, *self._names["action"]))
         for i, name in enumerate(expect.excludes):
             listed = isinstance(expect.excludes, list)
             self._index("action", name, at / "excludes" / (i if listed else name))

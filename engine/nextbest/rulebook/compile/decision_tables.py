@@ -316,7 +316,7 @@ def _choices(tables: Sequence[Table], report: Report) -> Choices:
     gates: dict[str, list[TypedExpression]] = {}
     levers: dict[str, list[tuple[TypedExpression, float]]] = {}
     for table in tables:
-        conditions = _conditions(table)
+        conditions = row_conditions(table)
         for name, chosen in _chosen_by(table, conditions, lambda entry: entry.segments).items():
             if name in segments:
                 at = segments_of([(table.entry, table.at)])[name]
@@ -341,7 +341,7 @@ def _chosen_by(
     return chosen
 
 
-def _conditions(table: Table) -> list[TypedExpression]:
+def row_conditions(table: Table) -> list[TypedExpression]:
     """When each row counts. With `first`, no earlier row may hold: unknown is not enough to hold it back."""
     if table.entry.hit != "first":
         return [row.condition for row in table.rows]

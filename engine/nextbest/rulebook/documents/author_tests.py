@@ -88,6 +88,7 @@ class Situation(Document):
     ] = Field(default="unspecified", description="When in the purchase the customer is identified.")
     role: Identifier | None = Field(default=None, description="Role that asks.")
     keys: dict[FactName, FactValue] = Field(default={}, description="Values of `context.<key>`.")
+    results: Annotated[int, Field(ge=1, le=25)] = Field(default=3, description="Most actions in the answer.")
 
 
 def _exclusions(value: object) -> str:
