@@ -9,10 +9,11 @@ from nextbest.data.history import AppendStatus
 from nextbest.data.keys import id_violations
 from nextbest.data.store import Store
 from nextbest.errors import InvalidInput, NotBuilt, Violation
+from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.guard import guarded
 from nextbest.server.history_view import history_response
 from nextbest.server.live import LiveServing
-from nextbest.server.outcomes import check_outcomes, history_entries
+from nextbest.server.outcomes import Recorded, check_outcomes, history_entries
 from nextbest.server.requests import too_many
 from nextbest.telemetry import logger, pseudonym
 
@@ -37,7 +38,7 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
     ) -> interaction_pb2.CaptureOutcomesResponse:
         """Record outcomes, all or none; the next decision sees them."""
         rulebook, now = self._serving().model.rulebook, self._clock()
-        recorded = check_outcomes(request, rulebook, now)
+        recorded = await self._checked(request, rulebook, now)
         entries = await history_entries(request.outcomes, recorded, rulebook, self._store.names, now)
         status = await self._store.histories.append(request.customer_id, entries)
         contradictory = np.flatnonzero(status == AppendStatus.CONTRADICTORY).tolist()
@@ -52,6 +53,16 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
                 for one, s in zip(recorded, status.tolist(), strict=True)
             ]
         )
+
+    async def _checked(
+        self, request: interaction_pb2.CaptureOutcomesRequest, rulebook: Rulebook, now: float
+    ) -> list[Recorded]:
+        try:
+            return check_outcomes(request, rulebook, self._store.names, now)
+        except InvalidInput:
+            # A name may be of a newer rulebook, which another process serves already.
+            await self._store.names.refresh()
+            return check_outcomes(request, rulebook, self._store.names, now)
 
     @guarded
     async def GetHistory(

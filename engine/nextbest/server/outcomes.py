@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,9 +45,11 @@ _NOTHING = Recorded("", "", "", "", "")
 
 
 def check_outcomes(
-    request: interaction_pb2.CaptureOutcomesRequest, rulebook: Rulebook, now: float
+    request: interaction_pb2.CaptureOutcomesRequest, rulebook: Rulebook, names: NameRegistries, now: float
 ) -> list[Recorded]:
-    """Check outcomes against the rulebook.
+    """Check outcomes against the rulebook, and against names of rulebooks that were in use before.
+
+    What was decided yesterday may be captured today, whatever marketing has published in between.
 
     Raises:
         InvalidInput: with every violation of every outcome.
@@ -56,8 +58,9 @@ def check_outcomes(
     if not 1 <= len(request.outcomes) <= MAX_OUTCOMES:
         problem = f"{len(request.outcomes)} are given, 1 to {MAX_OUTCOMES} are allowed"
         raise InvalidInput([*found, Violation("outcomes", problem)])
+    known = _Names(rulebook, names)
     recorded = [
-        _check(outcome, f"outcomes[{i}]", rulebook, now, found) for i, outcome in enumerate(request.outcomes)
+        _check(outcome, f"outcomes[{i}]", known, now, found) for i, outcome in enumerate(request.outcomes)
     ]
     if found:
         raise InvalidInput(found)
@@ -67,7 +70,7 @@ def check_outcomes(
 def _check(
     outcome: interaction_pb2.CapturedOutcome,
     field: str,
-    rulebook: Rulebook,
+    known: "_Names",
     now: float,
     found: list[Violation],
 ) -> Recorded:
@@ -81,7 +84,7 @@ def _check(
     _check_identity(outcome, field, found)
     if outcome.HasField("event_time"):
         _check_time(seconds(outcome.event_time), f"{field}.event_time", now, found)
-    return _place(outcome, field, rulebook, found)
+    return _place(outcome, field, known, found)
 
 
 def _check_identity(outcome: interaction_pb2.CapturedOutcome, field: str, found: list[Violation]) -> None:
@@ -105,37 +108,50 @@ def _check_time(time: float, field: str, now: float, found: list[Violation]) -> 
         found.append(Violation(field, f"`{moment.isoformat()}` is in the future"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Names of the rulebook, and of all that were ever registered."""
+
+    rulebook: Rulebook
+    registered: NameRegistries
+
+    def check(self, kind: str, name: str, field: str, found: list[Violation]) -> bool:
+        """Whether there is such a name; else a violation says so."""
+        if name in self.registered.known(kind).codes:
+            return True
+        indices: Mapping[str, Mapping[str, int]] = {
+            "action": self.rulebook.action_index,
+            "channel": self.rulebook.channel_index,
+            "placement": self.rulebook.placement_index,
+            "treatment": self.rulebook.treatment_index,
+        }
+        return named(name, indices[kind], field, found) >= 0
+
+
 def _place(
-    outcome: interaction_pb2.CapturedOutcome, field: str, rulebook: Rulebook, found: list[Violation]
+    outcome: interaction_pb2.CapturedOutcome, field: str, known: _Names, found: list[Violation]
 ) -> Recorded:
     """Which treatment it was, or which action in which channel and placement."""
     if outcome.treatment_id:
-        return _treatment(outcome, field, rulebook, found)
+        return _treatment(outcome, field, known, found)
     if not outcome.action:
         found.append(Violation(f"{field}.treatment_id", "is required without an action"))
         return _NOTHING
     if outcome.action != DO_NOTHING:
-        named(outcome.action, rulebook.action_index, f"{field}.action", found)
-    named(outcome.channel, rulebook.channel_index, f"{field}.channel", found)
+        known.check("action", outcome.action, f"{field}.action", found)
+    known.check("channel", outcome.channel, f"{field}.channel", found)
     if outcome.placement:
-        named(outcome.placement, rulebook.placement_index, f"{field}.placement", found)
+        known.check("placement", outcome.placement, f"{field}.placement", found)
     return Recorded(outcome.action, outcome.channel, outcome.placement, "", _key(outcome))
 
 
 def _treatment(
-    outcome: interaction_pb2.CapturedOutcome, field: str, rulebook: Rulebook, found: list[Violation]
+    outcome: interaction_pb2.CapturedOutcome, field: str, known: _Names, found: list[Violation]
 ) -> Recorded:
-    index = named(outcome.treatment_id, rulebook.treatment_index, f"{field}.treatment_id", found)
-    if index < 0:
+    if not known.check("treatment", outcome.treatment_id, f"{field}.treatment_id", found):
         return _NOTHING
-    treatment = rulebook.treatments[index]
-    recorded = Recorded(
-        action=rulebook.actions[treatment.action].id,
-        channel=rulebook.channels[treatment.channel].id,
-        placement="" if treatment.placement < 0 else rulebook.placements[treatment.placement],
-        treatment=treatment.id,
-        key=_key(outcome),
-    )
+    action, channel, placement = (*outcome.treatment_id.split("/"), "", "")[:3]
+    recorded = Recorded(action, channel, placement, outcome.treatment_id, _key(outcome))
     for name, given, own in (
         ("action", outcome.action, recorded.action),
         ("channel", outcome.channel, recorded.channel),

@@ -1,11 +1,16 @@
 """Captured outcomes: recorded once, shown in the history, and seen by the next decision."""
 
+import asyncio
 from datetime import UTC, timedelta
 
 import pytest
 from tests.builders.small import NOW, days_ago, regular
 
 from loyalty.nextbest.v1 import common_pb2, explanation_pb2, interaction_pb2
+from nextbest.data.address import RedisAddress
+from nextbest.data.connection import RedisConnection
+from nextbest.data.keys import Keys
+from nextbest.data.registry import NameRegistries
 from nextbest_client import InvalidRequest, decide_request, outcome_of, timestamp
 
 INBOUND, OUTBOUND = common_pb2.DIRECTION_INBOUND, common_pb2.DIRECTION_OUTBOUND
@@ -119,6 +124,24 @@ def test_doing_nothing_can_be_captured(client, put, history, customer_id):
     assert result.status == RECORDED
     (entry,) = history(customer_id).entries
     assert (entry.kind, entry.action) == (interaction_pb2.HISTORY_KIND_OUTCOME, "do_nothing")
+
+
+def test_treatment_of_another_rulebook(client, history, data_directory, customer_id):
+    """What a rulebook of before, or another process' newer one, has decided can be captured."""
+    address = RedisAddress.of_socket(data_directory / "redis.sock")
+
+    async def register():
+        async with RedisConnection(address, timeout_s=20.0) as connection:
+            await NameRegistries(connection, Keys("nextbest")).codes("treatment", ["gouda/pos/display"])
+
+    outcome = captured("gouda/pos/display", ACCEPTED, days_ago(1))
+    with pytest.raises(InvalidRequest):
+        client.capture_outcomes(customer_id, [outcome])
+    asyncio.run(register())
+    client.capture_outcomes(customer_id, [outcome])
+    (entry,) = history(customer_id).entries
+    assert (entry.action, entry.channel, entry.placement) == ("gouda", "pos", "display")
+    assert entry.cost == 0.0
 
 
 def test_action_without_treatment(client, history, customer_id):
