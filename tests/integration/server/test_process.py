@@ -12,6 +12,7 @@ from nextbest_client import ClientError, ClientOptions, NextBestClient, decide_r
 STRICT = common_pb2.STRICTNESS_STRICT
 SECRET = "anna-4512345678"
 """An id that must not be found in any log."""
+A_DAY_S = 86400.0
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 
 
@@ -67,7 +68,7 @@ def test_start_is_logged(service, rulebook):
     (event,) = [event for event in service.events() if event["event"] == "serving"]
     assert (event["address"], event["rulebook_address"]) == (service.address, service.rulebook_address)
     assert event["rulebook"] == rulebook.revision
-    assert 0.0 <= event["time"] - NOW.timestamp() < PATIENCE_S
+    assert 0.0 <= event["time"] - NOW.timestamp() < A_DAY_S
     names = [event["event"] for event in service.events()]
     assert names.index("warm") < names.index("serving")
 
@@ -81,4 +82,4 @@ def test_ends_on_sigterm(data_directory, tmp_path):
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(PATIENCE_S) == 0
     assert [event["event"] for event in service.events()][-2:] == ["draining", "stopped"]
-    assert abs(decision.evaluation_time.seconds - NOW.timestamp()) < PATIENCE_S
+    assert 0.0 <= decision.evaluation_time.seconds - NOW.timestamp() < A_DAY_S
