@@ -339,7 +339,7 @@ class ScoreBreakdown(_message.Message):
     contact_weight: _builtins.float
     """Weight of the channel in contact pressure, in units of one e-mail."""
     business_value: _builtins.float
-    """Business value of classic mode, a factor."""
+    """Business value of classic mode, a factor; not filled yet."""
     score: _builtins.float
     """Score that the ranking uses, in money (a bare number in classic mode)."""
     def __init__(
@@ -500,7 +500,7 @@ class CandidateExplanation(_message.Message):
     decisive_term: _builtins.str
     """Name of the breakdown's term that cost it most against `lost_to`, such as `relevance`."""
     selection_probability: _builtins.float
-    """Probability with which it would be selected, 0 to 1; 0 or 1 without exploration, absent if not ranked."""
+    """Probability with which it would be selected, 0 to 1; absent if not ranked. Not filled yet: nothing explores."""
     @_builtins.property
     def breakdown(self) -> Global___ScoreBreakdown:
         """Terms of the score; absent if it was stopped before scoring."""

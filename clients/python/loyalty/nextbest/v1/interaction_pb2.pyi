@@ -116,15 +116,15 @@ class CapturedOutcome(_message.Message):
     is_override: _builtins.bool
     """Whether staff chose otherwise than the decision said; such outcomes do not train propensities."""
     override_reason: _builtins.str
-    """Why staff chose otherwise; required with is_override."""
+    """Why staff chose otherwise; required with is_override. Not kept yet: the history keeps the mark alone."""
     amount: _builtins.float
     """Money that changed hands because of it, in the rulebook's currency."""
     cost: _builtins.float
     """What it cost the company, in the rulebook's currency; absent = the rulebook's cost."""
     comment: _builtins.str
-    """The customer's own words; empty if none."""
+    """The customer's own words; empty if none. Not kept yet."""
     reason_code: _builtins.str
-    """Code of the reason that the rulebook names, such as why a case of repair began; empty if none."""
+    """Code of the reason that the rulebook names, such as why a case of repair began; empty if none. Not kept yet."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened; absent = when the service receives it."""

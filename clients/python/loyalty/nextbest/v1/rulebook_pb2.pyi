@@ -201,7 +201,7 @@ class RulebookRevision(_message.Message):
 
     @_builtins.property
     def active_at(self) -> _timestamp_pb2.Timestamp:
-        """When it became or becomes active; absent if neither."""
+        """When it became or becomes active; absent if neither, or loaded from a directory."""
 
     def __init__(
         self,
@@ -629,7 +629,7 @@ class ArtifactInfo(_message.Message):
     """Count of customers that it was fitted on."""
     @_builtins.property
     def fitted_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was fitted."""
+        """When it was fitted; absent until the service keeps it."""
 
     def __init__(
         self,
