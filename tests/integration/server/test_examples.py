@@ -1,0 +1,71 @@
+"""The two example programs against the real service: what an agent and a till see, and what is recorded."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from tests.builders.small import offended, regular
+
+from loyalty.nextbest.v1 import common_pb2, interaction_pb2
+
+EXAMPLES = Path(__file__).parents[3] / "clients" / "examples"
+
+
+def load(name):
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+call_centre = load("call_centre")
+pos_terminal = load("pos_terminal")
+
+
+@pytest.fixture
+def recorded(client):
+    """Reads what is recorded of a customer: action and kind, the latest first."""
+
+    def read(customer_id):
+        history = client.get_history(interaction_pb2.GetHistoryRequest(customer_id=customer_id))
+        return [(entry.action, entry.outcome) for entry in history.entries]
+
+    return read
+
+
+def test_agent_serves_a_call(service, put, recorded, customer_id, capsys):
+    """The agent sees stage, gaps, script and reason, and what they chose is recorded."""
+    put(customer_id, offended())
+    arguments = [customer_id, "--address", service.address, "--role", "lead", "--timeout-ms", "60000"]
+    assert call_centre.main([*arguments, "--language", "da", "--accept", "2"]) == 0
+    seen = capsys.readouterr().out
+    assert "stage forgive me" in seen
+    assert "[1] apology  (must)" in seen
+    assert "say:    Jeg beklager at vi skuffede dig" in seen
+    assert "[2] gesture" in seen
+    assert "Recorded: 2 of 2" in seen
+    accepted, presented = (
+        ("gesture", common_pb2.OUTCOME_ACCEPTED),
+        ("gesture", common_pb2.OUTCOME_UNSPECIFIED),
+    )
+    assert recorded(customer_id) == [accepted, presented]
+
+
+def test_agent_gets_no_advice_about_nobody(service, capsys):
+    """An unknown customer is no error for the agent: there is no advice, and why."""
+    assert call_centre.main(["nobody", "--address", service.address, "--timeout-ms", "60000"]) == 3
+    assert "no snapshot of the customer is stored" in capsys.readouterr().out
+
+
+def test_till_serves_members(service, put, recorded, customer_id, capsys):
+    """The till shows and prints what is best for each member, goes on for a stranger, and reports back."""
+    put(customer_id, regular())
+    arguments = [customer_id, "nobody", "--address", service.address, "--budget-ms", "60000"]
+    assert pos_terminal.main(arguments) == 0
+    seen = capsys.readouterr().out
+    assert f"{customer_id}: 1 to show" in seen
+    assert "Brie" in seen
+    assert "[BRIE20]" in seen or "[BRIE10]" in seen
+    assert "nobody: no advice, no snapshot of the customer is stored" in seen
+    assert recorded(customer_id) == [("brie", common_pb2.OUTCOME_UNSPECIFIED)]
