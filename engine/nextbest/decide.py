@@ -14,6 +14,7 @@ import numpy.typing as npt
 from nextbest.action.arbitration import arbitrate, settle_reasons
 from nextbest.action.contact import fill_cooling
 from nextbest.action.tables import Batch, Raw, Terms, pack_state
+from nextbest.arena import Arena, pack
 from nextbest.assembly import Model
 from nextbest.figures import figures_of
 from nextbest.learning.propensity import score_propensity
@@ -32,7 +33,7 @@ from nextbest.model import (
     Trace,
 )
 from nextbest.potential.peer_windows import fill_peers_have
-from nextbest.rulebook.matching import inputs_of, match, n_blocks, no_history, no_suppression
+from nextbest.rulebook.matching import inputs_of, match, n_blocks, no_suppression
 from nextbest.rulebook.program import Matches
 from nextbest.rulebook.windows import fill_windows
 from nextbest.valuation import take_columns
@@ -122,11 +123,11 @@ def _run(
         treatment=np.empty((n, max_results), np.int32),
         terms=np.empty((n, max_results, _TERMS)),
         count=np.empty(n, np.int32),
-        fired=batch.true[:, model.tables.trigger_conditions].T & ~batch.cooling,
+        fired=np.empty_like(room.cooling),
     )
     trace, numbers = _new_trace(n, len(model.rulebook.actions)) if traced else (room.trace, room.numbers)
     arbitrate(
-        model.tables,
+        _arena(model),
         _raw(model, rows, contexts, now),
         batch,
         _terms(model, state),
@@ -138,6 +139,7 @@ def _run(
         decisions.treatment,
         decisions.terms,
         decisions.count,
+        decisions.fired,
         traced,
     )
     return decisions, trace
@@ -208,6 +210,11 @@ def _new_room(model: Model, n: int) -> _Room:
 
 
 @lru_cache(maxsize=8)
+def _arena(model: Model) -> Arena:
+    return pack(model.tables)
+
+
+@lru_cache(maxsize=8)
 def _terms(model: Model, state: DecisionState) -> Terms:
     return pack_state(model.rulebook, state)
 
@@ -222,7 +229,7 @@ def _raw(model: Model, rows: Rows, contexts: Contexts, now: F64) -> Raw:
         direction=fixed(contexts.direction),
         placements=fixed(contexts.placements),
         role=fixed(contexts.role),
-        hours=local_hours(model.rulebook, rows, contexts, now),
+        hours=fixed(local_hours(model.rulebook, rows, contexts, now)),
     )
 
 
@@ -240,7 +247,7 @@ def _batch(
     numbers, codes = entries.view("<f8").reshape(-1, 9), entries.view("<u4").reshape(-1, 18)
     octets, starts = entries.view("u1").reshape(-1, 72), fixed(histories.contacts.starts)
     truncated, direction = fixed(histories.contacts.truncated_before), fixed(contexts.direction)
-    fill_cooling(numbers, codes, octets, starts, truncated, direction, now, model.tables, room.cooling)
+    fill_cooling(numbers, codes, octets, starts, truncated, direction, now, _arena(model), room.cooling)
     figures = figures_of(model, rows, now)
     if assumed is not None:
         figures = np.where(np.isnan(assumed), figures, assumed)
@@ -300,7 +307,7 @@ def history_columns(model: Model, rows: Rows, histories: Histories, now: F64) ->
     """
     program, peers = model.rulebook.program, model.peers
     if not program.n_windows:
-        return no_history(len(rows), program)
+        return np.empty((len(rows), 0))
     history = fill_windows(program, histories, now)
     if peers is not None and peers.rates is not None:
         cells = peers.tables.locate(take_columns(rows.numbers, peers.columns))

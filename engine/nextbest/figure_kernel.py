@@ -7,13 +7,14 @@ import math
 
 import numpy as np
 
+from nextbest.arena import Arena
 from nextbest.assembly import LTV_FACTS, PROFIT, VALUE
 from nextbest.behaviour.index import LoyaltyInput, fact_at, read_standing
 from nextbest.behaviour.overdue import gap_survival
 from nextbest.behaviour.quality import quality_of
 from nextbest.behaviour.stage import effective_stage, loyalty_of
 from nextbest.facts import Figure
-from nextbest.figure_tables import FactColumn, FigureNumber, FigureTables, Flag
+from nextbest.figure_tables import FactColumn, FigureNumber, FigureTables, Flag, unpack_figures
 from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, F64, I64, U64, Stage
 from nextbest.potential.cells import cell_of
@@ -242,7 +243,7 @@ def _fill_ceiling(tables: FigureTables, numbers: F64, i: int, cell: int, out: F6
 
 @lean_kernel
 def fill_figures(
-    tables: FigureTables,
+    arena: Arena,
     numbers: F64,
     words: U64,
     known: U64,
@@ -255,7 +256,7 @@ def fill_figures(
     """Fill `figures` (n, Figure) for n customers.
 
     Args:
-        tables: the model.
+        arena: the model, by `pack_figures`.
         numbers: (n, facts) row matrix, NaN = missing.
         words: (n, words) of the rows.
         known: (n, known words) of the rows.
@@ -267,6 +268,7 @@ def fill_figures(
 
     Source: domain model, sections 2 to 7 and 12. Oracle: those of the kernels it calls.
     """
+    tables = unpack_figures(arena)
     facts = tables.facts
     for i in range(len(now)):
         out = figures[i]

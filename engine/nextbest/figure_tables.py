@@ -1,15 +1,16 @@
 """What the figures of a customer are computed with: a model's parameters in the form one kernel takes."""
 
 from enum import IntEnum
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from nextbest.arena import Arena, pack, real1, real2, real4, short1, whole1, whole2
 from nextbest.assembly import Model, Peers
 from nextbest.behaviour.index import COMPONENTS
 from nextbest.behaviour.quality import QualityTables
 from nextbest.facts import Catalogue
+from nextbest.kernels import lean_kernel
 from nextbest.model import F64, I32, I64
 from nextbest.potential.ltv import LtvColumn, ltv_horizons
 from nextbest.potential.value import ProfitTerm, ValueInput, ValueTerm
@@ -107,23 +108,71 @@ def figure_tables(model: Model) -> FigureTables:
     horizons, weights, year = _horizons(model.ltv_parameters)
     return FigureTables(
         facts=_whole([column(fact.name.lower()) for fact in FactColumn]),
-        flags=_frozen(np.array([_place(rulebook.catalogue, f.name.lower()) for f in Flag], np.int64)),
-        numbers=_frozen(_numbers(model)),
-        ltv=_frozen(np.empty(0) if model.ltv_parameters is None else model.ltv_parameters),
-        ltv_columns=_frozen(model.ltv_columns),
-        horizons=_frozen(horizons),
-        horizon_weights=_frozen(weights),
+        flags=np.array([_place(rulebook.catalogue, f.name.lower()) for f in Flag], np.int64),
+        numbers=_numbers(model),
+        ltv=np.empty(0) if model.ltv_parameters is None else model.ltv_parameters,
+        ltv_columns=model.ltv_columns,
+        horizons=horizons,
+        horizon_weights=weights,
         places=_whole([year, 0 if model.peers is None else model.peers.median]),
-        loyalty_columns=_frozen(model.loyalty_columns),
-        stage_parameters=_frozen(rulebook.stages.array),
+        loyalty_columns=model.loyalty_columns,
+        stage_parameters=rulebook.stages.array,
         quality=model.quality,
-        value_columns=_frozen(worth.columns),
-        activities=_frozen(worth.activities),
-        activity_costs=_frozen(worth.activity_costs),
-        benefits=_frozen(worth.benefits),
-        benefit_worths=_frozen(worth.benefit_worths),
-        rates=_frozen(worth.rates),
+        value_columns=worth.columns,
+        activities=worth.activities,
+        activity_costs=worth.activity_costs,
+        benefits=worth.benefits,
+        benefit_worths=worth.benefit_worths,
+        rates=worth.rates,
         peers=_peer_tables(model.peers),
+    )
+
+
+def pack_figures(tables: FigureTables) -> Arena:
+    """The tables in one array, in the order in which `unpack_figures` reads them."""
+    *before, peers = tables
+    flat = [part for field in before for part in (field if isinstance(field, QualityTables) else (field,))]
+    return pack([*flat, *peers])
+
+
+@lean_kernel
+def unpack_figures(arena: Arena) -> FigureTables:
+    """The tables that `pack_figures` packed."""
+    return FigureTables(
+        facts=whole1(arena, 0),
+        flags=whole2(arena, 1),
+        numbers=real1(arena, 2),
+        ltv=real1(arena, 3),
+        ltv_columns=whole1(arena, 4),
+        horizons=real1(arena, 5),
+        horizon_weights=real1(arena, 6),
+        places=whole1(arena, 7),
+        loyalty_columns=whole1(arena, 8),
+        stage_parameters=real1(arena, 9),
+        quality=QualityTables(
+            column=whole1(arena, 10),
+            known_word=whole1(arena, 11),
+            known_bit=whole1(arena, 12),
+            observed_column=whole1(arena, 13),
+            fresh_days=real1(arena, 14),
+            weight=real1(arena, 15),
+        ),
+        value_columns=whole1(arena, 16),
+        activities=whole1(arena, 17),
+        activity_costs=real1(arena, 18),
+        benefits=whole1(arena, 19),
+        benefit_worths=real1(arena, 20),
+        rates=real1(arena, 21),
+        peers=PeerTables(
+            columns=whole1(arena, 22),
+            pointers=short1(arena, 23),
+            codes=short1(arena, 24),
+            cells=short1(arena, 25),
+            tau_of_stage=whole1(arena, 26),
+            quantiles=real4(arena, 27),
+            means=real2(arena, 28),
+            sizes=whole2(arena, 29),
+        ),
     )
 
 
@@ -170,33 +219,23 @@ def _place(catalogue: Catalogue, name: str) -> tuple[int, int, int, int]:
 
 def _peer_tables(peers: Peers | None) -> PeerTables:
     if peers is None:
-        codes, nothing = _frozen(np.empty(0, np.int32)), _whole([])
+        codes, nothing = np.empty(0, np.int32), _whole([])
         none, sizes = np.empty((0, 0)), np.empty((0, 0), np.int64)
-        quantiles = _frozen(np.empty((0, 0, 0, 4)))
-        return PeerTables(nothing, codes, codes, codes, nothing, quantiles, _frozen(none), _frozen(sizes))
+        quantiles = np.empty((0, 0, 0, 4))
+        return PeerTables(nothing, codes, codes, codes, nothing, quantiles, none, sizes)
     tables = peers.tables
-    pointers, codes, cells = map(_frozen, tables.children)
+    pointers, codes, cells = tables.children
     return PeerTables(
-        _frozen(peers.columns),
+        peers.columns,
         pointers,
         codes,
         cells,
-        _frozen(peers.tau_of_stage),
-        _frozen(tables.quantiles),
-        _frozen(tables.backed_off_mean),
-        _frozen(tables.n),
+        peers.tau_of_stage,
+        tables.quantiles,
+        tables.backed_off_mean,
+        tables.n,
     )
 
 
-_Array = TypeVar("_Array", bound=npt.NDArray[np.generic])
-
-
-def _frozen(array: _Array) -> _Array:
-    """The array in one layout and read-only, so that the kernel is compiled for one type."""
-    frozen = np.ascontiguousarray(array).view()
-    frozen.setflags(write=False)
-    return cast("_Array", frozen)
-
-
 def _whole(values: list[int]) -> I64:
-    return _frozen(np.array(values, np.int64))
+    return np.array(values, np.int64)

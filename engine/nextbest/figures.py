@@ -10,11 +10,12 @@ from threading import get_ident
 
 import numpy as np
 
+from nextbest.arena import Arena
 from nextbest.assembly import PROFIT, VALUE, Model
 from nextbest.behaviour.stage import LoyaltyFigures, loyalty_figures
 from nextbest.facts import Catalogue, Figure
 from nextbest.figure_kernel import fill_figures
-from nextbest.figure_tables import FigureTables, figure_tables, new_scratch
+from nextbest.figure_tables import figure_tables, new_scratch, pack_figures
 from nextbest.model import F64, I32, Rows
 from nextbest.potential.value import credit_terms, value_for_money
 from nextbest.valuation import Valuation, take_columns, valuation
@@ -45,9 +46,9 @@ def figures_of(model: Model, rows: Rows, now: F64) -> F64:
 
     Cost: about 1 µs a customer, most of it lifetime value; 4 µs for one alone.
     """
-    tables, series, scratch = _tables(model, get_ident())
+    arena, series, scratch = _tables(model, get_ident())
     figures = np.empty((len(rows), _FIGURES))
-    fill_figures(tables, rows.numbers, rows.words, rows.known, rows.as_of, now, series, scratch, figures)
+    fill_figures(arena, rows.numbers, rows.words, rows.known, rows.as_of, now, series, scratch, figures)
     return figures
 
 
@@ -55,10 +56,10 @@ _FIGURES = len(Figure)
 
 
 @lru_cache(maxsize=64)
-def _tables(model: Model, _thread: int) -> tuple[FigureTables, F64, F64]:
+def _tables(model: Model, _thread: int) -> tuple[Arena, F64, F64]:
     """The model for the kernel, and memory to work in, which no other thread may use."""
     tables = figure_tables(model)
-    return (tables, *new_scratch(tables))
+    return (pack_figures(tables), *new_scratch(tables))
 
 
 def valued_of(model: Model, rows: Rows) -> Valued:

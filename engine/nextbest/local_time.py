@@ -19,15 +19,22 @@ def local_hours(rulebook: Rulebook, rows: Rows, contexts: Contexts, now: F64) ->
     Quiet hours bind outbound contact only, so without them, or without an outbound request,
     nothing is looked up. A customer whose zone is not known lives in the strategy's.
     """
-    hours = np.full(len(rows), np.nan)
     outbound = np.flatnonzero(contexts.direction)  # inbound is 0
     if not len(outbound) or np.isnan(rulebook.channel_tables.quiet_from).all():
-        return hours
+        return _not_asked(len(rows))
+    hours = np.full(len(rows), np.nan)
     column = rulebook.catalogue.column("time_zone")
     for i in outbound:
         zone = _zone(rulebook, float(rows.numbers[i, column]) if column >= 0 else np.nan)
         time = float(now[i])
         hours[i] = (time + _offset_s(zone, int(time // _SLOT_S))) % 86400.0 / 3600.0
+    return hours
+
+
+@lru_cache(maxsize=4)
+def _not_asked(n: int) -> F64:
+    hours = np.full(n, np.nan)
+    hours.setflags(write=False)
     return hours
 
 

@@ -40,10 +40,12 @@ from nextbest.action.tables import (
     Tables,
     Terms,
     TreatmentCode,
+    unpack_tables,
 )
+from nextbest.arena import Arena
 from nextbest.facts import Figure
 from nextbest.kernels import kernel, lean_kernel
-from nextbest.model import F64, I32, Direction, Reason, Stage, Term
+from nextbest.model import F64, I32, U64, Direction, Reason, Stage, Term
 
 Outcome = tuple[int, float, float]
 
@@ -247,8 +249,17 @@ def is_hopeless(tables: Tables, batch: Batch, customer: int, action: int) -> boo
 
 
 @lean_kernel
+def fill_fired(tables: Tables, batch: Batch, fired: U64) -> None:
+    """Write into `fired` (triggers, blocks) which triggers have fired and do not cool down."""
+    for trigger in range(fired.shape[0]):
+        condition = tables.trigger_conditions[trigger]
+        for block in range(fired.shape[1]):
+            fired[trigger, block] = batch.true[block, condition] & ~batch.cooling[trigger, block]
+
+
+@lean_kernel
 def arbitrate(
-    tables: Tables,
+    arena: Arena,
     raw: Raw,
     batch: Batch,
     terms: Terms,
@@ -260,12 +271,13 @@ def arbitrate(
     ranked_treatment: I32,
     ranked_terms: F64,
     count: I32,
+    fired: U64,
     traced: bool,  # noqa: FBT001  (a kernel takes no keywords)
 ) -> None:
     """Decide for every customer of the batch.
 
     Args:
-        tables: The packed rulebook.
+        arena: The packed rulebook's `Tables`.
         raw: The requests as they came.
         batch: The requests; what `fill_situation` writes is filled here.
         terms: Propensities and prices.
@@ -277,11 +289,14 @@ def arbitrate(
         ranked_treatment: (n, k) filled with their treatments, -1 beyond.
         ranked_terms: (n, k, Term) filled with their terms, NaN beyond.
         count: (n,) filled with the number of answers; 0 = do nothing wins.
+        fired: (triggers, blocks) filled with the triggers that have fired and do not cool down.
         traced: Whether the trace is kept. If not, it is memory to work in, and what can be no answer is
             passed over: nine actions of ten end there, in a nanosecond instead of fifteen.
 
     Source: domain model, sections 8 and 9. Oracle: tests/naive/decide.py.
     """
+    tables = unpack_tables(arena)
+    fill_fired(tables, batch, fired)
     for i in range(len(batch.now)):
         row = i if traced else 0
         n = 0

@@ -6,7 +6,8 @@ known and count nowhere.
 
 import numpy as np
 
-from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables
+from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables, unpack_tables
+from nextbest.arena import Arena
 from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, F64, I32, I64, U8, U32, U64, Direction, EntryKind, Outcome
 from nextbest.rulebook.rulebook import PolicyScope
@@ -106,14 +107,16 @@ def fill_cooling(
     truncated: F64,
     direction: I32,
     now: F64,
-    tables: Tables,
+    arena: Arena,
     cooling: U64,
 ) -> None:
     """Mark in `cooling` (triggers, blocks) the customers with a recent contact caused by the trigger.
 
     A contact that does not say its trigger counts for every trigger of its action. Where such a
-    contact may have been lost, the trigger cools down for outbound requests only.
+    contact may have been lost, the trigger cools down for outbound requests only. `arena` holds the
+    packed rulebook's `Tables`.
     """
+    tables = unpack_tables(arena)
     for i in range(len(now)):
         if direction[i] == _OUTBOUND and truncated[i] > -np.inf:
             for trigger in range(len(tables.trigger_cool_down)):

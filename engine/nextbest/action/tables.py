@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nextbest.arena import Arena, real1, real2, whole1, whole2
+from nextbest.kernels import lean_kernel
 from nextbest.model import F64, I32, I64, U8, U64, DecisionState, Stage
 from nextbest.rulebook.rulebook import ActionTables, PropensityKind, Rulebook
 
@@ -163,6 +165,33 @@ class Tables(NamedTuple):
     """(Place,)."""
     roles: I64
     """(roles + 1,) authority of each role, then the least one, for callers without a role."""
+
+
+@lean_kernel
+def unpack_tables(arena: Arena) -> Tables:
+    """The tables in an arena that was packed of them, field for field."""
+    return Tables(
+        codes=whole2(arena, 0),
+        numbers=real2(arena, 1),
+        triggers=whole1(arena, 2),
+        evidence=whole2(arena, 3),
+        evidence_weights=real1(arena, 4),
+        contexts=whole1(arena, 5),
+        context_weights=real1(arena, 6),
+        policies=whole2(arena, 7),
+        policy_seconds=real2(arena, 8),
+        caps=whole1(arena, 9),
+        cap_seconds=real1(arena, 10),
+        treatments=whole2(arena, 11),
+        channels=real2(arena, 12),
+        segments=whole1(arena, 13),
+        trigger_conditions=whole1(arena, 14),
+        trigger_cool_down=real1(arena, 15),
+        stages=real2(arena, 16),
+        settings=real1(arena, 17),
+        places=whole1(arena, 18),
+        roles=whole1(arena, 19),
+    )
 
 
 class Raw(NamedTuple):
