@@ -1,8 +1,10 @@
 """`nextbest rules new`, `new-action`, `fmt`, `schema --for`, `show` and `why`, as an author runs them."""
 
+import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,8 +12,10 @@ from tests.naive.json_schema import violations
 from typer.testing import CliRunner
 
 from nextbest.cli.main import app
+from nextbest.errors import NextBestError
 from nextbest.rulebook.filled_schema import filled_schema
 from nextbest.rulebook.formatting import FormattingError, formatted
+from nextbest.rulebook.in_words import in_words
 from nextbest.rulebook.own_names import own_names
 from nextbest.rulebook.schema import MODELS
 from nextbest.rulebook.source import load_source
@@ -320,3 +324,184 @@ def test_names_are_found_in_any_shape(shop: Path, value: str) -> None:
     own = own_names(load_source(shop))
     for kind in MODELS:
         assert filled_schema(kind, own)["$schema"]
+
+
+def test_schemas_of_a_rulebook_follow_its_names(shop: Path) -> None:
+    """`--check` fails once a name was added, until the schemas are written again."""
+    assert run("schema", "--for", shop, "--check").exit_code == 0
+    (shop / "segments.yaml").write_text("segments: [{id: owls, when: true}]\n", encoding="utf-8")
+    assert run("schema", "--for", shop, "--check").exit_code == 1
+    assert run("schema", "--for", shop).exit_code == 0
+    assert run("schema", "--for", shop, "--check").exit_code == 0
+    assert "owls" in (shop / ".schema" / "actions.schema.json").read_text(encoding="utf-8")
+
+
+def test_editor_settings_cover_every_kind_of_file() -> None:
+    """Visual Studio Code finds a schema for each rule file, shipped or begun beside the shipped ones."""
+    settings = json.loads((ROOT / ".vscode" / "settings.json").read_text(encoding="utf-8"))["yaml.schemas"]
+    assert set(settings) == {f"./rules/.schema/{kind}.schema.json" for kind in MODELS}
+    assert all((ROOT / path).exists() for path in settings)
+    for path in (ROOT / "rules").rglob("*.yaml"):
+        kind = path.parent.name if path.parent.parent.parent.name == "rules" else path.stem
+        pattern = settings[f"./rules/.schema/{kind}.schema.json"]
+        assert path.relative_to(ROOT).match(pattern), path
+
+
+# why
+
+ANNA = """\
+customer_id: anna
+as_of: 2025-06-01
+household: couple
+coffees_per_week: 3
+complaint_open: false
+needs: [coffee]
+last_purchase: 2025-05-20
+"""
+FACTS = {
+    "household": "couple",
+    "coffees_per_week": 3.0,
+    "complaint_open": False,
+    "needs": ["coffee"],
+    "last_purchase": "2025-05-20",
+}
+
+
+def explained(shop: Path, file: Path, *arguments: object) -> dict:
+    """What `why --json` says of anna."""
+    result = run("why", "anna", "--snapshot", file, "--rulebook", shop, "--json", *arguments)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def anna(tmp_path: Path) -> Path:
+    """A snapshot of anna as YAML."""
+    (tmp_path / "anna.yaml").write_text(ANNA, encoding="utf-8")
+    return tmp_path / "anna.yaml"
+
+
+def test_why_says_where_each_action_ended(shop: Path, anna: Path) -> None:
+    """Each action has its gate, with the actual and the required value, without service or store."""
+    by_action = {c["action"]: c for c in explained(shop, anna)["candidates"]}
+    assert set(by_action) == {"coffee_card", "sorry"}
+    card, sorry = by_action["coffee_card"], by_action["sorry"]
+    assert (card["gate"], card["reason"]) == ("data_quality", "data_quality_low")
+    assert (card["actual"], card["required"]) == (pytest.approx(1 / 3), 0.4)
+    assert (sorry["gate"], sorry["actual_text"], sorry["required_text"]) == (
+        "stage_segment",
+        "know_me",
+        "forgive_me",
+    )
+
+
+def test_why_prints_actual_and_required(shop: Path, anna: Path) -> None:
+    """The table for people has the same values, and says which fitted models are missing."""
+    result = run("why", "anna", "coffee_card", "--snapshot", anna, "--rulebook", shop)
+    assert result.exit_code == 0, result.output
+    assert "0.3333" in result.output
+    assert "0.4 share" in result.output
+    assert "sorry" not in result.output
+    assert "no fitted ltv and grid" in result.output
+
+
+def test_why_decides_at_the_time_it_is_given(shop: Path, anna: Path) -> None:
+    """Without `--as-of` it is the snapshot's time; later, the snapshot is older."""
+    assert explained(shop, anna)["figures"]["snapshot_age_days"] == 0
+    assert explained(shop, anna, "--as-of", "2025-06-11")["figures"]["snapshot_age_days"] == 10
+
+
+@pytest.mark.parametrize("form", ["json", "list", "parquet", "csv"])
+def test_why_reads_every_form_of_snapshot(shop: Path, anna: Path, tmp_path: Path, form: str) -> None:
+    """Facts as YAML or JSON, one customer or several, and rows of tables give the same answer."""
+    path = tmp_path / f"customers.{'yaml' if form == 'list' else form}"
+    facts = {"customer_id": "anna", "as_of": "2025-06-01", **FACTS}
+    if form == "json":
+        path.write_text(json.dumps(facts), encoding="utf-8")
+    elif form == "list":
+        path.write_text(
+            json.dumps([{**facts, "customer_id": "bo", "coffees_per_week": 0.0}, facts]), encoding="utf-8"
+        )
+    else:
+        table = facts | {"as_of": "2025-06-01T00:00:00Z", "last_purchase": "2025-05-20T00:00:00Z"}
+        frame = pl.DataFrame([table | {"customer_id": "bo", "coffees_per_week": 0.0}, table])
+        if form == "csv":
+            frame.with_columns(pl.col("needs").list.join("|")).write_csv(path)
+        else:
+            frame.write_parquet(path)
+    assert explained(shop, path) == explained(shop, anna)
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "why"),
+    [
+        ("customer_id: bo\n", [], "`anna` is not in"),
+        ("household: couple\n", [], "as_of"),
+        ("as_of: 2025-06-01\ncoffee_per_week: 3\n", [], "did you mean `coffees_per_week`?"),
+        ("as_of: 2025-06-01\nhousehold: dog\n", [], "`dog` is not one of"),
+        ("as_of: 2025-06-01\nlast_purchase: lately\n", [], "`lately` is not an ISO date"),
+        ("as_of: [\n", [], "anna.yaml"),
+        ("- 3\n", [], "expected facts by name"),
+        (ANNA, ["--channel", "po"], "did you mean `pos`?"),
+        (ANNA, ["--role", "til"], "did you mean `till`?"),
+        (ANNA, ["--key", "mood=good"], "`mood` is not in the rulebook"),
+        (ANNA, ["cofee_card"], "did you mean `coffee_card`?"),
+    ],
+)
+def test_why_says_what_is_wrong(shop: Path, anna: Path, text: str, arguments: list[str], why: str) -> None:
+    """A fact, name or file that does not fit is named, with the nearest one that would."""
+    anna.write_text(text, encoding="utf-8")
+    with pytest.raises(NextBestError) as caught:
+        CliRunner().invoke(
+            app,
+            ["rules", "why", "anna", *arguments, "--snapshot", str(anna), "--rulebook", str(shop)],
+            catch_exceptions=False,
+        )
+    assert why in str(caught.value)
+
+
+# show
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("customer.discount_share < 0.5", "discount share is below 0.5"),
+        ('"coffee" in customer.needs', "needs include `coffee`"),
+        ('!("coffee" in customer.needs)', "needs do not include `coffee`"),
+        ('customer.household in ["a", "b"]', "household is `a` or `b`"),
+        ("!has(customer.nps_relation)", "nps relation is not known"),
+        ("a.b && (c.d || e.f)", "a.b and (c.d or e.f)"),
+        ("within(customer.last_purchase, 14)", "last purchase lies within the last 14 days"),
+        ("trigger.overdue", "trigger `overdue` has fired"),
+        ("customer.a > 1 ? 2.0 : 3.0", "if a is above 1 then 2.0 else 3.0"),
+        ("count(history.events, 30) > 2", "count(history.events, 30) is above 2"),
+    ],
+)
+def test_expressions_are_read_aloud(source: str, words: str) -> None:
+    """A condition is said in plain English; what has no words stays as it is written."""
+    assert in_words(source) == words
+
+
+def test_show_says_what_an_action_compiles_to() -> None:
+    """Audience, triggers, gates with their numbers, effect, cost and treatments are all there."""
+    result = run("show", GROCERY, "campaign_a", "--json")
+    assert result.exit_code == 0, result.output
+    lines = json.loads(result.stdout)["action campaign_a"]
+    assert lines["for"] == ["customers in know_me or hear_me or grow_me"]
+    assert "shopped_lately: last purchase lies within the last 14 days" in lines["fires when"]
+    assert {"data quality at least 0.4", "at most 4 contacts in 365 days"} <= set(lines["gates"])
+    assert lines["cost"] == ["0.45 USD a contact, 0.4 USD more if accepted"]
+    assert any(line.startswith("pos/receipt: ") for line in lines["says"])
+    assert "(outbound needs consent mail_marketing)" in lines["says"][0]
+
+
+def test_show_covers_the_whole_rulebook() -> None:
+    """Without an id every action, trigger and segment is said; an unknown id gives the nearest."""
+    shown = json.loads(run("show", GROCERY, "--json").stdout)
+    own = own_names(load_source(GROCERY))
+    expected = [f"{kind} {name}" for kind in ("action", "trigger", "segment") for name in own.of(kind)]
+    assert set(shown) == set(expected)
+    assert "action apology" in run("show", GROCERY).output
+    with pytest.raises(NextBestError, match="did you mean `apology`"):
+        CliRunner().invoke(app, ["rules", "show", str(GROCERY), "apologi"], catch_exceptions=False)

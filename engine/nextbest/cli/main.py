@@ -17,6 +17,8 @@ from nextbest.cli import (
     propensity,
     rules,
     rules_authoring,
+    rules_show,
+    rules_why,
     serve,
     stages,
 )
@@ -42,6 +44,8 @@ fit.app.command()(propensity.propensity)
 rules.app.command()(rules_authoring.new)
 rules.app.command("new-action")(rules_authoring.new_action)
 rules.app.command()(rules_authoring.fmt)
+rules.app.command()(rules_show.show)
+rules.app.command()(rules_why.why)
 app.add_typer(fit.app, name="fit")
 app.add_typer(grid.app, name="grid")
 app.add_typer(rules.app, name="rules")

@@ -22,6 +22,7 @@ from nextbest.rulebook.diagnostics import (
 )
 from nextbest.rulebook.schema import MODELS, render_schema, schema_path, write_schemas
 from nextbest.rulebook.source import RulebookSource, load_source
+from nextbest.rulebook.starting import stale_schemas, write_own_schemas
 from nextbest.rulebook.verify import verify_source
 
 app = typer.Typer(no_args_is_help=True, help="Check and test rulebooks.")
@@ -46,7 +47,8 @@ def check(
     diagnostics = verify_source(source)
     typer.echo(_rendered(diagnostics, form, source, directory))
     if errors_in(diagnostics) or (strict and diagnostics):
-        typer.echo(summary(diagnostics), err=True)
+        if form is not Format.TEXT:  # text ends with it already
+            typer.echo(summary(diagnostics), err=True)
         raise typer.Exit(1)
 
 
@@ -86,12 +88,30 @@ def schema(
     check: Annotated[
         bool, typer.Option("--check", help="Only compare; exit code 1 on a difference.")
     ] = False,
+    rulebook: Annotated[
+        Path | None,
+        typer.Option("--for", help="Rulebook whose names to fill in; its `.schema` folder is written."),
+    ] = None,
 ) -> None:
     """Write the JSON Schema of every kind of rule file, by which editors complete and explain."""
+    if rulebook is not None:
+        _own_schema(rulebook, check=check)
+        return
     if not check:
         write_schemas(directory)
         return
     stale = [path for kind in MODELS if not _is_current(path := schema_path(directory, kind), kind)]
+    _fail_on(stale)
+
+
+def _own_schema(rulebook: Path, *, check: bool) -> None:
+    if check:
+        _fail_on(stale_schemas(rulebook))
+    else:
+        typer.echo(write_own_schemas(rulebook))
+
+
+def _fail_on(stale: list[Path]) -> None:
     for path in stale:
         typer.echo(f"{path} is not what `nextbest rules schema` writes", err=True)
     if stale:

@@ -170,12 +170,19 @@ class _Planner:
 
     def _last_line(self, token: ScalarToken) -> int:
         """A block ends where the next line begins; blank lines after it are none of it unless it says `+`."""
-        first, end = token.start_mark, token.end_mark
-        last = end.line - 1 if end.column == 0 and end.line > first.line else end.line
-        if token.style in ("|", ">") and "+" not in self.lines[first.line][first.column :].split("#")[0]:
-            while last > first.line and not self.lines[last].strip():
+        end = token.end_mark
+        first: int = token.start_mark.line
+        last: int = end.line - 1 if end.column == 0 and end.line > first else end.line
+        if token.style in ("|", ">") and "+" not in self._header(token):
+            while last > first and not self.lines[last].strip():
                 last -= 1
         return last
+
+    def _header(self, token: ScalarToken) -> str:
+        """What stands behind the `|` or `>` of a block, without a comment."""
+        line: int = token.start_mark.line
+        column: int = token.start_mark.column
+        return self.lines[line][column:].partition("#")[0]
 
     def _continue(self, first: int, last: int) -> None:
         """Lines after `first` up to `last` keep their place relative to what they continue."""

@@ -51,7 +51,13 @@ def start_rulebook(directory: Path, template: str) -> list[Path]:
 
 
 def write_own_schemas(directory: Path) -> Path:
-    """Write the schemas of a rulebook, filled with its names; returns their folder."""
+    """Write the schemas of a rulebook, filled with its names; returns their folder.
+
+    Raises:
+        NotStartedError: the directory is no rulebook.
+    """
+    if not (directory / "strategy.yaml").is_file():
+        raise NotStartedError(f"`{directory}` has no strategy.yaml")
     folder = directory / SCHEMAS
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in filled_files(load_source(directory), folder).items():

@@ -1,0 +1,208 @@
+"""`nextbest rules why`: where each action ends for one customer, decided here from files alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nextbest.action.reasons import Candidate, Explainer
+from nextbest.assembly import Model, assemble
+from nextbest.cli.options import AsOf, parse_time
+from nextbest.cli.snapshot_file import read_snapshot
+from nextbest.decide import explain
+from nextbest.errors import InvalidInput, Violation
+from nextbest.fact_values import UnfitValueError, number_of
+from nextbest.facts import Fact, FactType, Figure
+from nextbest.facts_of import FactsOf, shown
+from nextbest.fitted import read_artifacts
+from nextbest.model import Contexts, DecisionState, Direction, Histories, PurchasePhase, Rows, Term
+from nextbest.rulebook.compile import compile_rulebook
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.suggest import did_you_mean
+
+_FIGURES = (Figure.STAGE, Figure.LEVEL, Figure.LTV, Figure.VALUE_GAP, Figure.PROFIT_GAP, Figure.DATA_QUALITY)
+
+
+def why(
+    customer: Annotated[str, typer.Argument(help="The customer's id in the snapshot file.")],
+    snapshot: Annotated[
+        Path,
+        typer.Option(help="Parquet, CSV, YAML or JSON file with the customer.", exists=True, dir_okay=False),
+    ],
+    actions: Annotated[list[str] | None, typer.Argument(help="Actions to explain; none = all.")] = None,
+    rulebook: Annotated[Path, typer.Option(help="Directory of the rulebook.")] = Path("rules/grocery"),
+    channel: Annotated[str, typer.Option(help="Channel that asks, as the rulebook names it.")] = "pos",
+    outbound: Annotated[bool, typer.Option("--outbound", help="The company starts the contact.")] = False,
+    placement: Annotated[list[str] | None, typer.Option(help="Placement asked for; none = any.")] = None,
+    role: Annotated[str, typer.Option(help="Role of the caller.")] = "",
+    phase: Annotated[str, typer.Option(help="Phase of the purchase, such as `at_payment`.")] = "unspecified",
+    key: Annotated[list[str] | None, typer.Option(help="A context key, as `intent=service`.")] = None,
+    artifact: Annotated[
+        list[Path] | None,
+        typer.Option(help="Fitted model (`.nbart`); without any, models' priors hold.", exists=True),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Language of the sentences, such as en or da.")] = "en",
+    as_of: AsOf = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As data.")] = False,
+) -> None:
+    """Say where each action ends for a customer, and what its gate saw and asked for; needs no service.
+
+    The customer has no history here, and nothing is learnt or spent yet. Time is `--as-of`, else the
+    snapshot's own.
+    """
+    book = compile_rulebook(rulebook)
+    chosen = [_index(book.action_index, name, "action") for name in actions or book.action_index]
+    contexts = _contexts(
+        book, channel=channel, outbound=outbound, placements=placement, role=role, phase=phase, keys=key
+    )
+    time = None if as_of is None else parse_time(as_of)
+    rows = read_snapshot(snapshot, customer, book.catalogue, time)
+    model = assemble(book, read_artifacts([path.read_bytes() for path in artifact or ()]))
+    explainer = _explained(model, rows, contexts, time, language)
+    candidates = sorted((explainer.candidate(a) for a in chosen), key=_order)
+    if as_json:
+        typer.echo(json.dumps(_data(customer, explainer, candidates), ensure_ascii=False, indent=2))
+    else:
+        _print(customer, channel, explainer, candidates, model)
+
+
+def _index(codes: Mapping[str, int], name: str, noun: str) -> int:
+    if name not in codes:
+        hint = did_you_mean(name, codes)
+        raise InvalidInput([Violation(noun, f"`{name}` is not in the rulebook" + (f": {hint}" * bool(hint)))])
+    return codes[name]
+
+
+def _contexts(
+    book: Rulebook,
+    *,
+    channel: str,
+    outbound: bool,
+    placements: Sequence[str] | None,
+    role: str,
+    phase: str,
+    keys: Sequence[str] | None,
+) -> Contexts:
+    phases = {p.name.lower(): p.value for p in PurchasePhase}
+    bits = {_index(book.placement_index, name, "placement") for name in placements or ()}
+    numbers = np.full((1, len(book.context_facts)), np.nan)
+    known = {fact.name: i for i, fact in enumerate(book.context_facts)}
+    for text in keys or ():
+        name, _, value = text.partition("=")
+        place = _index(known, name, "key")
+        numbers[0, place] = _key_number(book.context_facts[place], value)
+    return Contexts(
+        channel=np.array([_index(book.channel_index, channel, "channel")], np.int32),
+        direction=np.array([Direction.OUTBOUND if outbound else Direction.INBOUND], np.int32),
+        placements=np.array([sum(1 << bit for bit in bits)], np.uint64),
+        phase=np.array([_index(phases, phase, "phase")], np.int32),
+        role=np.array([_index(book.role_index, role, "role") if role else -1], np.int32),
+        numbers=numbers,
+    )
+
+
+def _key_number(fact: Fact, text: str) -> float:
+    try:
+        match fact.type:
+            case FactType.BOOL if text in ("true", "false"):
+                return float(text == "true")
+            case FactType.ENUM:
+                return number_of(fact, text)
+            case FactType.TIMESTAMP:
+                return parse_time(text)
+            case _:
+                return number_of(fact, float(text))
+    except UnfitValueError as unfit:
+        raise InvalidInput([Violation(fact.name, str(unfit))]) from None
+    except ValueError:
+        raise InvalidInput([Violation(fact.name, f"`{text}` is not a {fact.type.value}")]) from None
+
+
+def _explained(model: Model, rows: Rows, contexts: Contexts, time: float | None, language: str) -> Explainer:
+    now = rows.as_of.copy() if time is None else np.array([time])
+    state = DecisionState.initial(len(model.rulebook.actions))
+    decisions, trace = explain(model, rows, Histories.empty(1), contexts, state, now, np.zeros(1, np.uint64))
+    facts = FactsOf(model.rulebook.catalogue, rows, decisions.figures, 0)
+    return Explainer(model.rulebook, facts, decisions, trace, int(contexts.channel[0]), language)
+
+
+def _order(candidate: Candidate) -> tuple[int, int, int]:
+    """Ranked ones first, then those that came furthest."""
+    return (candidate.rank or 1000, -int(candidate.gate), candidate.action)
+
+
+def _print(
+    customer: str, channel: str, explainer: Explainer, candidates: Sequence[Candidate], model: Model
+) -> None:
+    console = Console(highlight=False)
+    figures = [f"{f.name.lower().replace('_', ' ')} {explainer.facts.text(f.name.lower())}" for f in _FIGURES]
+    console.print(f"{' · '.join(figures)} ({model.rulebook.currency})", markup=False)
+    table = Table("action", "ended at", "actual", "required", "because", title=f"{customer} · {channel}")
+    for c in candidates:
+        name = model.rulebook.actions[c.action].id
+        because = c.sentence + (f" ({c.remedy})" if c.remedy else "")
+        actual, required = _values(c)
+        table.add_row(name, f"rank {c.rank}" if c.rank else c.gate.name.lower(), actual, required, because)
+    console.print(table)
+    for line in _notes(model):
+        console.print(line, markup=False)
+
+
+def _values(candidate: Candidate) -> tuple[str, str]:
+    """What the gate saw and asked for; the score where an action came to it."""
+    unit = f" {candidate.unit}" if candidate.unit and candidate.required_text else ""
+    if candidate.rank and candidate.terms is not None:
+        return f"score {shown(float(candidate.terms[Term.SCORE]))}", ""
+    return candidate.actual_text, candidate.required_text + unit
+
+
+def _notes(model: Model) -> list[str]:
+    """What is not there, so that nobody wonders about unknown figures."""
+    fitted = {"ltv": model.ltv_parameters, "grid": model.peers}
+    missing = " and ".join(name for name, there in fitted.items() if there is None)
+    notes = [f"priors stand in for {', '.join(model.unfitted)}"] if model.unfitted else []
+    if missing:
+        notes.append(f"no fitted {missing}: figures that need them are unknown (--artifact FILE)")
+    return notes
+
+
+def _data(customer: str, explainer: Explainer, candidates: Sequence[Candidate]) -> dict[str, object]:
+    facts = explainer.facts
+    return {
+        "customer": customer,
+        "rulebook": explainer.rulebook.revision,
+        "figures": {figure.name.lower(): facts.value(figure.name.lower()) for figure in Figure},
+        "candidates": [_candidate_data(explainer.rulebook, c) for c in candidates],
+    }
+
+
+def _candidate_data(book: Rulebook, c: Candidate) -> dict[str, object]:
+    terms = (
+        None if c.terms is None else dict(zip((t.name.lower() for t in Term), c.terms.tolist(), strict=True))
+    )
+    return {
+        "action": book.actions[c.action].id,
+        "treatment": book.treatments[c.treatment].id if c.treatment >= 0 else None,
+        "rank": c.rank,
+        "gate": c.gate.name.lower(),
+        "reason": c.reason.name.lower(),
+        "actual": _finite(c.actual),
+        "required": _finite(c.required),
+        "actual_text": c.actual_text,
+        "required_text": c.required_text,
+        "unit": c.unit,
+        "because": c.sentence,
+        "remedy": c.remedy,
+        "terms": terms,
+        "lost_to": None if c.lost_to is None else book.actions[c.lost_to].id,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity and no NaN."""
+    return value if value is not None and np.isfinite(value) else None
