@@ -142,7 +142,9 @@ def _print(
     console = Console(highlight=False)
     figures = [f"{f.name.lower().replace('_', ' ')} {explainer.facts.text(f.name.lower())}" for f in _FIGURES]
     console.print(f"{' · '.join(figures)} ({model.rulebook.currency})", markup=False)
-    table = Table("action", "ended at", "actual", "required", "because", title=f"{customer} · {channel}")
+    table = Table(title=f"{customer} · {channel}")
+    for heading in ("action", "ended at", "actual", "required", "because"):
+        table.add_column(heading, overflow="fold")
     for c in candidates:
         name = model.rulebook.actions[c.action].id
         because = c.sentence + (f" ({c.remedy})" if c.remedy else "")
