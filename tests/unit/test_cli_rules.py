@@ -51,6 +51,8 @@ def test_errors_fail(rules) -> None:
     assert result.exit_code == 1
     assert [d["code"] for d in json.loads(result.stdout)["diagnostics"]] == ["unknown-promise"]
     assert result.stderr == "1 error in 1 file\n"
+    text = rules("unknown-promise")
+    assert (text.output.count("1 error in 1 file"), text.exit_code) == (1, 1)
 
 
 def test_github_annotations_name_file_and_line(rules, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def decide(
 
 def _print_figures(console: Console, response: decision_pb2.DecideResponse) -> None:
     figures = response.figures
-    parts = [f"stage {_stage(figures.stage)}", f"level {figures.level:+d}"]
+    level = f"{figures.level:+d}" if figures.HasField("level") else "unknown"
+    parts = [f"stage {_stage(figures.stage)}", f"level {level}"]
     parts += [
         f"{name.replace('_', ' ')} {getattr(figures, name):,.0f}"
         for name in _MONEY
