@@ -84,6 +84,7 @@ def test_types(source, kind):
         ("customer.days_overdu > 3", "days_overdu", "unknown fact `days_overdu`", "did you mean `days_overdue`?"),
         ("custmer.nps > 3", "custmer", "unknown name `custmer`", "did you mean `customer`?"),
         ("nps > 3", "nps", "unknown name `nps`", "did you mean `customer.nps`?"),
+        ("customer.stage == grow_me", "grow_me", "unknown name `grow_me`", 'is it a text? Write `"grow_me"`'),
         ("customer.basket_value > 3", "basket_value", "unknown fact `basket_value`", "did you mean `context.basket_value`?"),
         ("trigger.overdue", "overdue", "unknown trigger `overdue`", "did you mean `overdue_purchase`?"),
         ("context.chanel == 'pos'", "chanel", "unknown context key `chanel`", "did you mean `channel`?"),

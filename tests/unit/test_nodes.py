@@ -188,3 +188,19 @@ def test_scalar_knows_whether_it_is_plain() -> None:
     assert isinstance(root, Mapping)
     nodes = [node for _, node in root.entries.values()]
     assert [isinstance(n, Scalar) and n.plain for n in nodes] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("{accepted: 3,50}", "write a decimal with a point: `3.50`"),
+        ("{accepted: 3,50 kr}", "put quotation marks around a text that contains a comma"),
+        ("{en: 3,da}", "put quotation marks around a text that contains a comma"),
+        ('{en: "3",50}', "put quotation marks around a text that contains a comma"),
+        ("{3}", "put quotation marks around a text that contains a comma"),
+    ],
+)
+def test_a_decimal_comma_is_told_from_a_text_with_a_comma(text: str, hint: str) -> None:
+    """`3,50` gets the point it needs, not the quotation marks that would make it a text."""
+    _, problems = parse_nodes(text)
+    assert [(p.code, p.hint) for p in problems] == [("yaml-comma", hint)]

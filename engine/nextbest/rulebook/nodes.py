@@ -182,7 +182,7 @@ class _Builder:
         if key.text in parent.entries:
             self._add(key, "duplicate-key", f"key `{key.text}` is given twice", "keep one of them")
         elif self._lacks_value(key, node):
-            hint = "put quotation marks around a text that contains a comma"
+            hint = _comma_hint(parent, key)
             self._add(key, "yaml-comma", f"`{key.text}` stands where a key should", hint)
         else:
             parent.entries[key.text] = (key, node)
@@ -336,3 +336,15 @@ def _allowed(c: str) -> bool:
 
 def _private(c: str) -> bool:
     return "\ud800" <= c <= "\udfff" or c in "\ufffe\uffff"
+
+
+def _comma_hint(parent: Mapping, key: Scalar) -> str:
+    """What to do about a comma before `key`: a decimal, as in `{accepted: 3,50}`, or one in a text."""
+    _, before = next(reversed(parent.entries.values()), (None, None))
+    if isinstance(before, Scalar) and _is_digits(before) and _is_digits(key):
+        return f"write a decimal with a point: `{before.text}.{key.text}`"
+    return "put quotation marks around a text that contains a comma"
+
+
+def _is_digits(scalar: Scalar) -> bool:
+    return scalar.plain and scalar.text.isascii() and scalar.text.isdigit()

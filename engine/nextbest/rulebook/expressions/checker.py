@@ -146,7 +146,9 @@ class _Checker(CallChecker):
                 return f"did you mean `{root}.{name}`?"
         candidates = {n: f"{root}.{n}" for root in ROOTS for n in self.scope.members(root)}
         near = did_you_mean(name, candidates)
-        return f"did you mean `{candidates[near.split('`')[1]]}`?" if near else ""
+        return (
+            f"did you mean `{candidates[near.split('`')[1]]}`?" if near else f'is it a text? Write `"{name}"`'
+        )
 
     def _select(self, node: Select) -> Expr:
         if (name := _dotted(node)) in DOTTED_TYPES:
