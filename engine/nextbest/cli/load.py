@@ -35,6 +35,9 @@ def load(
             async with open_store(options, book.catalogue) as store:
                 time = None if as_of is None else parse_time(as_of)
                 report = await load_file(file, store.snapshots, as_of=time, progress=progress)
+                fitted = "ltv" in (await store.artifacts.active()).digests
+        if report.loaded and fitted:
+            typer.echo("stages stay as they were: `nextbest stages advance` evaluates them")
         _say(report.loaded, report.unchanged, report.rejected, report.rejects)
 
     asyncio.run(run())
