@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from nextbest.author_tests import render_report, run_tests
 from nextbest.cli.rules import app
+from nextbest.rulebook.compile import compile_rulebook
 from nextbest.rulebook.source import load_source
+from nextbest.rulebook.verify import verify_rulebook
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "rules"
@@ -28,6 +31,23 @@ def test_shipped_rulebooks_answer_as_their_authors_expect(rulebook: str) -> None
     report = run_tests(source)
     assert report.passed, render_report(report, source)
     assert len(report.results) >= 5
+
+
+@pytest.mark.parametrize("rulebook", SHIPPED)
+def test_shipped_rulebooks_are_clean(rulebook: str) -> None:
+    """Neither error nor warning, in two languages, with something for customers in every stage."""
+    assert verify_rulebook(RULES / rulebook) == []
+    found = compile_rulebook(RULES / rulebook)
+    assert found.languages == ("en", "da")
+    assert int(np.bitwise_or.reduce(found.action_tables.stages)) == 0b1111
+
+
+def test_telecom_tests_reach_everything() -> None:
+    """Every action is in some answer, and every condition, row and segment is seen to hold and not to hold."""
+    coverage = run_tests(load_source(RULES / "telecom")).coverage
+    assert coverage is not None
+    assert coverage.never_offered == []
+    assert (coverage.never_true, coverage.always_true) == ([], [])
 
 
 def test_coverage_counts_what_was_tried() -> None:

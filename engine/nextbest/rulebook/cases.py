@@ -20,6 +20,7 @@ from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.diagnostics import Diagnostic
 from nextbest.rulebook.documents.author_tests import REASONS, AuthorTest, Background, Expectation, Happening
 from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.suggest import did_you_mean
 
 DO_NOTHING = "do_nothing"
 """Stands in expectations for an answer without actions."""
@@ -87,6 +88,7 @@ class _CaseReader:
             self._index("placement", name, place / "placements" / i)
             for i, name in enumerate(request.placements)
         ]
+        self._check_unknown(entry, at / "unknown")
         self._check_expectation(entry.expect, at / "expect")
         contacts = [i for i, happening in enumerate(entry.history) if happening.event is None]
         events = [i for i, happening in enumerate(entry.history) if happening.event is not None]
@@ -94,8 +96,8 @@ class _CaseReader:
             entry=entry,
             at=at,
             now=now,
-            facts=self._facts(entry, at / "customer", now),
-            figures=self._figures(entry, at / "figures", now),
+            facts=self._facts(entry, at, now),
+            figures=self._figures(entry, at, now),
             contacts=self._history(entry.history, contacts, at / "history", now),
             events=self._history(entry.history, events, at / "history", now),
             channel=self._index("channel", request.channel, place / "channel"),
@@ -151,17 +153,24 @@ class _CaseReader:
             for i, name in enumerate(names):
                 self._index("trigger", name, at / key / i)
 
-    @staticmethod
-    def _given(
-        own: Mapping[str, object], at: At, shared: Mapping[str, object], shared_at: At
-    ) -> list[Placed]:
-        """What the test gives, and what the background gives besides."""
-        placed = [(name, value, shared_at / name) for name, value in shared.items() if name not in own]
-        return [*placed, *((name, value, at / name) for name, value in own.items())]
+    def _given(self, key: str, entry: AuthorTest, at: At) -> list[Placed]:
+        """What the test gives under a key, and what the background gives besides."""
+        own: Mapping[str, object] = getattr(entry, key)
+        shared: Mapping[str, object] = getattr(self.background, key)
+        kept = [name for name in shared if name not in own and name not in entry.unknown]
+        placed = [(name, shared[name], self.at / key / name) for name in kept]
+        return [*placed, *((name, value, at / key / name) for name, value in own.items())]
+
+    def _check_unknown(self, entry: AuthorTest, at: At) -> None:
+        shared = {*self.background.customer, *self.background.figures}
+        for i, name in enumerate(entry.unknown):
+            if name not in shared:
+                message = f"the background does not give `{name}`"
+                self.report.error(at / i, "unknown-fact", message, did_you_mean(name, shared))
 
     def _facts(self, entry: AuthorTest, at: At, now: float) -> dict[str, FactValue]:
         catalogue, facts = self.rulebook.catalogue, dict[str, FactValue]()
-        given = self._given(entry.customer, at, self.background.customer, self.at / "customer")
+        given = self._given("customer", entry, at)
         for name, value, place in given:
             if name in _FIGURES:
                 self.report.key_error(
@@ -181,9 +190,7 @@ class _CaseReader:
 
     def _figures(self, entry: AuthorTest, at: At, now: float) -> dict[str, float]:
         figures: dict[str, float] = {}
-        for name, value, place in self._given(
-            entry.figures, at, self.background.figures, self.at / "figures"
-        ):
+        for name, value, place in self._given("figures", entry, at):
             if name not in _FIGURES:
                 self.report.unknown_key(place, "figure", name, _FIGURES)
                 continue

@@ -146,6 +146,9 @@ class AuthorTest(Document):
         description="Facts that are known. Times may be relative: `30d ago`, `in 2w`.",
         examples=[{"nps_relation": 9, "last_purchase": "30d ago", "needs": ["coffee"]}],
     )
+    unknown: list[FactName] = Field(
+        default=[], description="Facts and figures of the background that are not known here."
+    )
     snapshot_age: Duration = Field(
         default=0.0,
         description="How old the customer's snapshot is.",
