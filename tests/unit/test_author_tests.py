@@ -43,7 +43,7 @@ def test_shipped_rulebooks_are_clean(rulebook: str) -> None:
 
 
 def test_telecom_tests_reach_everything() -> None:
-    """Every action is in some answer, and every condition, row and segment is seen to hold and not to hold."""
+    """Every action is in some answer; every condition, row and segment is seen to hold and not to hold."""
     coverage = run_tests(load_source(RULES / "telecom")).coverage
     assert coverage is not None
     assert coverage.never_offered == []

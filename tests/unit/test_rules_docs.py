@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nextbest.author_tests import render_report, run_tests
 from nextbest.rulebook.diagnostics import render_text
 from nextbest.rulebook.reference import render_reference, write_reference
 from nextbest.rulebook.source import load_source
@@ -34,8 +35,17 @@ def report(directory: Path) -> str:
 def test_rulebook_of_the_guide_compiles(tmp_path: Path) -> None:
     """The files shown in the guide are a rulebook without errors or warnings."""
     write_blocks(tmp_path, wrong=False)
-    assert len(list(tmp_path.rglob("*.yaml"))) == 5
+    assert len(list(tmp_path.rglob("*.yaml"))) == 7
     assert report(tmp_path) == ""
+
+
+def test_tests_of_the_guide_pass(tmp_path: Path) -> None:
+    """The tests shown in the guide are run, and hold."""
+    write_blocks(tmp_path, wrong=False)
+    source = load_source(tmp_path)
+    report = run_tests(source)
+    assert report.passed, render_report(report, source)
+    assert len(report.results) == 3
 
 
 def test_report_of_the_guide_is_real(tmp_path: Path) -> None:
