@@ -3,9 +3,10 @@
 import datetime as dt
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from nextbest.fact_values import FactValue, UnfitValueError, value_of_bits, value_of_number
 from nextbest.facts import Catalogue, Fact, FactType, Figure, figure_fact
@@ -19,8 +20,7 @@ _NAME = re.compile(r"\bcustomer\.(\w+)")
 _FIGURES = {figure.name.lower(): figure for figure in Figure}
 
 
-@dataclass(frozen=True, slots=True)
-class FactsOf:
+class FactsOf(NamedTuple):
     """The facts and computed figures of one row."""
 
     catalogue: Catalogue
@@ -71,35 +71,38 @@ class FactsOf:
 class Template:
     """A text that may quote facts, cut at its placeholders so that filling it is cheap."""
 
-    texts: tuple[str, ...]
-    """What stands before, between and after the quoted facts."""
-    readers: tuple[Callable[[FactsOf], str], ...]
+    before: str
+    """What stands before the first quoted fact."""
+    quoted: tuple[tuple[int, str, str], ...]
+    """Column of a plain number or -1, name, and what stands between the fact and the next."""
 
     @classmethod
     def of(cls, text: str, catalogue: Catalogue) -> "Template":
         """Cut a text in which `{customer.<fact>}` stands for the fact's value."""
-        parts = _PLACEHOLDER.split(text)
-        return cls(tuple(parts[::2]), tuple(_reader(name, catalogue) for name in parts[1::2]))
+        before, *rest = _PLACEHOLDER.split(text)
+        names, after = rest[::2], rest[1::2]
+        columns = [_number_column(name, catalogue) for name in names]
+        return cls(before, tuple(zip(columns, names, after, strict=True)))
 
     def fill(self, facts: FactsOf) -> str:
         """The text with the values of one customer."""
-        filled = self.texts[0]
-        for reader, after in zip(self.readers, self.texts[1:], strict=True):
-            filled += reader(facts) + after
+        filled = self.before
+        for column, name, after in self.quoted:
+            if column < 0:
+                filled += facts.text(name) + after
+            else:
+                filled += _number(facts.rows.numbers.item(facts.row, column)) + after
         return filled
+
+
+def _number_column(name: str, catalogue: Catalogue) -> int:
+    plain = name in catalogue and catalogue[name].type in (FactType.DOUBLE, FactType.INT)
+    return catalogue.columns[name] if plain else -1
 
 
 def is_quoting(text: str) -> bool:
     """Whether a text quotes a fact."""
     return _PLACEHOLDER.search(text) is not None
-
-
-def _reader(name: str, catalogue: Catalogue) -> Callable[[FactsOf], str]:
-    """What reads a fact as text; plain numbers by the short way."""
-    if name in catalogue and catalogue[name].type in (FactType.DOUBLE, FactType.INT):
-        column = catalogue.columns[name]
-        return lambda facts: _number(facts.rows.numbers.item(facts.row, column))
-    return lambda facts: facts.text(name)
 
 
 @cache
@@ -143,7 +146,7 @@ def shown(value: FactValue | None) -> str:
 
 
 def _number(value: float) -> str:
-    if math.isnan(value):
-        return MISSING
     value += 0.0  # -0.0 becomes 0.0
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    if -1000 < value < 1000:
+        return f"{value:.4g}"
+    return MISSING if math.isnan(value) else f"{value:,.0f}"

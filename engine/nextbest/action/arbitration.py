@@ -53,7 +53,6 @@ NAN = np.nan
 
 _MANDATORY_CODE, _REPAIRS = int(Code.MANDATORY), int(Code.REPAIRS)
 _FIRST_TREATMENT, _LAST_TREATMENT = int(Code.FIRST_TREATMENT), int(Code.LAST_TREATMENT)
-_CONDITION, _STAGES = int(Code.CONDITION), int(Code.STAGES)
 _GROUP, _PRIORITY, _ID_ORDER = int(Code.GROUP), int(Code.PRIORITY), int(Code.ID_ORDER)
 _MINUTES = int(Number.MINUTES)
 _CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_COST)
@@ -241,11 +240,11 @@ def insert_ranked(tables: Tables, reason: I32, terms: F64, action: int, ranked: 
 @lean_kernel
 def is_hopeless(tables: Tables, batch: Batch, customer: int, action: int) -> bool:
     """Whether an action can be no answer whatever other gates say: wrong stage, or a condition not TRUE."""
-    condition = tables.codes[action, _CONDITION]
+    condition = tables.filters[action, 0]
     if condition >= 0 and not holds(batch.true, customer, condition):
         return True
     stage = np.int64(batch.figures[customer, _STAGE])
-    return (tables.codes[action, _STAGES] >> stage) & 1 == 0
+    return (tables.filters[action, 1] >> stage) & 1 == 0
 
 
 @lean_kernel

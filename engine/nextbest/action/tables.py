@@ -165,6 +165,9 @@ class Tables(NamedTuple):
     """(Place,)."""
     roles: I64
     """(roles + 1,) authority of each role, then the least one, for callers without a role."""
+    filters: I64
+    """(A, 2) condition output, -1 = none, and stages: copied here, so that a pass over all actions
+    reads a tenth of the memory."""
 
 
 @lean_kernel
@@ -191,6 +194,7 @@ def unpack_tables(arena: Arena) -> Tables:
         settings=real1(arena, 17),
         places=whole1(arena, 18),
         roles=whole1(arena, 19),
+        filters=whole2(arena, 20),
     )
 
 
@@ -294,6 +298,7 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
         settings=settings,
         places=_places(rulebook),
         roles=_roles(rulebook),
+        filters=_whole(tables.condition, tables.stages),
     )
 
 

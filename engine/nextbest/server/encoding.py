@@ -110,7 +110,9 @@ class AnswerEncoder:
         if count:
             facts = FactsOf(self._catalogue, rows, decisions.figures, row)
             treatments, terms = decisions.treatment[row].tolist(), decisions.terms[row].tolist()
-            fields += [self._ranked(answer, facts, p, treatments[p], terms[p]) for p in range(count)]
+            for place in range(count):
+                body = self._ranked(answer, facts, place, treatments[place], terms[place])
+                fields += (_RESULTS, varint(len(body)), body)
         fields.append(_DO_NOTHING[count + 1])
         return b"".join(fields)
 
@@ -119,22 +121,23 @@ class AnswerEncoder:
     ) -> bytes:
         question = answer.question
         words = self._words(treatment, question.language)
+        staff = words.staff.fill(facts)
         fields = [_RANKS[place], words.always, _SCORE, pack_double(terms[_SCORE_TERM])]
         chance = terms[_CHANCE_TERM]
-        if chance == chance:  # noqa: PLR0124  (NaN = unknown, and math.isnan is a call)
+        if chance == chance:  # NaN = unknown  # noqa: PLR0124
             fields += (_PROPENSITY, pack_double(chance))
         if words.say is not None:
             fields.append(sized(_TREATMENT, words.treatment + text(_SAY, words.say.fill(facts))))
         if words.reason is not None:
             fields.append(text(_CUSTOMER_REASON, words.reason.fill(facts)))
-        staff = words.staff.fill(facts)
         if question.full:
             staff = f"{staff} ({self._behind(terms, question.language)})"
             fields.append(sized(_BREAKDOWN, _breakdown(terms)))
-        fields.append(text(_STAFF_REASON, staff))
+        said = staff.encode()
+        fields += (_STAFF_REASON, varint(len(said)), said)
         if words.triggers:
             fields += (f for index, f in words.triggers if answer.decisions.has_fired(index, answer.row))
-        return sized(_RESULTS, b"".join(fields))
+        return b"".join(fields)
 
     def _behind(self, terms: list[float], language: str) -> str:
         """The figures behind a score, for staff."""

@@ -23,7 +23,7 @@ class _Fields(Protocol):
 
 def varint(value: int) -> bytes:
     """A whole number that is not negative, seven bits a byte."""
-    if value < 0x80:
+    if value < len(_SHORT):
         return _SHORT[value]
     found = bytearray()
     while value >= 0x80:
@@ -33,7 +33,7 @@ def varint(value: int) -> bytes:
     return bytes(found)
 
 
-_SHORT = [bytes([value]) for value in range(0x80)]
+_SHORT = [bytes([v]) if v < 0x80 else bytes([v & 0x7F | 0x80, v >> 7]) for v in range(0x800)]
 
 
 def number_tag(fields: _Fields, name: str) -> bytes:
@@ -53,7 +53,7 @@ def bytes_tag(fields: _Fields, name: str) -> bytes:
 
 def sized(tag: bytes, content: bytes) -> bytes:
     """A message field, or a text field's bytes."""
-    return b"%b%b%b" % (tag, varint(len(content)), content)
+    return tag + varint(len(content)) + content
 
 
 def text(tag: bytes, content: str) -> bytes:
