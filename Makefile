@@ -6,7 +6,6 @@ PYVERSION := $(shell $(PY) -c 'import sys; print("%d.%d" % sys.version_info[:2])
 STAMP := $(VENV)/.installed-$(PYVERSION)
 GEN := .venv-gen
 DATA ?= var/demo
-export NUMBA_CACHE_DIR ?= $(CURDIR)/var/numba-$(PYVERSION)
 
 .PHONY: demo serve test check bench gen format conformance clean
 

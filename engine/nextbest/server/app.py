@@ -44,7 +44,8 @@ SERVED = (
     snapshot_pb2.DESCRIPTOR.services_by_name["SnapshotService"].full_name,
 )
 RULEBOOK_SERVED = (rulebook_pb2.DESCRIPTOR.services_by_name["RulebookService"].full_name,)
-_OPTIONS = (("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", 16 * 1024 * 1024))
+_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 * 1024 * 1024))
+"""Two services on one port would answer by turns with other rules, and nobody would be told."""
 
 
 @dataclass(frozen=True, slots=True)

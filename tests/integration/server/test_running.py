@@ -263,6 +263,16 @@ async def test_start_on_an_impossible_address(redis_process, rulebook):
             pass
 
 
+async def test_start_on_a_port_in_use(redis_process, rulebook):
+    """Two services never share a port: they would answer by turns with other rules."""
+    store = StoreOptions(redis_url=redis_process.url)
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(InvalidInput, match=f"port: cannot listen on `127.0.0.1:{port}`"):
+            async with running_service(ServiceOptions(port=port), store, rulebook, clock):
+                pass
+
+
 async def test_before_the_first_fit(redis_process, rulebook):
     """Without fitted models a service decides, holds no stages and says which figures it lacks."""
     async with started(redis_process, rulebook) as (_, client):
