@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nextbest.rulebook.compile import check_source
 from nextbest.rulebook.diagnostics import render_github, render_json, render_text
 from nextbest.rulebook.source import load_source
+from nextbest.rulebook.verify import verify_source
 
-GROCERY = Path(__file__).parents[2] / "rules" / "grocery"
-FILES = sorted(str(path.relative_to(GROCERY)) for path in GROCERY.rglob("*.yaml"))
+RULES = Path(__file__).parents[2] / "rules"
+FILES = sorted(str(path.relative_to(RULES)) for path in RULES.glob("[a-z]*/**/*.yaml"))
 SNIPPETS = [
     "'",
     '"',
@@ -52,9 +52,9 @@ SNIPPETS += [
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the grocery rulebook to break."""
-    target = tmp_path_factory.mktemp("fuzz") / "grocery"
-    shutil.copytree(GROCERY, target)
+    """A copy of the shipped rulebooks to break."""
+    target = tmp_path_factory.mktemp("fuzz") / "rules"
+    shutil.copytree(RULES, target)
     return target
 
 
@@ -71,16 +71,16 @@ def edits(draw: st.DrawFn) -> tuple[str, list[tuple[float, int, str]]]:
 def test_broken_files_make_diagnostics_only(
     copy: Path, edit: tuple[str, list[tuple[float, int, str]]]
 ) -> None:
-    """No edit of a rule file makes the compiler raise, and every diagnostic points into its file."""
+    """No edit of a rule file makes compiler or lints raise, and every diagnostic points into its file."""
     name, changes = edit
-    original = (GROCERY / name).read_text(encoding="utf-8")
+    original = (RULES / name).read_text(encoding="utf-8")
     text = original
     for share, length, snippet in changes:
         at = int(share * len(text))
         text = text[:at] + snippet + text[at + length :]
     (copy / name).write_text(text, encoding="utf-8")
-    source = load_source(copy)
-    diagnostics = check_source(source)
+    source = load_source(copy / name.split("/")[0])
+    diagnostics = verify_source(source)
     (copy / name).write_text(original, encoding="utf-8")
     for diagnostic in diagnostics:
         if diagnostic.line and diagnostic.file in source.by_path:

@@ -16,6 +16,8 @@ from nextbest.rulebook.lint.trials import Assumptions, Key, Outcomes, Trial, Tru
 
 MAX_TRIES = 1024
 """Combinations of values that a condition is tried on."""
+MAX_STEPS = 300_000
+"""Parts of the condition times combinations: what a very long condition may cost."""
 EVERYTHING: Outcomes = frozenset((True, False, None))
 
 
@@ -97,7 +99,8 @@ class Reasoner:
         trial = self._trial()
         test = trial.build(expr)
         samples = trial.samples()
-        if prod(len(values) for values in samples) > MAX_TRIES:
+        tries = prod(len(values) for values in samples)
+        if tries > MAX_TRIES or tries * sum(1 for _ in expr.walk()) > MAX_STEPS:
             return None
         combinations = (dict(zip(trial.order(), values, strict=True)) for values in product(*samples))
         return frozenset(test(values) for values in combinations if trial.is_possible(values))
