@@ -264,10 +264,9 @@ def customers(catalogue: Catalogue, n: int) -> Rows:
             known[:, place.known_word] |= present.astype(np.uint64) << np.uint64(place.known_bit)
         elif fact.name in figures:
             numbers[:, catalogue.columns[fact.name]] = figures[fact.name]
-        elif fact.name[1:].isdigit() or fact.type is FactType.ENUM:
-            if fact.name != "held_stage":
-                values = np.where(present, _drawn(rng, fact, n), np.nan)
-                numbers[:, catalogue.columns[fact.name]] = values
+        elif (fact.name[1:].isdigit() or fact.type is FactType.ENUM) and fact.name != "held_stage":
+            values = np.where(present, _drawn(rng, fact, n), np.nan)
+            numbers[:, catalogue.columns[fact.name]] = values
     return Rows(NOW - rng.uniform(0, 5, n) * DAY_S, numbers, words, known)
 
 
