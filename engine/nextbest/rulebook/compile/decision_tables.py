@@ -1,5 +1,6 @@
 """tables/*.yaml → conditions of actions and segments, and weights of levers; overlaps are errors."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -26,6 +27,9 @@ MAX_SEGMENTS = 64
 MOST_SHOWN = 8
 """Earlier rows that are shown with a condition."""
 
+_OPERAND = re.compile(r"[\w.]+(?:\([^()]*\))?", re.ASCII)
+"""A name, or a function of names: what needs no parentheses."""
+
 PlacedTable = tuple[TableEntry, At]
 
 
@@ -40,7 +44,7 @@ class Column:
     def cel(self) -> str:
         """The column as an operand."""
         source = self.typed.source.strip()
-        return source if self.typed.root.form is Form.LOAD else f"({source})"
+        return source if _OPERAND.fullmatch(source) else f"({source})"
 
 
 @dataclass(frozen=True, slots=True)
