@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nextbest.values import value_type
+
 F64: TypeAlias = npt.NDArray[np.float64]
 I64: TypeAlias = npt.NDArray[np.int64]
 I32: TypeAlias = npt.NDArray[np.int32]
@@ -241,7 +243,7 @@ HISTORY_ENTRY = np.dtype(
 and rulebook indices once a store has translated them for `decide`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Rows:
     """Snapshots of n customers under one catalogue; every array is read-only and contiguous by row."""
 
@@ -258,7 +260,7 @@ class Rows:
         return len(self.as_of)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Ring:
     """Histories of n customers laid end to end, oldest first; i has entries[starts[i]:starts[i + 1]]."""
 
@@ -270,7 +272,7 @@ class Ring:
     """(n,) epoch seconds; entries at or before it may be lost, -inf = complete."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Histories:
     """What happened between the company and n customers."""
 
@@ -286,7 +288,7 @@ class Histories:
         return cls(ring, ring)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Contexts:
     """The situations of n requests, as codes of the rulebook's own lists; -1 = not given."""
 
@@ -345,7 +347,7 @@ class Term(IntEnum):
     SCORE = 15
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Decisions:
     """Ranked answers for n requests; unused result places hold -1."""
 
@@ -367,7 +369,7 @@ class Decisions:
         return bool(int(self.fired[trigger, row >> 6]) >> (row & 63) & 1)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Trace:
     """Why each action ended where it did, for every one of n × actions."""
 

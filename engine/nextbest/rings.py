@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from nextbest.kernels import kernel
 from nextbest.model import F64, HISTORY_ENTRY, I64, NO_CODE, NO_NAME, U8, U64, Bools, Histories, Ring
+from nextbest.values import value_type
 
 RING_HEADER = np.dtype([("truncated_before", "<f8"), ("recorded", "<u4"), ("check", "<u4")])
 """Header of a ring, 16 bytes: event time of the newest entry lost (-inf = none is), how many entries
@@ -120,7 +121,7 @@ def _nothing(kind: str) -> int:
     return NO_NAME if kind in BYTE_KINDS else NO_CODE
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DecodedHistories:
     """Histories of n customers."""
 

@@ -25,7 +25,9 @@ from nextbest.fact_values import (
 from nextbest.facts import HEADER_WORDS, Catalogue
 from nextbest.id_check import id_check
 from nextbest.model import F64, U8, U64, Rows
+from nextbest.values import value_type
 
+_FLOAT, _WORD = np.dtype("<f8"), np.dtype("<u8")
 _CHUNK = 2048
 """Rows decoded at a time, so that a batch's intermediate copy stays in the cache."""
 
@@ -46,7 +48,7 @@ class RowProblem(IntEnum):
     """It holds what no snapshot can: a time that is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class DecodedRows:
     """A decoded batch; a row with a problem holds no fact."""
 
@@ -199,14 +201,13 @@ class RowCodec:
             return decoded.rows, RowProblem(int(decoded.problems[0]))
         if int.from_bytes(row[16:24], "little") != check:
             return _freeze(self._blank(1)), RowProblem.WRONG_CUSTOMER
-        matrix = np.frombuffer(row, "<u8")[np.newaxis]
-        values = np.frombuffer(row, "<f8")[np.newaxis]
+        values, words = np.frombuffer(row, _FLOAT), np.frombuffer(row, _WORD)
         return (
             Rows(
-                values[0, 1:2],
-                values[:, HEADER_WORDS : self._first_word],
-                matrix[:, self._first_word : self._first_known],
-                matrix[:, self._first_known :],
+                values[1:2],
+                values[np.newaxis, HEADER_WORDS : self._first_word],
+                words[np.newaxis, self._first_word : self._first_known],
+                words[np.newaxis, self._first_known :],
             ),
             RowProblem.NONE,
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from operator import lt
@@ -14,9 +13,10 @@ import numpy as np
 from nextbest.model import F64, U64, Bools, Contexts, Rows
 from nextbest.rulebook.kernel import KERNEL_SIGNATURE, match_blocks
 from nextbest.rulebook.program import INPUT_NAMES, LANES, Matches, Program
+from nextbest.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Inputs:
     """What a program reads of n customers. Arrays are contiguous by row; NaN or a cleared bit = missing."""
 

@@ -1,6 +1,7 @@
 """The service process: wiring, warm-up, health, reflection and a graceful end."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -145,6 +146,17 @@ def _register(
         )
 
 
+def _settle_memory() -> None:
+    """Spare the garbage collector what stays for ever: rulebook, model and modules, a million objects.
+
+    Otherwise it walks over them again and again, some 100 ms each time, while a customer waits. Requests
+    leave no cycles behind, so that young objects need not be looked at often either.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 async def serve_until_stopped(
     options: ServiceOptions, store_options: StoreOptions, rulebook: Rulebook, clock: Clock = system_clock
 ) -> None:
@@ -164,6 +176,7 @@ async def serve_until_stopped(
             model_digest=service.serving().model.digest,
             time=round(clock(), 3),
         )
+        _settle_memory()
         await stop.wait()
         logger().info("draining", grace_s=options.drain_s)
     logger().info("stopped", calls=calls_by_method(), fallbacks=dict(FALLBACKS))

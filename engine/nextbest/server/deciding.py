@@ -27,6 +27,7 @@ from nextbest.server.requests import Question, gather_contexts, is_time, named, 
 from nextbest.server.responses import candidate, degraded, funnel
 from nextbest.server.tally import FALLBACKS
 from nextbest.telemetry import logger, pseudonym
+from nextbest.values import value_type
 
 _DEGRADED = {
     RowProblem.ABSENT: Degraded.CUSTOMER_UNKNOWN,
@@ -53,7 +54,7 @@ class Serving:
         return AnswerEncoder(self.model)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Situation:
     """n questions with what is stored about their customers, in the form `decide` takes."""
 
