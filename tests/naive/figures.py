@@ -1,121 +1,210 @@
-"""Every figure, one array kernel after the other: what `nextbest.figure_kernel` computes in one pass."""
+"""Every figure of one customer, put together from the naive oracles in the order the domain model gives."""
 
-import numpy as np
+import math
+from dataclasses import dataclass
 
-from nextbest.assembly import PROFIT, VALUE
-from nextbest.behaviour.overdue import gap_survival_rows
-from nextbest.behaviour.quality import data_quality
-from nextbest.behaviour.stage import effective_stages
-from nextbest.facts import Figure
-from nextbest.figures import loyalty_at, valued_of
-from nextbest.model import DAY_S, Stage
-from nextbest.potential.gap import peer_gaps
-from nextbest.potential.ltv import (
-    LtvColumn,
-    contract_rows,
-    investment_ceiling_rows,
-    ltv_rows,
-    rfm_or_default,
-    word_of_mouth_rows,
-)
-from nextbest.potential.value import ProfitTerm
-from nextbest.standard_facts import CONTRACT_STATES
+from tests.naive import gap, ltv, overdue, stage, value
+from tests.naive.grid import Grid, cell_of, counts_of
+from tests.naive.quality import data_quality
+from tests.naive.sketch import representative
+
+DAY_S = 86400.0
+IN_FORCE = 1
+STAGES = ("know_me", "hear_me", "grow_me", "forgive_me")
 
 
-def figures_of(model, rows, now):
-    """(n, Figure) of n snapshots."""
-    figures = np.full((len(rows), len(Figure)), np.nan)
-    _lifetime(model, rows, figures)
-    _loyalty(model, rows, now, figures)
-    figures[:, Figure.SNAPSHOT_AGE_DAYS] = (now - rows.as_of) / DAY_S
-    figures[:, Figure.DAYS_SINCE_PURCHASE] = (now - _fact(model, rows, "last_purchase")) / DAY_S
-    valued = valued_of(model, rows)
-    figures[:, Figure.ACTUAL_VALUE] = valued.worth.value
-    figures[:, Figure.ACTUAL_PROFIT] = valued.worth.profit
-    figures[:, Figure.COST_TO_SERVE] = -valued.worth.profit_terms[:, ProfitTerm.COST_TO_SERVE]
-    figures[:, Figure.VALUE_FOR_MONEY] = valued.value_for_money
-    if valued.cells is not None:
-        _potentials(model, rows, valued.cells, valued.worth.exposure, figures)
-    _ceiling(model, rows, valued.cells, figures)
-    return figures
+@dataclass
+class Settings:
+    """What figures depend on besides the customer."""
+
+    catalogue: object
+    peer_dimensions: tuple[str, ...]
+    activities: dict[str, float]
+    benefits: dict[str, float]
+    rates: dict[str, float]
+    default_margin: float
+    credibility_years: float
+    stretch: list[float]
+    gap_cap: float
+    gap_floor: float
+    referral_worth: float
+    referral_weight: float
+    ceiling_share: float
+    bgnbd: tuple[float, ...] | None = None
+    gamma_gamma: tuple[float, ...] | None = None
+    yearly_discount: float = math.nan
+    step_weeks: float = math.nan
+    steps: int = 0
+    frequency_bound: float | None = None
+    grids: dict[str, Grid] | None = None
+    """Of `value` and `profit`."""
+    fitted_at: float = -math.inf
 
 
-def _fact(model, rows, name):
-    column = model.rulebook.catalogue.column(name)
-    return np.ascontiguousarray(rows.numbers[:, column]) if column >= 0 else np.full(len(rows), np.nan)
+def fitted_grids(settings, customers, m):
+    """Grids of everyone whose exposure is full; customers are (facts, as_of)."""
+    full = [facts for facts, _ in customers if facts.get("exposure_share", 1.0) >= 1.0]
+    codes = [codes_of(settings, facts) for facts in full]
+    actual = [worth(settings, facts) for facts in full]
+    return {name: Grid(counts_of(codes, [a[name] for a in actual]), m) for name in ("value", "profit")}
 
 
-def _lifetime(model, rows, figures):
-    figures[:, Figure.MULTIPLIER] = 1.0
-    if model.ltv_parameters is None:
-        return
-    observed = _fact(model, rows, "observed_weeks")
-    x, t_x, _ = rfm_or_default(
-        _fact(model, rows, "repeat_purchases"), _fact(model, rows, "recency_weeks"), observed
+def codes_of(settings, facts):
+    """Codes of the peer dimensions; NaN = missing."""
+    found = []
+    for name in settings.peer_dimensions:
+        member = facts.get(name)
+        found.append(math.nan if member is None else settings.catalogue[name].values.index(member))
+    return found
+
+
+def worth(settings, facts):
+    """Actual value and profit of what was seen, before any credit; NaN = missing."""
+    names = ["revenue_net", "cogs", "margin_rate", "points_earned", "immediate_rewards", "saved_rewards"]
+    money = {name: facts.get(name) for name in [*names, "satisfaction"]}
+    money |= {"minutes": facts.get("minutes_spent"), "complaints": facts.get("complaint_count")}
+    counts = [[facts.get(n) for n in settings.activities], [facts.get(n) for n in settings.benefits]]
+    money, (activities, benefits), _ = value.complete(money, counts, settings.default_margin)
+    served = float(value.cost_to_serve(activities, list(settings.activities.values())))
+    rates = settings.rates
+    profit = value.profit_terms(money, served, rates["face"], rates["redemption_probability"])
+    customer = value.value_terms(money, benefits, list(settings.benefits.values()), rates)
+    return {"profit": sum(profit), "value": sum(customer), "cost_to_serve": served}
+
+
+def lifetime(settings, facts):
+    """P(alive), LTV, multiplier and survival; None = missing."""
+    found = {"alive": None, "ltv": None, "multiplier": 1.0, "overdue_survival": None}
+    if settings.bgnbd is None:
+        return found
+    x, t_x, weeks = (facts.get(n) for n in ("repeat_purchases", "recency_weeks", "observed_weeks"))
+    if x is None and weeks is not None:
+        x, t_x = 0, 0.0
+    if x == 0 and t_x is None:
+        t_x = 0.0
+    r, alpha, _, _ = settings.bgnbd
+    if None not in (x, t_x, weeks) and x > 0:
+        found["overdue_survival"] = float(overdue.gap_survival(x, t_x, weeks - t_x, r, alpha))
+    if facts.get("contract_state") not in (None, "none"):
+        return found | _contract(settings, facts)
+    if None in (x, t_x, weeks):
+        return found
+    found["alive"] = float(ltv.alive_probability(x, t_x, weeks, *settings.bgnbd))
+    discounted = ltv.discounted_purchases(
+        x, t_x, weeks, settings.bgnbd, settings.yearly_discount, settings.step_weeks, settings.steps
     )
-    margin = _fact(model, rows, "margin_rate")
-    margin = np.where(np.isnan(margin), model.rulebook.value.default_margin_rate, margin)
-    zbar = _fact(model, rows, "mean_repeat_value")
-    lifetime = ltv_rows(x, t_x, observed, zbar, margin, model.ltv_parameters)
-    state = _fact(model, rows, "contract_state")
-    of_contract = contract_rows(
-        _fact(model, rows, "contract_margin"),
-        _fact(model, rows, "contract_retention"),
-        state == CONTRACT_STATES.index("in_force"),
-        model.artifacts.ltv.yearly_discount,
-        model.artifacts.ltv.horizon_years,
+    year = ltv.expected_purchases(x, t_x, weeks, 52.0, *settings.bgnbd)
+    found["multiplier"] = max(1.0, float(discounted / year))
+    zbar = facts.get("mean_repeat_value")
+    if x == 0 or zbar is not None:
+        margin = facts.get("margin_rate")
+        margin = settings.default_margin if margin is None else margin
+        found["ltv"] = float(margin * ltv.expected_spend(x, zbar or 0.0, *settings.gamma_gamma) * discounted)
+    return found
+
+
+def _contract(settings, facts):
+    alive = 1.0 if facts["contract_state"] == "in_force" else 0.0
+    margin, retention = facts.get("contract_margin"), facts.get("contract_retention")
+    found = {"alive": alive, "ltv": None, "multiplier": 1.0}
+    if retention is not None:
+        years = round(settings.steps * settings.step_weeks / 52.0)
+        lasts = alive * float(ltv.contract_multiplier(retention, settings.yearly_discount, years))
+        found["multiplier"] = max(1.0, lasts)
+        if margin is not None:
+            found["ltv"] = margin * lasts
+    return found
+
+
+def _loyalty(settings, facts, figures, as_of, now):
+    quality, completeness = data_quality(settings.catalogue, facts, as_of=as_of, now=now)
+    coded = dict(facts)
+    if "contract_state" in facts:
+        states = settings.catalogue["contract_state"].values
+        coded["contract_state"] = states.index(facts["contract_state"])
+    loyalty = stage.loyalty_figures(
+        coded,
+        complaint_open=facts.get("complaint_open"),
+        lock_in=facts.get("lock_in"),
+        alive=figures["alive"],
+        completeness=completeness,
+        now=now,
+        frequency_bound=settings.frequency_bound,
     )
-    lifetime[state > 0] = of_contract[state > 0]
-    figures[:, Figure.ALIVE] = lifetime[:, LtvColumn.ALIVE]
-    figures[:, Figure.LTV] = lifetime[:, LtvColumn.LTV]
-    figures[:, Figure.MULTIPLIER] = lifetime[:, LtvColumn.MULTIPLIER]
-    r, alpha = (float(p) for p in model.ltv_parameters[:2])
-    survival = gap_survival_rows(x, t_x, observed - t_x, r, alpha)
-    figures[:, Figure.OVERDUE_SURVIVAL] = np.where(x > 0.0, survival, np.nan)
+    held = facts.get("held_stage")
+    code = None if held is None else STAGES.index(held)
+    return {
+        "data_quality": quality,
+        "stage": stage.effective_stage(code, loyalty["raw_stage"]),
+        "level": loyalty["level"],
+        "loyalty_index": loyalty["index"],
+        "false_loyalty": loyalty["false_loyalty"],
+        "action_loyal": loyalty["action_loyal"],
+        "tenure_days": loyalty["tenure_days"],
+    }
 
 
-def _loyalty(model, rows, now, figures):
-    quality = data_quality(rows.numbers, rows.known, rows.as_of, now, model.quality)
-    loyalty = loyalty_at(model, rows, figures[:, Figure.ALIVE], quality.completeness, now)
-    figures[:, Figure.DATA_QUALITY] = quality.quality
-    figures[:, Figure.STAGE] = effective_stages(rows.numbers, model.loyalty_columns, loyalty.raw_stage)
-    figures[:, Figure.LEVEL] = loyalty.level
-    figures[:, Figure.LOYALTY_INDEX] = loyalty.loyalty_index
-    figures[:, Figure.FALSE_LOYALTY] = loyalty.false_loyalty
-    figures[:, Figure.ACTION_LOYAL] = loyalty.action_loyal
-    figures[:, Figure.TENURE_DAYS] = loyalty.tenure_days
+def _peers(settings, facts, actual, code, as_of):
+    """Credit of a short history, potentials and gaps."""
+    if settings.grids is None:
+        return actual, {}
+    exposure = facts.get("exposure_share")
+    exposure = 1.0 if exposure is None else exposure
+    found, credited = {}, dict(actual)
+    for name, grid in settings.grids.items():
+        path = cell_of(grid.cells, codes_of(settings, facts))
+        k = settings.credibility_years
+        credited[name] = value.annual_rate(actual[name], exposure, grid.star_mean(path), k)
+        in_fit = as_of <= settings.fitted_at and exposure >= 1.0
+        potential = grid.potential_of(path, settings.stretch[code], credited[name], in_fit=in_fit)
+        median = grid.quantile(path, 0.5)
+        median = math.nan if median is None else float(representative(median))
+        found[f"potential_{name}"] = potential
+        found[f"{name}_gap"] = gap.gap(
+            credited[name], potential, median, settings.gap_cap, settings.gap_floor
+        )
+        found[f"{name}_reached"] = gap.reached(credited[name], potential)
+        found["look_alike"] = grid.star_mean(path)
+    size = settings.grids["profit"].n(cell_of(settings.grids["profit"].cells, codes_of(settings, facts)))
+    found["peer_cell_size"] = size if size >= 10 else None
+    if exposure < 1.0:
+        credited["cost_to_serve"] = actual["cost_to_serve"] / (exposure + settings.credibility_years)
+    return credited, found
 
 
-def _potentials(model, rows, cells, exposure, figures):
-    peers, strategy = model.peers, model.rulebook.strategy
-    tau = peers.tau_of_stage[figures[:, Figure.STAGE].astype(np.int64)]
-    in_fit = (rows.as_of <= peers.fitted_at) & (exposure >= 1.0)
-    for outcome, actual, *found in (
-        (VALUE, Figure.ACTUAL_VALUE, Figure.POTENTIAL_VALUE, Figure.VALUE_GAP, Figure.VALUE_REACHED),
-        (PROFIT, Figure.ACTUAL_PROFIT, Figure.POTENTIAL_PROFIT, Figure.PROFIT_GAP, Figure.PROFIT_REACHED),
-    ):
-        own = np.ascontiguousarray(figures[:, actual])
-        quantiles = peers.tables.quantiles[outcome]
-        cap, floor = strategy.gap_cap, strategy.gap_floor
-        figures[:, found] = peer_gaps(quantiles, cells, tau, peers.median, own, in_fit, cap, floor)
-    figures[:, Figure.PEER_CELL_SIZE] = peers.tables.sizes(PROFIT, cells)
+def figures(settings, facts, *, as_of, now):
+    """All figures by name; None or NaN = missing."""
+    found = lifetime(settings, facts)
+    found |= _loyalty(settings, facts, found, as_of, now)
+    actual = worth(settings, facts)
+    revenue = facts.get("revenue_net")
+    found["value_for_money"] = (revenue + actual["value"]) / revenue if revenue and revenue > 0 else None
+    credited, peers = _peers(settings, facts, actual, found["stage"], as_of)
+    look_alike = peers.pop("look_alike", None)
+    found |= peers
+    found["actual_value"], found["actual_profit"] = credited["value"], credited["profit"]
+    found["cost_to_serve"] = credited["cost_to_serve"]
+    found |= _ceiling(settings, facts, found, look_alike)
+    found["snapshot_age_days"] = (now - as_of) / DAY_S
+    last = facts.get("last_purchase")
+    found["days_since_purchase"] = None if last is None else (now - last) / DAY_S
+    return found
 
 
-def _ceiling(model, rows, cells, figures):
-    strategy, ltv = model.rulebook.strategy, np.ascontiguousarray(figures[:, Figure.LTV])
-    starred = word_of_mouth_rows(
-        ltv,
-        _fact(model, rows, "positive_mentions"),
-        _fact(model, rows, "negative_mentions"),
-        strategy.referral_worth,
-        strategy.referral_weight,
+def _ceiling(settings, facts, found, look_alike):
+    plain = math.nan if found["ltv"] is None else found["ltv"]
+    mentions = [facts.get(name) for name in ("positive_mentions", "negative_mentions")]
+    positive, negative = (math.nan if count is None else count for count in mentions)
+    starred = ltv.word_of_mouth_ltv(
+        plain, positive, negative, settings.referral_worth, settings.referral_weight
     )
-    figures[:, Figure.LTV_WITH_REFERRALS] = starred
-    worth = starred
-    if cells is not None:
-        worth = np.where(np.isnan(starred), model.peers.tables.look_alike(PROFIT, cells), starred)
-    forgive = figures[:, Figure.STAGE] == Stage.FORGIVE_ME
-    worth = np.where(forgive, np.fmax(worth, ltv), worth)
-    spent = np.nan_to_num(_fact(model, rows, "spent_on_customer"), nan=0.0)
-    share = strategy.ceiling_share
-    figures[:, Figure.INVESTMENT_CEILING] = investment_ceiling_rows(worth, spent, share)
+    worth_now = starred
+    if math.isnan(starred) and look_alike is not None:
+        worth_now = look_alike
+    if found["stage"] == STAGES.index("forgive_me") and not math.isnan(plain):
+        worth_now = plain if math.isnan(worth_now) else max(worth_now, plain)
+    spent = facts.get("spent_on_customer") or 0.0
+    return {
+        "ltv_with_referrals": starred,
+        "investment_ceiling": ltv.investment_ceiling(worth_now, spent, settings.ceiling_share),
+    }

@@ -1,163 +1,168 @@
-"""Figures: one pass gives what the kernels of each part give one after the other, bit for bit."""
+"""All figures of a customer against the naive oracles put together, on random customers with gaps."""
+
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.builders.rulebooks import CONSENTS, NEEDS, TOPICS, ZONES, write
-from tests.builders.worlds import action, documents
-from tests.naive.figures import figures_of as one_after_the_other
+from tests.builders.random_customers import DAY, LTV, T0, people, rows_of, settings_of
+from tests.builders.small import DIRECTORY
+from tests.naive import figures as naive
 
-from nextbest.assembly import Artifacts, assemble
-from nextbest.batch.fitting import fit_peer_grid
-from nextbest.facts import FactType, Figure
-from nextbest.figures import alive_of, figures_of
-from nextbest.model import DAY_S, Rows
-from nextbest.potential.ltv_parameters import BgNbd, GammaGamma, LtvParameters
+from nextbest.assembly import OUTCOMES, Artifacts, FittedGrid, assemble
+from nextbest.facts import FIGURE_TYPES, STAGE_NAMES, FactType, Figure
+from nextbest.figures import figures_of, valued_of
+from nextbest.id_check import id_checks_of
+from nextbest.potential.grid import PeerGrid
+from nextbest.rows import RowCodec
 from nextbest.rulebook.compile import compile_rulebook
-from nextbest.standard_facts import STANDARD_FACTS
 
-NOW = 1.7e9
-CDNOW = LtvParameters(
-    bgnbd=BgNbd(0.243, 4.414, 0.793, 2.426),
-    gamma_gamma=GammaGamma(6.25, 3.74, 15.44),
-    margin=0.3,
-    yearly_discount=0.1,
-    step_weeks=4.0,
-    steps=39,
-    standard_errors={},
-    log_likelihood=-9582.4,
-    gamma_gamma_log_likelihood=0.0,
-    penalised=False,
-    n=2357,
-    n_repeat=946,
-    frequency_top_quartile=0.05,
-    warnings=(),
-)
-OPEN = {
-    fact.name for fact in STANDARD_FACTS if fact.type in (FactType.ENUM, FactType.SET) and not fact.values
-}
-NAMED = {"consent": CONSENTS, "needs": NEEDS, "blocked_topics": TOPICS, "time_zone": ZONES}
-STRATEGY = {
-    "value": {
-        "activities": {"n_calls": 4.5, "n_visits": 0.6},
-        "benefits": {"n_events": 10.0},
-        "points": {"face": 0.01, "redemption_probability": 0.8},
-    },
-    "potential": {"peer_dimensions": ["peer_segment", "household", "behaviour_cluster"]},
-    "referral": {"weight": 1, "worth": 40.0},
-    "ceiling_share": 0.3,
-}
-
-
-def compiled(directory, standard):
-    """A rulebook with these standard facts, some of them required."""
-    quality = {
-        "satisfaction": {"weight": 2, "fresh": "200d"},
-        "needs": {"weight": 1},
-        "joined": {"weight": 1},
-    }
-    values = {name: list(NAMED.get(name, [f"{name}_{i}" for i in range(4)])) for name in OPEN}
-    facts = {
-        "standard": standard,
-        "values": {name: v for name, v in values.items() if standard == "all" or name in standard},
-        "quality": {name: q for name, q in quality.items() if standard == "all" or name in standard},
-    }
-    write(documents(action(), strategy=STRATEGY) | {"facts.yaml": facts}, directory)
-    return compile_rulebook(directory)
+FITTED_AT = T0 - 10 * DAY
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory):
-    """A rulebook whose catalogue has every standard fact."""
-    return compiled(tmp_path_factory.mktemp("all"), "all")
+def rulebook():
+    """The small rulebook."""
+    return compile_rulebook(DIRECTORY)
 
 
-def customers(catalogue, n, *, seed, missing=0.2):
-    """Random snapshots: buyers, prospects and contract customers, histories short and long."""
-    rng = np.random.default_rng(seed)
-    numbers = np.full((n, catalogue.n_numbers), np.nan)
-    for fact in catalogue.facts:
-        if fact.name in catalogue.columns:
-            drawn = np.where(rng.random(n) < missing, np.nan, _drawn(rng, fact, n))
-            numbers[:, catalogue.columns[fact.name]] = drawn
-    words = rng.integers(0, 1 << 63, (n, catalogue.n_words), np.uint64)
-    known = rng.integers(0, 1 << 63, (n, catalogue.n_known_words), np.uint64)
-    rows = Rows(NOW - rng.uniform(0, 90, n) * DAY_S, numbers, words, known)
-    _set_purchases(rng, catalogue, numbers)
-    for array in (rows.as_of, numbers, words, known):
-        array.setflags(write=False)
-    return rows
+@pytest.fixture(scope="module")
+def fitted(rulebook):
+    """A model with everything fitted, and the oracle's settings for it."""
+    customers = people(1, 150)
+    settings = settings_of(
+        rulebook,
+        bgnbd=(0.9, 5.0, 0.7, 2.6),
+        gamma_gamma=(6.0, 4.0, 500.0),
+        yearly_discount=0.1,
+        step_weeks=26.0,
+        steps=6,
+        frequency_bound=0.35,
+        fitted_at=FITTED_AT,
+    )
+    settings.grids = naive.fitted_grids(settings, customers, m=30.0)
+    codes = np.array([naive.codes_of(settings, facts) for facts, _ in customers])
+    worths = [naive.worth(settings, facts) for facts, _ in customers]
+    values = np.array([[worth["value"], worth["profit"]] for worth in worths])
+    full = np.array([facts.get("exposure_share", 1.0) >= 1.0 for facts, _ in customers])
+    grid = PeerGrid.build(
+        codes, values, dimensions=settings.peer_dimensions, outcomes=OUTCOMES, m=30.0, full=full
+    )
+    return assemble(rulebook, Artifacts(ltv=LTV, grid=FittedGrid(grid, FITTED_AT))), settings
 
 
-def _drawn(rng, fact, n):
-    if fact.type is FactType.ENUM:
-        return rng.integers(0, len(fact.values), n).astype(float)
-    if fact.type is FactType.TIMESTAMP:
-        return NOW - rng.uniform(-30, 900, n) * DAY_S
-    low = fact.minimum if fact.minimum is not None else -100.0
-    high = fact.maximum if fact.maximum is not None else low + 300.0
-    drawn = rng.uniform(low, high, n)
-    return np.floor(drawn) if fact.type is FactType.INT else drawn
+def compare(found, expected, *, of):
+    """One customer's figures are those of the oracle."""
+    for figure in Figure:
+        wanted = expected.get(figure.name.lower())
+        actual = found[figure]
+        if wanted is None or math.isnan(wanted):
+            assert math.isnan(actual), (figure.name, actual, of)
+        elif FIGURE_TYPES.get(figure, FactType.DOUBLE) is not FactType.DOUBLE:
+            assert actual == float(wanted), (figure.name, of)
+        else:
+            assert actual == pytest.approx(wanted, rel=1e-9, abs=1e-9), (figure.name, of)
 
 
-def _set_purchases(rng, catalogue, numbers):
-    """A possible history for most, an impossible or unknown one for some."""
-    n = len(numbers)
-    x = np.floor(rng.gamma(0.7, 6.0, n))
-    observed = rng.uniform(0.5, 150.0, n)
-    recency = np.where(x > 0, observed * rng.beta(3, 1, n), 0.0)
-    for name, values in (("repeat_purchases", x), ("observed_weeks", observed), ("recency_weeks", recency)):
-        if name in catalogue.columns:
-            numbers[:, catalogue.columns[name]] = np.where(rng.random(n) < 0.05, np.nan, values)
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_figures_are_the_oracles(fitted, rulebook, seed):
+    """Every figure of every customer is what the formulas give, and missing where they give none."""
+    model, settings = fitted
+    customers = people(seed, 25)
+    now = T0 + np.arange(25) * DAY
+    found = figures_of(model, rows_of(rulebook, customers), now)
+    for i, (facts, as_of) in enumerate(customers):
+        expected = naive.figures(settings, facts, as_of=as_of, now=float(now[i]))
+        compare(found[i], expected, of=facts)
 
 
-def check_same(model, rows):
-    """Both ways give the same bits, whatever the other half of the batch."""
-    now = np.full(len(rows), NOW)
-    together, apart = figures_of(model, rows, now), one_after_the_other(model, rows, now)
-    different = [f.name for f in Figure if not np.array_equal(together[:, f], apart[:, f], equal_nan=True)]
-    assert different == []
+def test_figures_without_any_fit(rulebook):
+    """Before a fit nothing that needs one is known, and everything else is as it will be."""
+    model, settings = assemble(rulebook, Artifacts()), settings_of(rulebook)
+    customers = people(9, 60)
+    found = figures_of(model, rows_of(rulebook, customers), np.full(60, T0))
+    for i, (facts, as_of) in enumerate(customers):
+        compare(found[i], naive.figures(settings, facts, as_of=as_of, now=T0), of=facts)
 
 
-def artifacts(rulebook, *, ltv, grid):
-    """What is fitted; the grid on customers of its own."""
-    fit = fit_peer_grid(rulebook, [customers(rulebook.catalogue, 3000, seed=5)], lambda _: None, m=30.0)
-    return Artifacts(ltv=CDNOW if ltv else None, grid=fit.fitted if grid else None)
+def test_nobody_known_at_all(fitted, rulebook):
+    """A customer of whom no fact is known has figures too: a stage, level 0 and the rest missing."""
+    model, settings = fitted
+    found = figures_of(model, rows_of(rulebook, [({}, T0)]), np.array([T0]))
+    compare(found[0], naive.figures(settings, {}, as_of=T0, now=T0), of="nobody")
+    assert found[0, Figure.STAGE] == STAGE_NAMES.index("know_me")
 
 
-@pytest.mark.parametrize("grid", [True, False])
-@pytest.mark.parametrize("ltv", [True, False])
-def test_one_pass_gives_the_same_bits(everything, ltv, grid):
-    """Every figure of random customers, whatever is fitted."""
-    model = assemble(everything, artifacts(everything, ltv=ltv, grid=grid))
-    check_same(model, customers(everything.catalogue, 2000, seed=7))
+def test_one_customer_is_as_many(fitted, rulebook):
+    """A customer's figures do not depend on who else is in the batch, bit for bit."""
+    model, _ = fitted
+    customers = people(10, 70)
+    together = figures_of(model, rows_of(rulebook, customers), np.full(70, T0))
+    codec = RowCodec(rulebook.catalogue)
+    for i, (facts, as_of) in enumerate(customers):
+        row = codec.encode(b"x", as_of, facts)
+        alone = codec.decode_batch([row], id_checks_of([b"x"])).rows
+        assert figures_of(model, alone, np.array([T0])).tobytes() == together[i].tobytes()
 
 
-def test_facts_that_the_catalogue_lacks_are_missing(tmp_path):
-    """A catalogue with few facts gives figures from those."""
-    few = ["peer_segment", "household", "behaviour_cluster", "revenue_net", "complaint_open", "consent"]
-    few += ["nps_relation", "nps_relation_at", "n_calls", "n_visits", "n_events"]
-    rulebook = compiled(tmp_path, few)
-    model = assemble(rulebook, artifacts(rulebook, ltv=True, grid=True))
-    rows = customers(rulebook.catalogue, 500, seed=8)
-    check_same(model, rows)
-    assert np.isnan(figures_of(model, rows, np.full(500, NOW))[:, Figure.LTV]).all()
+def test_components_sum_to_the_figures(fitted, rulebook):
+    """Signed components of value and profit add up to the figures, credit from peers included."""
+    model, _ = fitted
+    rows = rows_of(rulebook, people(11, 80))
+    found, valued = figures_of(model, rows, np.full(80, T0)), valued_of(model, rows)
+    np.testing.assert_allclose(valued.worth.value, found[:, Figure.ACTUAL_VALUE], rtol=1e-12)
+    np.testing.assert_allclose(valued.worth.profit, found[:, Figure.ACTUAL_PROFIT], rtol=1e-12)
+    np.testing.assert_allclose(valued.value_for_money, found[:, Figure.VALUE_FOR_MONEY], rtol=1e-12)
 
 
-def test_one_customer_alone_gets_the_same_figures(everything):
-    """The batch that a customer is in changes nothing."""
-    model = assemble(everything, artifacts(everything, ltv=True, grid=True))
-    rows = customers(everything.catalogue, 50, seed=9)
-    together = figures_of(model, rows, np.full(50, NOW))
-    for i in range(50):
-        part = slice(i, i + 1)
-        one = Rows(rows.as_of[part], rows.numbers[part], rows.words[part], rows.known[part])
-        alone = figures_of(model, one, np.full(1, NOW))
-        assert np.array_equal(alone[0], together[i], equal_nan=True)
+def test_potential_reached_closes_the_gap(fitted, rulebook):
+    """Who earns at least 95 % of what peers reach has gap 0 and is told so."""
+    model, _ = fitted
+    customers = [(facts | {"revenue_net": 1e6, "cogs": 0.0}, as_of) for facts, as_of in people(12, 30)]
+    found = figures_of(model, rows_of(rulebook, customers), np.full(30, T0))
+    assert (found[:, Figure.PROFIT_GAP] == 0.0).all()
+    assert (found[:, Figure.PROFIT_REACHED] == 1.0).all()
 
 
-def test_alive_is_the_figure(everything):
-    """P(alive) for advancing stages is the one that decisions read."""
-    model = assemble(everything, artifacts(everything, ltv=True, grid=False))
-    rows = customers(everything.catalogue, 300, seed=10)
-    figures = figures_of(model, rows, np.full(300, NOW))
-    assert np.array_equal(alive_of(model, rows), figures[:, Figure.ALIVE], equal_nan=True)
+def test_trust_that_fails_shows_at_once(fitted, rulebook):
+    """Whatever stage is held, an open grave complaint decides for Forgive me in one evaluation."""
+    model, _ = fitted
+    grave = {"complaint_open": True, "complaint_severity": 3, "complaint_at": T0}
+    customers = [(facts | grave, as_of) for facts, as_of in people(13, 30)]
+    found = figures_of(model, rows_of(rulebook, customers), np.full(30, T0))
+    assert (found[:, Figure.STAGE] == STAGE_NAMES.index("forgive_me")).all()
+
+
+def test_everyone_is_in_exactly_one_stage(fitted, rulebook):
+    """Every snapshot has a stage and a level, whatever is missing (C1, C2)."""
+    model, _ = fitted
+    found = figures_of(model, rows_of(rulebook, people(14, 200)), np.full(200, T0))
+    assert set(found[:, Figure.STAGE]) <= set(range(4))
+    assert set(found[:, Figure.LEVEL]) <= set(range(-3, 5))
+
+
+def test_one_left_out_only_if_counted(fitted, rulebook):
+    """Only a snapshot that was in the fit is left out of its own peers: a later one is compared with all."""
+    model, settings = fitted
+    facts, _ = people(1, 1)[0]
+    facts = facts | {"exposure_share": 1.0, "revenue_net": 9000.0, "cogs": 100.0}
+    for as_of in (FITTED_AT - DAY, FITTED_AT + DAY):
+        found = figures_of(model, rows_of(rulebook, [(facts, as_of)]), np.array([T0]))
+        compare(found[0], naive.figures(settings, facts, as_of=as_of, now=T0), of=as_of)
+
+
+def test_fewer_facts_in_the_catalogue(fitted, rulebook):
+    """A rulebook that does without most standard facts reads them as missing."""
+    kept = {"consent", "revenue_net", "cogs", "last_purchase", "held_stage", "peer_segment", "household"}
+    facts = tuple(fact for fact in rulebook.catalogue.facts if fact.name in kept)
+    smaller = replace(rulebook, catalogue=type(rulebook.catalogue)(facts))
+    model, settings = fitted
+    lean = assemble(
+        replace(smaller, value=replace(smaller.value, activities=(), benefits=())),
+        Artifacts(ltv=LTV, grid=model.artifacts.grid),
+    )
+    lean_settings = replace(settings, catalogue=smaller.catalogue, activities={}, benefits={})
+    customers = [({n: v for n, v in facts.items() if n in kept}, as_of) for facts, as_of in people(15, 30)]
+    found = figures_of(lean, rows_of(smaller, customers), np.full(30, T0))
+    for i, (facts, as_of) in enumerate(customers):
+        compare(found[i], naive.figures(lean_settings, facts, as_of=as_of, now=T0), of=facts)

@@ -70,5 +70,6 @@ def test_every_kernel_of_the_engine_knows_what_it_depends_on():
     stamp = dict(arbitrate._cache._cache_file._source_stamp)
     files = {name.rpartition(".")[0] for name in stamp}
     assert {f"nextbest.action.{name}" for name in ("gates", "score", "contact", "relevance")} <= files
-    assert all(own is not None for own, _ in stamp.values())
+    # the readers of the arena are made from text at import, so they have no lines of their own
+    assert all(own is not None for name, (own, _) in stamp.items() if not name.startswith("nextbest.arena."))
     assert Path(arbitrate.py_func.__code__.co_filename).is_file()
