@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
+from nextbest.rulebook.collector import collector_paused
 from nextbest.rulebook.diagnostics import Diagnostic, Severity
 from nextbest.rulebook.nodes import Mapping, Node, Scalar, Sequence, Value, YamlProblem, parse_nodes, to_value
 from nextbest.rulebook.suggest import did_you_mean
@@ -117,6 +118,7 @@ class RulebookSource:
         return {f.path: f for f in self.files}
 
 
+@collector_paused()
 def load_source(directory: Path) -> RulebookSource:
     """Read a rulebook directory; whatever is wrong becomes a diagnostic, nothing is raised.
 

@@ -10,6 +10,7 @@ import numpy as np
 from nextbest.errors import RulebookCompileError
 from nextbest.facts import Catalogue, Fact
 from nextbest.parameters import stage_parameter_problems
+from nextbest.rulebook.collector import collector_paused
 from nextbest.rulebook.compile.actions import (
     ActionNames,
     PlacedAction,
@@ -72,7 +73,7 @@ _DECLARES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Documents:
+class Documents:
     """All files as documents; what could not be read is absent."""
 
     strategy: Read[StrategyFile] | None
@@ -117,6 +118,7 @@ def check_source(source: RulebookSource) -> list[Diagnostic]:
     return examine_source(source)[1]
 
 
+@collector_paused()
 def examine_source(source: RulebookSource) -> tuple[Parts | None, list[Diagnostic]]:
     """Compile a rulebook that was read, with all that the compiler has to say about it.
 
@@ -124,24 +126,16 @@ def examine_source(source: RulebookSource) -> tuple[Parts | None, list[Diagnosti
         The rulebook with what it was made of, None if it has errors; and the diagnostics.
     """
     report = Report()
-    report.unreadable.update(noun for kind in source.unreadable for noun in _DECLARES.get(kind, ()))
-    documents = _documents(source, report)
-    parts = None
-    if documents.strategy and documents.facts:
-        declared = _declared(documents, documents.strategy, documents.facts, report)
-        parts = _assemble(documents, documents.strategy, declared, source.digest, report)
+    documents = read_documents(source, report)
+    parts = compile_documents(documents, source.digest, report)
     return parts, _without_echoes(source.diagnostics, report.diagnostics)
 
 
-def _without_echoes(yaml: tuple[Diagnostic, ...], later: list[Diagnostic]) -> list[Diagnostic]:
-    """All diagnostics, but one a place where the YAML itself is at fault."""
-    places = {(d.file, d.line, d.column) for d in yaml}
-    return in_order([*yaml, *(d for d in later if (d.file, d.line, d.column) not in places)])
-
-
-def _documents(source: RulebookSource, report: Report) -> _Documents:
+def read_documents(source: RulebookSource, report: Report) -> Documents:
+    """Every file as a typed document; what does not validate is reported and left out."""
+    report.unreadable.update(noun for kind in source.unreadable for noun in _DECLARES.get(kind, ()))
     _all(source, "experiments", ExperimentsFile, report)
-    return _Documents(
+    return Documents(
         strategy=_single(source, "strategy", StrategyFile, report),
         facts=_single(source, "facts", FactsFile, report),
         stages=_single(source, "stages", StagesFile, report),
@@ -152,6 +146,20 @@ def _documents(source: RulebookSource, report: Report) -> _Documents:
         tables=_all(source, "tables", TablesFile, report),
         tests=_all(source, "tests", TestsFile, report),
     )
+
+
+def compile_documents(documents: Documents, digest: str, report: Report) -> Parts | None:
+    """Typed documents to tables; None when anything was reported that keeps them from compiling."""
+    if documents.strategy is None or documents.facts is None:
+        return None
+    declared = _declared(documents, documents.strategy, documents.facts, report)
+    return _assemble(documents, documents.strategy, declared, digest, report)
+
+
+def _without_echoes(yaml: tuple[Diagnostic, ...], later: list[Diagnostic]) -> list[Diagnostic]:
+    """All diagnostics, but one a place where the YAML itself is at fault."""
+    places = {(d.file, d.line, d.column) for d in yaml}
+    return in_order([*yaml, *(d for d in later if (d.file, d.line, d.column) not in places)])
 
 
 def _all(source: RulebookSource, kind: str, model: type[DocumentT], report: Report) -> list[Read[DocumentT]]:
@@ -186,7 +194,7 @@ class _Declared:
 
 
 def _declared(
-    documents: _Documents, strategy: Read[StrategyFile], facts: Read[FactsFile], report: Report
+    documents: Documents, strategy: Read[StrategyFile], facts: Read[FactsFile], report: Report
 ) -> _Declared:
     catalogue = compile_catalogue(facts, report)
     actions = ordered_actions(documents.actions, report)
@@ -206,7 +214,7 @@ def _declared(
 
 
 def _assemble(
-    documents: _Documents,
+    documents: Documents,
     strategy: Read[StrategyFile],
     declared: _Declared,
     digest: str,
