@@ -117,6 +117,15 @@ class RowCodec:
         check = np.array([id_check(customer_id)], np.uint64)
         return self.assemble(np.array([as_of], np.float64), check, numbers, words, known).tobytes()
 
+    def with_numbers(self, row: bytes, numbers: Mapping[str, float]) -> bytes:
+        """A row of this catalogue with numbers, enums or timestamps (as rows hold them) replaced."""
+        values = np.frombuffer(bytearray(row), _FLOAT)
+        for name, number in numbers.items():
+            values[HEADER_WORDS + self.catalogue.columns[name]] = (
+                np.nan if math.isnan(number) else number + 0.0
+            )
+        return values.tobytes()
+
     def fact_arrays(self, facts: Mapping[str, object], violations: list[Violation]) -> tuple[F64, U64, U64]:
         """Facts as one row's numbers, words and known words; what does not fit is added to `violations`."""
         catalogue = self.catalogue

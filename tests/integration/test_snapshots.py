@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nextbest.data.catalogues import CatalogueStore
+from nextbest.data.connection import RedisConnection
 from nextbest.data.snapshots import SnapshotStore, WriteStatus
 from nextbest.errors import (
     CatalogueError,
@@ -51,9 +52,9 @@ async def store(connection, keys):
 
 async def test_a_snapshot_comes_back_as_put(store):
     """Put replaces the whole snapshot, and a repetition changes nothing."""
-    assert await store.put("c1", 10.0, {"age": 3, "needs": ["pets"]})
-    assert not await store.put("c1", 10.0, {"age": 3, "needs": ["pets"]})
-    assert await store.put("c1", 11.0, {"spend": 1.5})
+    first = await store.put("c1", 10.0, {"age": 3, "needs": ["pets"]})
+    assert await store.put("c1", 10.0, {"age": 3, "needs": ["pets"]}) == first
+    assert await store.put("c1", 11.0, {"spend": 1.5}) != first
     snapshot = await store.get("c1")
     assert (snapshot.as_of, dict(snapshot.facts)) == (11.0, {"spend": 1.5})
 
@@ -117,7 +118,7 @@ async def test_single_facts_are_merged(store, changes, expected):
     before |= {f"flag{i}": False for i in range(10, 70, 7)} | {"observed_weeks": 20.0}
     await store.put("c1", 1.0, before)
     after = {k: v for k, v in (before | (expected or changes)).items() if v is not None}
-    merged = await store.merge("c1", changes, as_of=2.0)
+    merged = store.codec.decode(b"c1", await store.merge("c1", changes, as_of=2.0))
     assert (merged.as_of, dict(merged.facts)) == (2.0, after)
     assert dict((await store.get("c1")).facts) == after
     assert await store.rows(["c1"]) == [store.codec.encode(b"c1", 2.0, after)]
@@ -126,7 +127,7 @@ async def test_single_facts_are_merged(store, changes, expected):
 async def test_merge_leaves_the_time_unless_told(store):
     """Without as_of the snapshot's time stays."""
     await store.put("c1", 1.0, {"age": 3})
-    assert (await store.merge("c1", {"age": 4})).as_of == 1.0
+    assert store.codec.decode(b"c1", await store.merge("c1", {"age": 4})).as_of == 1.0
 
 
 async def test_merged_purchase_figures_must_agree_with_the_stored(store):
@@ -147,6 +148,49 @@ async def test_concurrent_merges_lose_nothing(store):
     facts = (await store.get("c1")).facts
     assert all(facts[f"flag{i}"] for i in range(40))
     assert facts["recency_weeks"] == facts["repeat_purchases"]
+
+
+async def test_row_and_stage_are_one_writers(store, connection, keys):
+    """However many put and merge at once, through several connections, a row holds its own stage."""
+
+    def advance(row):
+        age = store.codec.decode(b"c1", row).facts["age"]
+        return store.codec.with_numbers(row, {"held_stage": age % 4, "stage_since": age})
+
+    def write(writer, age):
+        if age % 3:
+            return writer.put("c1", float(age), {"age": age}, advance=advance)
+        return writer.merge("c1", {"age": age}, as_of=float(age), advance=advance)
+
+    await write(store, 1)
+    async with RedisConnection(connection.address, timeout_s=10.0) as second:
+        other = await SnapshotStore.open(second, keys, CATALOGUE)
+        written = await asyncio.gather(*(write((store, other)[age % 2], age) for age in range(1, 61)))
+    for row in [*written, *await store.rows(["c1"])]:
+        snapshot = store.codec.decode(b"c1", row)
+        age = snapshot.facts["age"]
+        assert snapshot.as_of == age
+        assert snapshot.facts["stage_since"] == age
+        assert snapshot.facts["held_stage"] == ("know_me", "hear_me", "grow_me", "forgive_me")[age % 4]
+
+
+async def test_snapshots_expire_if_told_to(connection, keys):
+    """With a retention, a row lives so long after it was last put; advancing stages adds nothing."""
+    store = await SnapshotStore.open(connection, keys, CATALOGUE, expiry_s=500)
+    ttl = ("TTL", keys.snapshot("c1"))
+    row = await store.put("c1", 1.0, {"age": 1})
+    for write in (
+        lambda: store.put_rows(["c1"], [row]),
+        lambda: store.put_rows(["c1"], [store.codec.encode(b"c1", 2.0, {"age": 2})]),
+        lambda: store.merge("c1", {"age": 3}),
+        lambda: store.put("c1", 1.0, {"age": 1}),
+    ):
+        await connection.execute("EXPIRE", keys.snapshot("c1"), 10)
+        await write()
+        assert 490 < await connection.execute(*ttl) <= 500
+    await connection.execute("EXPIRE", keys.snapshot("c1"), 10)
+    await store.write_numbers(["c1"], {"age": np.array([9.0])})
+    assert 0 < await connection.execute(*ttl) <= 10
 
 
 async def test_another_customers_row_is_noticed(store, connection, keys):
@@ -213,7 +257,8 @@ async def test_rows_outlive_an_extension_of_the_catalogue(store, connection, key
         await store.put(customer_id, 1.0, {"age": 3, "held_stage": "grow_me"})
     larger = await SnapshotStore.open(connection, keys, LARGER)
     assert dict((await larger.get("c1")).facts) == {"age": 3, "held_stage": "grow_me"}
-    assert dict((await larger.merge("c1", {"late": True})).facts) == {
+    merged = larger.codec.decode(b"c1", await larger.merge("c1", {"late": True}))
+    assert dict(merged.facts) == {
         "age": 3,
         "held_stage": "grow_me",
         "late": True,

@@ -84,6 +84,45 @@ class Keys:
         """The decision kept for a request id."""
         return f"{self.prefix}:{{{customer_id}}}:r:{request_id}".encode()
 
+    def request_index(self, customer_id: str) -> bytes:
+        """The request ids whose decisions are kept, so that they can be erased."""
+        return f"{self.prefix}:{{{customer_id}}}:q".encode()
+
+    def outcome_notes(self, customer_id: str) -> bytes:
+        """What was said about outcomes: idempotency key to reason, comment and code."""
+        return f"{self.prefix}:{{{customer_id}}}:o".encode()
+
+    def identifiers(self, customer_id: str) -> bytes:
+        """The customer's own list of identifiers; what is not in it does not resolve."""
+        return f"{self.prefix}:{{{customer_id}}}:i".encode()
+
+    def erased_identifiers(self, customer_id: str) -> bytes:
+        """Identifiers of an erased customer whose index entries are still to be removed."""
+        return f"{self.prefix}:{{{customer_id}}}:j".encode()
+
+    def tombstone(self, customer_id: str) -> bytes:
+        """When the customer was erased; expires."""
+        return f"{self.prefix}:{{{customer_id}}}:x".encode()
+
+    def identifier(self, digest: str) -> bytes:
+        """Who claims the identifier of a keyed digest."""
+        return f"{self.prefix}:identifier:{digest}".encode()
+
+    @property
+    def identifier_secret(self) -> bytes:
+        """The key of those digests, made once."""
+        return f"{self.prefix}:identifier-secret".encode()
+
+    @property
+    def erasures(self) -> bytes:
+        """The record of erasures, without identity."""
+        return f"{self.prefix}:erasures".encode()
+
+    @property
+    def lessons(self) -> bytes:
+        """Counts of outcomes by month, reason code, action and outcome."""
+        return f"{self.prefix}:lessons".encode()
+
     def catalogue(self, fingerprint: int) -> bytes:
         """The layout registered under a fingerprint."""
         return f"{self.prefix}:catalogue:{fingerprint:016x}".encode()

@@ -1,18 +1,17 @@
-"""What Redis does to rows in one step, and how a change of facts is said to it."""
+"""What Redis does to rows in one step."""
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
-from nextbest.data.connection import Part
 from nextbest.data.scripts import Script
-from nextbest.facts import HEADER_WORDS, BitPlace, Catalogue, FactType
-from nextbest.model import F64, U64
+from nextbest.facts import HEADER_WORDS
 
-# KEYS: rows. ARGV: fingerprint, r, r × (offset, length) to carry on from the stored row, new rows.
+# KEYS: rows. ARGV: fingerprint, seconds until rows expire (0 = never), r, r × (offset, length) to carry
+# on from the stored row, new rows.
 # Gives per row: 1 written, 2 unchanged, 3 the stored row is of another catalogue (nothing written).
 PUT = Script("""
-local ranges = tonumber(ARGV[2])
-local first = 2 + 2 * ranges
+local expiry = tonumber(ARGV[2])
+local ranges = tonumber(ARGV[3])
+local first = 3 + 2 * ranges
 local status = {}
 for i = 1, #KEYS do
   local new = ARGV[first + i]
@@ -23,33 +22,17 @@ for i = 1, #KEYS do
       status[i] = 3
     elseif #old == #new and old:sub(17, 24) == new:sub(17, 24) then
       for r = 1, ranges do
-        local from, length = tonumber(ARGV[1 + 2 * r]), tonumber(ARGV[2 + 2 * r])
+        local from, length = tonumber(ARGV[2 + 2 * r]), tonumber(ARGV[3 + 2 * r])
         new = new:sub(1, from) .. old:sub(from + 1, from + length) .. new:sub(from + length + 1)
       end
     end
   end
   if status[i] == 1 then
     if old == new then status[i] = 2 else redis.call('SET', KEYS[i], new) end
+    if expiry > 0 then redis.call('EXPIRE', KEYS[i], expiry) end
   end
 end
 return status
-""")
-
-# KEYS: a row. ARGV: fingerprint, id check, then (operation, offset, payload) each.
-# Gives the row as it is now, or 0 absent, 3 of another catalogue, 4 of another customer or damaged.
-MERGE = Script("""
-local old = redis.call('GET', KEYS[1])
-if not old then return 0 end
-if old:sub(1, 8) ~= ARGV[1] then return 3 end
-if old:sub(17, 24) ~= ARGV[2] or #old ~= tonumber(ARGV[3]) then return 4 end
-for i = 4, #ARGV, 3 do
-  if ARGV[i] == 'B' then
-    redis.call('SETBIT', KEYS[1], ARGV[i + 1], ARGV[i + 2])
-  else
-    redis.call('SETRANGE', KEYS[1], ARGV[i + 1], ARGV[i + 2])
-  end
-end
-return redis.call('GET', KEYS[1])
 """)
 
 # KEYS: rows. ARGV: fingerprint, row length, r, r × (offset, length), then per row its id check and values.
@@ -73,16 +56,18 @@ for i = 1, #KEYS do
       new = new:sub(1, from) .. payload:sub(taken + 1, taken + length) .. new:sub(from + length + 1)
       taken = taken + length
     end
-    if new == old then status[i] = 2 else redis.call('SET', KEYS[i], new); status[i] = 1 end
+    if new == old then status[i] = 2 else redis.call('SET', KEYS[i], new, 'KEEPTTL'); status[i] = 1 end
   end
 end
 return status
 """)
 
-# KEYS: a key. ARGV: the value it must hold (empty = nothing), the new value. Gives whether it was set.
-COMPARE_AND_SET = Script("""
+# KEYS: a row. ARGV: the row it must hold (empty = nothing), the new one, seconds until it expires
+# (0 = never). Gives whether it was set.
+COMPARE_AND_SET_ROW = Script("""
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
+if tonumber(ARGV[3]) > 0 then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
 return 1
 """)
 
@@ -97,47 +82,3 @@ def number_runs(columns: Sequence[int]) -> list[tuple[int, int]]:
         else:
             runs.append((offset, 8))
     return runs
-
-
-def merge_operations(
-    catalogue: Catalogue, facts: Mapping[str, object], arrays: tuple[F64, U64, U64], as_of: float | None
-) -> Iterator[Part]:
-    """What `MERGE` must do to set these facts.
-
-    Args:
-        catalogue: whose rows they are.
-        facts: the facts to set; None = missing.
-        arrays: their numbers, words and known words, one row each.
-        as_of: the snapshot's new time; None leaves it.
-    """
-    numbers, words, known = arrays
-    if as_of is not None:
-        yield from ("W", 8, struct.pack("<d", as_of))
-    for name in facts:
-        place = catalogue.bits.get(name)
-        if place is None:
-            column = catalogue.columns[name]
-            yield from ("W", 8 * (HEADER_WORDS + column), numbers[0, column].tobytes())
-        else:
-            is_bool = catalogue[name].type is FactType.BOOL
-            yield from _bit_operations(catalogue, place, int(words[0, place.word]), is_bool=is_bool)
-            known_bit = int(known[0, place.known_word]) >> place.known_bit & 1
-            yield from ("B", _bit_offset(catalogue, place, known=True), known_bit)
-
-
-def _bit_operations(catalogue: Catalogue, place: BitPlace, word: int, *, is_bool: bool) -> Iterator[Part]:
-    if is_bool:
-        yield from ("B", _bit_offset(catalogue, place, known=False), word >> place.shift & 1)
-    else:
-        yield from ("W", 8 * (HEADER_WORDS + catalogue.n_numbers + place.word), word.to_bytes(8, "little"))
-
-
-def _bit_offset(catalogue: Catalogue, place: BitPlace, *, known: bool) -> int:
-    """Redis counts bits from the highest of each byte; words are little-endian."""
-    first = HEADER_WORDS + catalogue.n_numbers
-    word, bit = (
-        (first + catalogue.n_words + place.known_word, place.known_bit)
-        if known
-        else (first + place.word, place.shift)
-    )
-    return 64 * word + bit - bit % 8 + 7 - bit % 8

@@ -1,6 +1,7 @@
 """Customer snapshots in Redis: put, merge, get, many at once, and a walk over all."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import TypeAlias, cast
@@ -12,20 +13,13 @@ from nextbest.data.connection import Commands, Part, gather_replies
 from nextbest.data.hashes import HashReader
 from nextbest.data.keys import Keys, id_violations
 from nextbest.data.scripts import Script
-from nextbest.data.snapshot_scripts import (
-    COMPARE_AND_SET,
-    MERGE,
-    PUT,
-    WRITE_NUMBERS,
-    merge_operations,
-    number_runs,
-)
+from nextbest.data.snapshot_scripts import COMPARE_AND_SET_ROW, PUT, WRITE_NUMBERS, number_runs
 from nextbest.errors import InvalidFact, InvalidInput, SnapshotError, StoreUnavailable
-from nextbest.fact_values import PURCHASE_FACTS, FactValue
+from nextbest.fact_values import FactValue
 from nextbest.facts import Catalogue
-from nextbest.id_check import id_check, id_checks_of
+from nextbest.id_check import id_checks_of
 from nextbest.model import F64, U8
-from nextbest.rows import DecodedRows, RowCodec, RowProblem, Snapshot, snapshot_error, time_violations
+from nextbest.rows import DecodedRows, RowCodec, RowProblem, Snapshot, time_violations
 
 STAGE_FACTS = ("held_stage", "stage_since", "up_qualified_since")
 """Stage state: whoever writes a snapshot without it keeps what is stored (domain model, section 6)."""
@@ -33,9 +27,13 @@ CUSTOMERS_PER_COMMAND = 256
 """Keys a script or MGET handles at once: about a millisecond of Redis' time."""
 _CALLS_AT_ONCE = 8
 """Scripts under way together, so that Redis works while the next rows are sent."""
-_MAX_ATTEMPTS = 20
+_MAX_ATTEMPTS = 100
+"""One of several that change a row at once succeeds in every round, so that so many never starve."""
+_LONGEST_PAUSE_S = 0.002
 
 Facts: TypeAlias = Mapping[str, object]
+Advance: TypeAlias = Callable[[bytes], bytes]
+"""What becomes of a row before it is written: stage state is advanced."""
 
 
 class WriteStatus(IntEnum):
@@ -55,8 +53,9 @@ class WriteStatus(IntEnum):
 class SnapshotStore:
     """Snapshots of one deployment, written under one catalogue."""
 
-    def __init__(self, commands: Commands, keys: Keys, codec: RowCodec) -> None:
+    def __init__(self, commands: Commands, keys: Keys, codec: RowCodec, *, expiry_s: int = 0) -> None:
         """Use `open`, which registers the catalogue first."""
+        self._expiry_s = expiry_s
         self._commands = commands
         self._keys = keys
         self.codec = codec
@@ -64,8 +63,16 @@ class SnapshotStore:
         self._hashes = HashReader(commands, keys)
 
     @classmethod
-    async def open(cls, commands: Commands, keys: Keys, catalogue: Catalogue) -> "SnapshotStore":
+    async def open(
+        cls, commands: Commands, keys: Keys, catalogue: Catalogue, *, expiry_s: int = 0
+    ) -> "SnapshotStore":
         """Register the catalogue and learn to read rows of all registered ones.
+
+        Args:
+            commands: runs Redis commands.
+            keys: key names.
+            catalogue: of the rows to write.
+            expiry_s: a row that is not put anew for so long is dropped; 0 = it stays.
 
         Raises:
             CatalogueError: the catalogue does not extend the newest registered.
@@ -73,13 +80,20 @@ class SnapshotStore:
         """
         catalogues = CatalogueStore(commands, keys)
         await catalogues.register(catalogue)
-        return cls(commands, keys, RowCodec(catalogue, await catalogues.all()))
+        codec = RowCodec(catalogue, await catalogues.all())
+        return cls(commands, keys, codec, expiry_s=expiry_s)
 
-    async def put(self, customer_id: str, as_of: float, facts: Facts) -> bool:
-        """Replace a customer's snapshot; stage facts that are not named are carried on.
+    async def put(self, customer_id: str, as_of: float, facts: Facts, *, advance: Advance = bytes) -> bytes:
+        """Replace a customer's snapshot in one step; stage facts that are not named are carried on.
+
+        Args:
+            customer_id: the customer.
+            as_of: when it was true, epoch seconds.
+            facts: what is known.
+            advance: applied to the row, stage facts carried on, before it is written.
 
         Returns:
-            Whether anything changed.
+            The row as stored now.
 
         Raises:
             InvalidFact: with everything that does not fit; nothing is written.
@@ -87,7 +101,9 @@ class SnapshotStore:
         """
         row = self._encode(customer_id, as_of, facts)
         kept = [name for name in STAGE_FACTS if name not in facts]
-        return (await self.put_rows([customer_id], [row], keep=kept))[0] == WriteStatus.WRITTEN
+        return await self._exchange(
+            customer_id, lambda old: advance(self._carried(customer_id, row, old, kept))
+        )
 
     async def put_rows(
         self, customer_ids: Sequence[str], rows: Sequence[bytes], *, keep: Sequence[str] = STAGE_FACTS
@@ -105,21 +121,24 @@ class SnapshotStore:
         columns = self.codec.catalogue.columns
         kept = [name for name in keep if name in columns]
         runs = number_runs([columns[name] for name in kept])
-        status = await self._run(PUT, customer_ids, [self._fingerprint, *_ranges(runs)], rows)
+        status = await self._run(PUT, customer_ids, [self._fingerprint, self._expiry_s, *_ranges(runs)], rows)
         for index in np.flatnonzero(status == WriteStatus.FOREIGN).tolist():
             status[index] = await self._put_over_foreign(customer_ids[index], rows[index], kept)
         return status
 
-    async def merge(self, customer_id: str, facts: Facts, *, as_of: float | None = None) -> Snapshot:
-        """Change single facts of a stored snapshot in one step; the others stay as they are.
+    async def merge(
+        self, customer_id: str, facts: Facts, *, as_of: float | None = None, advance: Advance = bytes
+    ) -> bytes:
+        """Change facts of a stored snapshot in one step; the others stay as they are.
 
         Args:
             customer_id: the customer.
             facts: new values; None makes a fact missing.
             as_of: new time of the snapshot; None leaves it.
+            advance: applied to the row before it is written.
 
         Returns:
-            The snapshot as stored now.
+            The row as stored now.
 
         Raises:
             InvalidFact: with everything that does not fit; nothing is written.
@@ -127,20 +146,12 @@ class SnapshotStore:
             SnapshotUnreadable: what is stored is not this customer's row.
             StoreUnavailable: Redis does not answer; it may have been written.
         """
-        operations = self._operations(customer_id, facts, as_of)
-        if not facts.keys().isdisjoint(PURCHASE_FACTS):
-            # These must agree with each other, so the whole row is checked.
-            return await self._rewrite(customer_id, _changed_by(facts, as_of))
-        check = id_check(customer_id.encode()).to_bytes(8, "little")
-        header = [self._fingerprint, check, self.codec.catalogue.row_bytes]
-        reply = await MERGE.run(self._commands, [self._keys.snapshot(customer_id)], [*header, *operations])
-        if isinstance(reply, bytes):
-            return self.codec.decode(customer_id.encode(), reply)
-        if reply == WriteStatus.ABSENT:
-            raise snapshot_error(RowProblem.ABSENT)
-        if reply == WriteStatus.FOREIGN:
-            return await self._rewrite(customer_id, _changed_by(facts, as_of))
-        raise snapshot_error(RowProblem.WRONG_CUSTOMER)
+        self._require_fit(customer_id, facts, as_of)
+        change = _changed_by(facts, as_of)
+        return await self._exchange(
+            customer_id,
+            lambda old: advance(self._encoded(customer_id, change(self._decoded(customer_id, old)))),
+        )
 
     async def write_numbers(self, customer_ids: Sequence[str], values: Mapping[str, F64]) -> U8:
         """Set the same facts of many customers, each in one step: how stages are advanced.
@@ -272,42 +283,57 @@ class SnapshotStore:
                 status[part] = cast("list[int]", reply)
         return status
 
-    def _operations(self, customer_id: str, facts: Facts, as_of: float | None) -> list[Part]:
+    def _require_fit(self, customer_id: str, facts: Facts, as_of: float | None) -> None:
         violations = id_violations(customer_id)
-        arrays = self.codec.fact_arrays(facts, violations)
-        violations += self.codec.misfits(arrays[0])
+        numbers, _, _ = self.codec.fact_arrays(facts, violations)
+        violations += self.codec.misfits(numbers)
         if as_of is not None:
             violations += time_violations(as_of)
         if violations:
             raise InvalidFact(violations)
-        return list(merge_operations(self.codec.catalogue, facts, arrays, as_of))
+
+    def _decoded(self, customer_id: str, row: bytes | None) -> Snapshot:
+        return self.codec.decode(customer_id.encode(), row)
+
+    def _encoded(self, customer_id: str, snapshot: Snapshot) -> bytes:
+        return self.codec.encode(customer_id.encode(), snapshot.as_of, snapshot.facts)
 
     async def _put_over_foreign(self, customer_id: str, row: bytes, kept: Sequence[str]) -> WriteStatus:
-        new = self.codec.decode(customer_id.encode(), row)
-
-        def change(old: Snapshot) -> Snapshot:
-            carried = {name: old.facts[name] for name in kept if name in old.facts}
-            return Snapshot(new.as_of, carried | dict(new.facts))
-
-        try:
-            await self._rewrite(customer_id, change)
-        except SnapshotError:  # nothing can be carried on from what cannot be read
-            await self._commands.execute("SET", self._keys.snapshot(customer_id), row)
+        await self._exchange(customer_id, lambda old: self._carried(customer_id, row, old, kept))
         return WriteStatus.WRITTEN
 
-    async def _rewrite(self, customer_id: str, change: Callable[[Snapshot], Snapshot]) -> Snapshot:
-        """Replace a row by what `change` makes of it, unless someone else was quicker; then again."""
-        for _ in range(_MAX_ATTEMPTS):
+    def _carried(self, customer_id: str, row: bytes, old: bytes | None, kept: Sequence[str]) -> bytes:
+        """The row with facts of the old one that are carried on; what cannot be read carries nothing."""
+        try:
+            before = self._decoded(customer_id, old)
+        except SnapshotError:
+            return row
+        new = self._decoded(customer_id, row)
+        carried = {name: before.facts[name] for name in kept if name in before.facts}
+        return self._encoded(customer_id, Snapshot(new.as_of, carried | dict(new.facts)))
+
+    async def _rewrite(self, customer_id: str, change: Callable[[Snapshot], Snapshot]) -> None:
+        await self._exchange(
+            customer_id, lambda old: self._encoded(customer_id, change(self._decoded(customer_id, old)))
+        )
+
+    async def _exchange(self, customer_id: str, make: Callable[[bytes | None], bytes]) -> bytes:
+        """Replace a row by what `make` makes of it, unless someone else was quicker; then again.
+
+        So a row and the stage state in it are always one writer's, made from the row before.
+        """
+        for attempt in range(_MAX_ATTEMPTS):
             old = await self._row(customer_id)
-            changed = change(self.codec.decode(customer_id.encode(), old))
-            new = self.codec.encode(customer_id.encode(), changed.as_of, changed.facts)
-            if new == old or await self._compare_and_set(customer_id, old or b"", new):
-                return self.codec.decode(customer_id.encode(), new)
+            new = make(old)
+            if await self._compare_and_set(customer_id, old or b"", new):
+                return new
+            # Apart from each other, those who meet again and again do not.
+            await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE_S) if attempt else 0)  # noqa: S311  (no secret)
         raise StoreUnavailable("the snapshot is being changed by too many at once")
 
     async def _compare_and_set(self, customer_id: str, old: bytes, new: bytes) -> bool:
         key = self._keys.snapshot(customer_id)
-        return await COMPARE_AND_SET.run(self._commands, [key], [old, new]) == 1
+        return await COMPARE_AND_SET_ROW.run(self._commands, [key], [old, new, self._expiry_s]) == 1
 
 
 def _ranges(runs: Iterable[tuple[int, int]]) -> list[Part]:

@@ -1,12 +1,14 @@
 """SnapshotService: put and get customer snapshots; stages are advanced on every write."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import grpc.aio
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, snapshot_pb2, snapshot_pb2_grpc
+from nextbest.assembly import Model
 from nextbest.batch.stages import advanced_stages
 from nextbest.behaviour.stage import STAGE_STATE_FACTS
 from nextbest.clock import Clock
@@ -16,6 +18,7 @@ from nextbest.data.store import Store
 from nextbest.errors import InvalidFact, InvalidInput, NotBuilt, Violation
 from nextbest.fact_values import FactValue
 from nextbest.facts import Catalogue, FactType
+from nextbest.id_check import id_check
 from nextbest.rows import RowProblem, Snapshot, snapshot_error, time_violations
 from nextbest.server.guard import guarded
 from nextbest.server.live import LiveServing
@@ -49,41 +52,44 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         """Write a snapshot and advance the customer's stage."""
         facts = _checked_facts(request, self._snapshots)
         try:
-            await self._write(request, facts)
+            row = await self._write(request, facts)
         except InvalidFact as invalid:
             # Merged facts may contradict stored ones, which only shows as they are written.
             raise InvalidFact(prefixed(invalid.violations, "snapshot")) from None
-        return await self._advance(request.snapshot.customer_id)
+        return self._put_response(request.snapshot.customer_id, row)
 
-    async def _write(self, request: snapshot_pb2.PutRequest, facts: Mapping[str, object]) -> None:
-        snapshot = request.snapshot
+    async def _write(self, request: snapshot_pb2.PutRequest, facts: Mapping[str, object]) -> bytes:
+        """Write the row with its stage advanced, both in one step."""
+        snapshot, model, now = request.snapshot, self._serving().model, self._clock()
+        advance = partial(self._advanced, model, snapshot.customer_id, now)
         if request.mode == snapshot_pb2.WRITE_MODE_MERGE:
             as_of = seconds(snapshot.as_of) if snapshot.HasField("as_of") else None
-            cleared = dict.fromkeys(request.cleared_facts)
-            await self._snapshots.merge(snapshot.customer_id, {**facts, **cleared}, as_of=as_of)
-        else:
-            await self._snapshots.put(snapshot.customer_id, seconds(snapshot.as_of), facts)
+            changed = {**facts, **dict.fromkeys(request.cleared_facts)}
+            return await self._snapshots.merge(snapshot.customer_id, changed, as_of=as_of, advance=advance)
+        as_of = seconds(snapshot.as_of)
+        return await self._snapshots.put(snapshot.customer_id, as_of, facts, advance=advance)
 
-    async def _advance(self, customer_id: str) -> snapshot_pb2.PutResponse:
-        """Advance the stage state of a snapshot just written, and say what it is now.
+    def _advanced(self, model: Model, customer_id: str, now: float, row: bytes) -> bytes:
+        """The row with its stage state evaluated.
 
         Before the first lifetime-value fit there is no P(alive), so no stage is held yet.
         """
-        decoded = await self._snapshots.get_many([customer_id])
-        problem = RowProblem(int(decoded.problems[0]))
-        if problem is not RowProblem.NONE:  # someone else erased or replaced it in between
-            raise snapshot_error(problem)
-        model = self._serving().model
-        response = snapshot_pb2.PutResponse(as_of=timestamp(float(decoded.rows.as_of[0])))
         if model.artifacts.ltv is None:
-            return response
-        state = advanced_stages(model, decoded.rows, np.array([self._clock()]))
-        catalogue = self._snapshots.codec.catalogue
-        columns = {name: state[:, i] for i, name in enumerate(STAGE_STATE_FACTS) if name in catalogue}
-        await self._snapshots.write_numbers([customer_id], columns)
-        response.stage = common_pb2.Stage.ValueType(int(state[0, 0]) + 1)
-        if not np.isnan(state[0, 1]):
-            response.stage_since.CopyFrom(timestamp(float(state[0, 1])))
+            return row
+        codec = self._snapshots.codec
+        rows, _ = codec.decode_one(row, id_check(customer_id.encode()))
+        state = advanced_stages(model, rows, np.array([now]))[0].tolist()
+        held = zip(STAGE_STATE_FACTS, state, strict=True)
+        return codec.with_numbers(row, {name: value for name, value in held if name in codec.catalogue})
+
+    def _put_response(self, customer_id: str, row: bytes) -> snapshot_pb2.PutResponse:
+        stored = self._snapshots.codec.decode(customer_id.encode(), row)
+        response = snapshot_pb2.PutResponse(as_of=timestamp(stored.as_of))
+        stage, since = stored.facts.get("held_stage"), stored.facts.get("stage_since")
+        if isinstance(stage, str):
+            response.stage = common_pb2.Stage.Value(f"STAGE_{stage.upper()}")
+        if isinstance(since, float):
+            response.stage_since.CopyFrom(timestamp(since))
         return response
 
     @guarded
