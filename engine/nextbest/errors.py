@@ -7,6 +7,10 @@ NextBestError
 ├── SnapshotError
 │   ├── SnapshotUnreadable     a row is cut short, of a foreign catalogue, or another customer's
 │   └── CustomerUnknown        no snapshot is stored for the customer
+├── DecisionUnknown            no logged decision of that id is kept
+├── DecisionUnreadable         a logged decision is damaged, of another format or another customer's
+├── DecisionNotReplayable      it cannot be made again: its model is not kept, or facts were masked
+├── LogFull                    the decision log takes no more, and is set to refuse then
 ├── RulebookCompileError       the rule files do not compile; carries every diagnostic
 ├── ArtifactError              an artifact is damaged, or was made for something else
 ├── FitError                   a model cannot be fitted to the data given
@@ -64,6 +68,22 @@ class SnapshotUnreadable(SnapshotError):  # noqa: N818  (states a condition the 
 
 class CustomerUnknown(SnapshotError):  # noqa: N818  (states a condition the caller degrades on)
     """No snapshot is stored for the customer."""
+
+
+class DecisionUnknown(NextBestError):  # noqa: N818  (states what is kept)
+    """No logged decision of that id is kept for the customer."""
+
+
+class DecisionUnreadable(NextBestError):  # noqa: N818  (as SnapshotUnreadable)
+    """A logged decision is damaged, cut short, of another format, or another customer's."""
+
+
+class DecisionNotReplayable(NextBestError):  # noqa: N818  (states what is kept)
+    """A logged decision cannot be made again; the message says exactly what is missing."""
+
+
+class LogFull(NextBestError):  # noqa: N818  (states a condition the caller waits out)
+    """The decision log takes no more, and its setting is to refuse decisions then."""
 
 
 class RulebookCompileError(NextBestError):

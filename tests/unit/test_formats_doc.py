@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.builders.decisions import record
 
 from nextbest.artifact import digest_of, pack
+from nextbest.decision_record import chosen_type
 from nextbest.facts import Catalogue
 from nextbest.id_check import id_check
 from nextbest.model import EntryKind, Outcome
@@ -62,9 +64,31 @@ def artifact():
     return pack("ltv", {"n": 1}, {"b": np.array([1.5]), "a": np.array([7], np.uint8)})
 
 
-@pytest.mark.parametrize("make", [row, ring, artifact])
+def decision():
+    """The logged decision of the example."""
+    chosen = np.zeros(1, chosen_type(1))
+    chosen["action"], chosen["treatment"], chosen["terms"] = 3, 7, 0.5
+    return record(
+        decision_id=bytes(range(16)),
+        handle=bytes(range(16, 32)),
+        revision="small@a",
+        build="0.1.0",
+        seed=0x0001020304050607,
+        made_at=1500000000.25,
+        request=b"rq",
+        contacts=b"",
+        events=b"",
+        state=b"",
+        figures=np.array([1.0]).tobytes(),
+        chosen=chosen.tobytes(),
+        n_terms=1,
+        answer=b"an",
+    ).to_bytes()
+
+
+@pytest.mark.parametrize("make", [row, ring, artifact, decision])
 def test_the_examples_are_what_the_code_writes(make):
-    """The documented bytes of a row, a ring and an artifact are the code's."""
+    """The documented bytes of a row, a ring, an artifact and a logged decision are the code's."""
     assert example(make.__name__).hex() == make().hex()
 
 

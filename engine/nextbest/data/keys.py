@@ -101,7 +101,7 @@ class Keys:
         return f"{self.prefix}:{{{customer_id}}}:j".encode()
 
     def tombstone(self, customer_id: str) -> bytes:
-        """When the customer was erased; expires."""
+        """When the customer was erased, epoch seconds as text; expires."""
         return f"{self.prefix}:{{{customer_id}}}:x".encode()
 
     def identifier(self, digest: str) -> bytes:
@@ -122,6 +122,31 @@ class Keys:
     def lessons(self) -> bytes:
         """Counts of outcomes by month, reason code, action and outcome."""
         return f"{self.prefix}:lessons".encode()
+
+    def decision(self, customer_id: str, decision_id: bytes) -> bytes:
+        """A logged decision."""
+        return f"{self.prefix}:{{{customer_id}}}:d:{decision_id.hex()}".encode()
+
+    def decisions(self, customer_id: str) -> bytes:
+        """Ids of the customer's logged decisions by when they were made."""
+        return f"{self.prefix}:{{{customer_id}}}:d".encode()
+
+    @property
+    def log(self) -> bytes:
+        """The decision log: a stream of handles, which hold nothing personal."""
+        return f"{self.prefix}:log".encode()
+
+    def handle(self, handle: bytes) -> bytes:
+        """Which decision of which customer a handle stands for; gone when either is."""
+        return f"{self.prefix}:log:{handle.hex()}".encode()
+
+    def rulebook(self, digest: str) -> bytes:
+        """The files of a rulebook that was served."""
+        return f"{self.prefix}:rulebook:{digest}".encode()
+
+    def served_model(self, digest: str) -> bytes:
+        """What a model that was served consists of."""
+        return f"{self.prefix}:model:{digest}".encode()
 
     def catalogue(self, fingerprint: int) -> bytes:
         """The layout registered under a fingerprint."""

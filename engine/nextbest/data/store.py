@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nextbest.data.artifacts import ArtifactStore
 from nextbest.data.connection import RedisConnection
+from nextbest.data.decision_log import DecisionLogStore, LogLimits
 from nextbest.data.embedded import open_redis
 from nextbest.data.history import DEFAULT_CAPACITY, HistoryStore
 from nextbest.data.keys import Keys
@@ -28,6 +29,8 @@ class StoreOptions:
     timeout_s: float = 1.0
     history_entries: int = DEFAULT_CAPACITY
     kept_decisions_s: int = DEFAULT_KEPT_S
+    log: LogLimits = field(default_factory=LogLimits)
+    """How long logged decisions are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Store:
     names: NameRegistries
     artifacts: ArtifactStore
     requests: RequestStore
+    decisions: DecisionLogStore
 
 
 @asynccontextmanager
@@ -67,4 +71,5 @@ async def open_store(options: StoreOptions, catalogue: Catalogue) -> AsyncGenera
                 names=names,
                 artifacts=ArtifactStore(connection, keys),
                 requests=RequestStore(connection, keys, kept_s=options.kept_decisions_s),
+                decisions=DecisionLogStore(connection, keys, options.log),
             )

@@ -15,7 +15,11 @@ from nextbest.errors import (
     CatalogueError,
     CustomerUnknown,
     DeadlinePassed,
+    DecisionNotReplayable,
+    DecisionUnknown,
+    DecisionUnreadable,
     InvalidInput,
+    LogFull,
     NextBestError,
     NotBuilt,
     RulebookCompileError,
@@ -40,6 +44,10 @@ CODES: Mapping[type[NextBestError], tuple[int, str]] = {
     SnapshotUnreadable: (Code.DATA_LOSS, "SNAPSHOT_UNREADABLE"),
     StoreUnavailable: (Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
     DeadlinePassed: (Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
+    DecisionUnknown: (Code.NOT_FOUND, "DECISION_UNKNOWN"),
+    DecisionUnreadable: (Code.DATA_LOSS, "DECISION_UNREADABLE"),
+    DecisionNotReplayable: (Code.FAILED_PRECONDITION, "DECISION_NOT_REPLAYABLE"),
+    LogFull: (Code.RESOURCE_EXHAUSTED, "DECISION_LOG_FULL"),
     NotBuilt: (Code.UNIMPLEMENTED, "NOT_BUILT"),
     RulebookCompileError: (Code.FAILED_PRECONDITION, "RULEBOOK_DOES_NOT_COMPILE"),
     CatalogueError: (Code.FAILED_PRECONDITION, "CATALOGUE_CONFLICT"),
@@ -98,10 +106,10 @@ def _details(error: NextBestError, reason: str) -> list[any_pb2.Any]:
             for v in told_violations(error)
         ]
         details.append(_packed(BadRequest(field_violations=violations)))
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, (StoreUnavailable, LogFull)):
         delay = duration_pb2.Duration(seconds=RETRY_AFTER_S)
         details.append(_packed(RetryInfo(retry_delay=delay)))
-    if isinstance(error, (RulebookCompileError, CatalogueError, ArtifactError)):
+    if isinstance(error, (RulebookCompileError, CatalogueError, ArtifactError, DecisionNotReplayable)):
         violation = PreconditionFailure.Violation(type=reason, description=cut(str(error)))
         details.append(_packed(PreconditionFailure(violations=[violation])))
     return details
