@@ -141,11 +141,12 @@ async def test_no_customers_need_no_command(connection, keys):
     assert (await CustomerReader(connection, keys).read_many([])).rows == []
 
 
-async def test_the_kept_decision_is_read_along(connection, keys):
-    """One round trip brings row, rings and the decision kept for the request id."""
+async def test_kept_decisions_are_read_along(connection, keys):
+    """One command brings the rows and rings of a few customers, and the decisions kept for their requests."""
     await connection.execute("SET", keys.request("c1", "r1"), b"kept")
-    reply = await CustomerReader(connection, keys).read_request("c1", "r1")
-    assert reply == [None, None, None, b"kept"]
+    await connection.execute("SET", keys.snapshot("c2"), b"row")
+    reply = await CustomerReader(connection, keys).read_asked([("c1", "r1"), ("c2", ""), ("c1", "r2")])
+    assert reply == [None, None, None, b"row", None, None, None, None, None, b"kept", None]
 
 
 async def test_a_killed_server_fails_what_waits_and_is_found_again(tmp_path, keys):

@@ -41,18 +41,18 @@ class CustomerReader:
             )
         )
 
-    def read_request(self, customer_id: str, request_id: str) -> "asyncio.Future[list[bytes | None]]":
-        """The customer's row, contacts, events, and the decision kept for the request id."""
+    def read_asked(self, asked: Sequence[tuple[str, str]]) -> "asyncio.Future[Reply]":
+        """What a few requests need, in one command.
+
+        Args:
+            asked: (customer id, request id) of each; no request id if it is empty.
+
+        Returns:
+            Row, contacts and events of each customer, then the decisions kept for the request ids there are.
+        """
         keys = self._keys
-        return _values(
-            self._commands.execute(
-                "MGET",
-                keys.snapshot(customer_id),
-                keys.contacts(customer_id),
-                keys.events(customer_id),
-                keys.request(customer_id, request_id),
-            )
-        )
+        kept = [keys.request(customer, request) for customer, request in asked if request]
+        return self._commands.execute("MGET", *self._keys_of([customer for customer, _ in asked]), *kept)
 
     async def read_many(self, customer_ids: Sequence[str]) -> Records:
         """Rows, contacts and events of many customers, in their order."""

@@ -1,6 +1,5 @@
 """From checked questions to answers: read, decode, decide, and degrade where a customer cannot be read."""
 
-import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
@@ -13,9 +12,9 @@ from loyalty.nextbest.v1 import decision_pb2
 from nextbest.action.reasons import Explainer
 from nextbest.assembly import Model
 from nextbest.clock import Clock
-from nextbest.data.reader import CustomerReader, Records
+from nextbest.data.reader import Records
 from nextbest.decide import decide, explain
-from nextbest.errors import DeadlinePassed, InvalidInput, SnapshotError, StoreUnavailable
+from nextbest.errors import InvalidInput, SnapshotError
 from nextbest.facts_of import FactsOf
 from nextbest.figures import Valued, valued_of
 from nextbest.id_check import id_check, id_checks_of
@@ -231,39 +230,6 @@ def _decision_id(question: Question) -> bytes:
         return os.urandom(16)
     text = f"{question.customer_id}\0{question.request_id}"
     return hashlib.blake2b(text.encode(), digest_size=16, person=b"nextbest-decide").digest()
-
-
-RESERVE_S = 0.003
-"""Kept back from the deadline for deciding and answering."""
-
-
-def time_to_read(time_left_s: float | None) -> float | None:
-    """Seconds that the store may take; None = as long as it may at all."""
-    return None if time_left_s is None else max(time_left_s - RESERVE_S, 0.0)
-
-
-async def read_in_time(
-    reader: CustomerReader, question: Question, time_left_s: float | None
-) -> list[bytes | None] | Degraded:
-    """Row, contacts, events and, with a request_id, the kept decision; or why they could not be read.
-
-    Raises:
-        DeadlinePassed, StoreUnavailable: they could not be read, and the question is strict.
-    """
-    try:
-        async with asyncio.timeout(time_to_read(time_left_s)):
-            if question.request_id:
-                return await reader.read_request(question.customer_id, question.request_id)
-            return await reader.read(question.customer_id)
-    except TimeoutError:
-        if question.strict:
-            raise DeadlinePassed("the deadline left no time to decide") from None
-        return Degraded.DEADLINE
-    except StoreUnavailable as error:
-        if question.strict:
-            raise
-        logger().warning("store_unavailable", error=str(error))
-        return Degraded.SNAPSHOT_STORE_UNAVAILABLE
 
 
 def without_store(serving: Serving, question: Question, reason: Degraded, clock: Clock) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import grpc.aio
 
-from loyalty.nextbest.v1 import common_pb2, decision_pb2
+from loyalty.nextbest.v1 import decision_pb2
 from nextbest.clock import Clock
 from nextbest.data.reader import Records
 from nextbest.data.store import Store
@@ -24,16 +24,15 @@ from nextbest.server.deciding import (
     Situation,
     answers,
     explained,
-    read_in_time,
     situation,
-    time_to_read,
     without_store,
 )
+from nextbest.server.gathering import Gathering
 from nextbest.server.guard import guarded
 from nextbest.server.handlers import add_service, streaming, unary
 from nextbest.server.live import LiveServing
 from nextbest.server.requests import Question, choose_language, parse_question
-from nextbest.server.status import abort, to_status, told_violations
+from nextbest.server.streaming import answer_stream, status_of
 from nextbest.server.wire import bytes_tag, sized
 from nextbest.telemetry import logger, pseudonym
 
@@ -58,6 +57,7 @@ class DecisionService:
         self._reader = store.reader
         self._kept = store.requests
         self._clock = clock
+        self._gathering = Gathering(store.reader, store.requests, clock, serving.learn_catalogues)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve the methods on a server."""
@@ -70,7 +70,6 @@ class DecisionService:
                 "DecideStream": streaming(
                     self.DecideStream,
                     decision_pb2.DecideStreamRequest.FromString,
-                    decision_pb2.DecideStreamResponse.SerializeToString,
                 ),
                 "Explain": unary(
                     self.Explain,
@@ -85,19 +84,7 @@ class DecisionService:
         self, request: decision_pb2.DecideRequest, context: Context[decision_pb2.DecideRequest, bytes]
     ) -> bytes:
         """Rank one customer's actions."""
-        serving = self._serving()
-        question = parse_question(request, serving.model.rulebook, serving.rows)
-        stored = await read_in_time(self._reader, question, context.time_remaining())
-        if isinstance(stored, Degraded):
-            return without_store(serving, question, stored, self._clock)
-        if question.request_id and stored[3] is not None:
-            return stored[3]
-        reply = answers(await self._situation(serving, [question], _records(stored)))[0]
-        if isinstance(reply, SnapshotError):
-            raise reply
-        if not question.request_id:
-            return reply
-        return await self._keep(question, reply, context.time_remaining())
+        return await self._asked(request, context.time_remaining())
 
     @guarded
     async def DecideBatch(
@@ -188,11 +175,28 @@ class DecisionService:
     async def DecideStream(
         self,
         request_iterator: AsyncIterator[decision_pb2.DecideStreamRequest],
-        context: Context[decision_pb2.DecideStreamRequest, decision_pb2.DecideStreamResponse],
-    ) -> AsyncIterator[decision_pb2.DecideStreamResponse]:
-        """Not built yet."""
-        await abort(context, NotBuilt("deciding over a stream"))
-        yield decision_pb2.DecideStreamResponse()
+        context: Context[decision_pb2.DecideStreamRequest, bytes],
+    ) -> None:
+        """Rank customers' actions as they come; answers may overtake each other."""
+
+        def decide(request: decision_pb2.DecideRequest) -> "asyncio.Future[bytes]":
+            if not request.request_id:
+                raise InvalidInput([Violation("request.request_id", "is required on a stream")])
+            return self._asked(request, context.time_remaining())
+
+        await answer_stream(request_iterator, decide, context.write)
+
+    def _asked(
+        self, request: decision_pb2.DecideRequest, time_left_s: float | None
+    ) -> "asyncio.Future[bytes]":
+        """Check a request and start deciding it.
+
+        Raises:
+            InvalidInput, NotBuilt: at once; what the future may raise, `Gathering.ask` says.
+        """
+        serving = self._serving()
+        question = parse_question(request, serving.model.rulebook, serving.rows)
+        return self._gathering.ask(serving, question, time_left_s)
 
     async def _situation(self, serving: Serving, questions: Sequence[Question], stored: Records) -> Situation:
         """Decode what is stored; rows of a catalogue that others registered meanwhile are read as well."""
@@ -203,12 +207,11 @@ class DecisionService:
                 return situation(learnt, questions, stored, self._clock)
         return found
 
-    async def _keep(self, question: Question, reply: bytes, time_left_s: float | None = None) -> bytes:
+    async def _keep(self, question: Question, reply: bytes) -> bytes:
         """Keep the answer for retries; whoever was first with a request_id is answered to all."""
         try:
-            async with asyncio.timeout(time_to_read(time_left_s)):
-                return await self._kept.keep(question.customer_id, question.request_id, reply)
-        except (StoreUnavailable, TimeoutError):
+            return await self._kept.keep(question.customer_id, question.request_id, reply)
+        except StoreUnavailable:
             logger().warning("decision_not_kept", customer=pseudonym(question.customer_id))
             return reply
 
@@ -219,11 +222,4 @@ def _records(values: list[bytes | None]) -> Records:
 
 def _failed(error: NextBestError) -> bytes:
     """A batch item that says what is wrong with its request."""
-    status = to_status(error)
-    violations = told_violations(error) if isinstance(error, InvalidInput) else ()
-    message = common_pb2.Status(
-        code=status.code,
-        message=status.message,
-        violations=[common_pb2.Violation(field=v.field, description=v.description) for v in violations],
-    )
-    return sized(_STATUS, message.SerializeToString())
+    return sized(_STATUS, status_of(error))

@@ -27,11 +27,9 @@ def unary(
     return _unary(method, request_deserializer=parse, response_serializer=serialize)
 
 
-def streaming(
-    method: Callable[..., object], parse: Callable[[bytes], object], serialize: Callable[..., bytes]
-) -> Method:
-    """A method with streams both ways."""
-    return _streaming(method, request_deserializer=parse, response_serializer=serialize)
+def streaming(method: Callable[..., object], parse: Callable[[bytes], object]) -> Method:
+    """A method with streams both ways, that answers with bytes."""
+    return _streaming(method, request_deserializer=parse, response_serializer=None)
 
 
 def add_service(server: grpc.aio.Server, name: str, methods: Mapping[str, Method]) -> None:

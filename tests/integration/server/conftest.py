@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import redis
 from tests.builders.command_line import nextbest
+from tests.builders.redis_process import RedisProcess
 from tests.builders.small import DIRECTORY, NOW, population
 
 from loyalty.nextbest.v1 import (
@@ -109,6 +110,16 @@ def awaited(condition):
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
     return found
+
+
+@pytest.fixture
+def redis_process():
+    """A redis-server of the test's own."""
+    with tempfile.TemporaryDirectory(prefix="nextbest-") as directory:
+        process = RedisProcess(directory)
+        process.start()
+        yield process
+        process.close()
 
 
 @pytest.fixture(scope="session")

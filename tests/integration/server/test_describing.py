@@ -14,7 +14,7 @@ from loyalty.nextbest.v1 import (
     rulebook_pb2,
     snapshot_pb2,
 )
-from nextbest_client import NotSupported, decide_request
+from nextbest_client import decide_request
 
 PACKAGE = "loyalty.nextbest.v1"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -164,9 +164,3 @@ def test_not_built_yet(request, stub, method, request_message, what):
     assert (code, reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT")
     with pytest.raises(grpc.RpcError, match=f"{what} is not built yet"):
         call(request_message)
-
-
-def test_stream_is_not_built_yet(client):
-    """Nor is deciding over a stream."""
-    with pytest.raises(NotSupported, match="deciding over a stream is not built yet"):
-        list(client.decide_stream([decide_request("p0001", channel="pos")]))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-import tempfile
 import threading
 
 import grpc
@@ -12,11 +11,10 @@ import structlog
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
-from tests.builders.redis_process import RedisProcess
 from tests.builders.small import NOW, regular
 
 import nextbest.server.app
-import nextbest.server.decision_service
+import nextbest.server.gathering
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, decision_pb2_grpc
 from nextbest.data.store import StoreOptions
 from nextbest.errors import InvalidInput, StoreUnavailable
@@ -43,16 +41,6 @@ CUSTOMER = "c1"
 def clock():
     """The tests' time, standing still."""
     return NOW.timestamp()
-
-
-@pytest.fixture
-def redis_process():
-    """A redis-server of the test's own."""
-    with tempfile.TemporaryDirectory(prefix="nextbest-") as directory:
-        process = RedisProcess(directory)
-        process.start()
-        yield process
-        process.close()
 
 
 @contextlib.asynccontextmanager
@@ -181,7 +169,7 @@ async def test_unforeseen_error_is_bland(redis_process, rulebook, monkeypatch):
 
     async with started(redis_process, rulebook) as (_, client):
         with monkeypatch.context() as patch, structlog.testing.capture_logs() as logged:
-            patch.setattr(nextbest.server.decision_service, "answers", fail)
+            patch.setattr(nextbest.server.gathering, "answers", fail)
             with pytest.raises(ServiceFailed, match="internal error; see the service's log") as raised:
                 await client.decide(asking())
         assert raised.value.code is grpc.StatusCode.INTERNAL

@@ -1,0 +1,249 @@
+"""What is asked within a moment is read and decided together.
+
+A decision alone costs several times its share of a batch: turns of the event loop, a command and a reply of
+Redis, and the fixed cost of every array. So a question waits while others keep arriving; alone, it waits a
+few idle turns, some tens of microseconds. See docs/performance.md for what it brings.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
+
+from nextbest.clock import Clock
+from nextbest.data.connection import Reply
+from nextbest.data.reader import CustomerReader, Records
+from nextbest.data.requests import RequestStore
+from nextbest.errors import DeadlinePassed, SnapshotError, StoreUnavailable
+from nextbest.model import Degraded
+from nextbest.rows import RowProblem
+from nextbest.server.deciding import Serving, answers, situation, without_store
+from nextbest.server.requests import Question
+from nextbest.telemetry import logger, pseudonym
+
+MOST = 64
+"""Questions decided together: as many as the kernels take at a time."""
+QUIET_TURNS = 16
+"""Turns of the loop without a new question that end the wait; a call takes several turns to arrive."""
+LONGEST_WAIT_S = 0.002
+RESERVE_S = 0.003
+"""Kept back from a caller's deadline for answering."""
+
+Learn = Callable[[], Awaitable[Serving | None]]
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A question on its way to its answer."""
+
+    serving: Serving
+    question: Question
+    answer: "asyncio.Future[bytes]"
+    late: asyncio.TimerHandle | None = None
+    """Ends the wait at the caller's deadline."""
+    reply: bytes | None = None
+    """Decided, but not kept for retries yet."""
+
+    def settle(self, reply: bytes) -> None:
+        """Answer, unless the caller has given up."""
+        if self.late:
+            self.late.cancel()
+        if not self.answer.done():
+            self.answer.set_result(reply)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error, unless the caller has given up."""
+        if self.late:
+            self.late.cancel()
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True, eq=False)
+class _Gathered:
+    """Questions of one moment, about one rulebook."""
+
+    serving: Serving
+    since: float
+    asked: list[_Asked] = field(default_factory=list[_Asked])
+    seen: int = 0
+    quiet: int = 0
+    is_closed: bool = False
+
+
+class Gathering:
+    """Answers questions of one event loop, those of a moment together."""
+
+    def __init__(self, reader: CustomerReader, kept: RequestStore, clock: Clock, learn: Learn) -> None:
+        """Prepare.
+
+        Args:
+            reader: Reads customers.
+            kept: Decisions kept for retries.
+            clock: The service's time.
+            learn: Learns catalogues that others have registered since; None if there are none.
+        """
+        self._reader = reader
+        self._kept = kept
+        self._clock = clock
+        self._learn = learn
+        self._open: _Gathered | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def ask(self, serving: Serving, question: Question, time_left_s: float | None) -> "asyncio.Future[bytes]":
+        """Decide a question; the future holds a DecideResponse as bytes.
+
+        Raises (in the future):
+            SnapshotError, StoreUnavailable, DeadlinePassed: it cannot be decided, and it is strict.
+        """
+        loop = asyncio.get_running_loop()
+        asked = _Asked(serving, question, loop.create_future())
+        if time_left_s is not None:
+            left_s = time_left_s - RESERVE_S
+            if left_s <= 0.0:
+                self._be_late(asked)
+                return asked.answer
+            asked.late = loop.call_later(left_s, self._be_late, asked)
+        gathered = self._open
+        if gathered is None or gathered.serving is not serving:
+            gathered = self._open = _Gathered(serving, loop.time())
+            loop.call_soon(self._turn, gathered)
+        gathered.asked.append(asked)
+        if len(gathered.asked) == MOST:
+            self._close(gathered)
+        return asked.answer
+
+    def _turn(self, gathered: _Gathered) -> None:
+        """Wait on while questions keep coming."""
+        if gathered.is_closed:
+            return
+        loop, count = asyncio.get_running_loop(), len(gathered.asked)
+        gathered.quiet = gathered.quiet + 1 if count == gathered.seen else 0
+        gathered.seen = count
+        if gathered.quiet < QUIET_TURNS and loop.time() - gathered.since < LONGEST_WAIT_S:
+            loop.call_soon(self._turn, gathered)
+        else:
+            self._close(gathered)
+
+    def _close(self, gathered: _Gathered) -> None:
+        """Take no more questions; read what is stored about their customers."""
+        gathered.is_closed = True
+        if self._open is gathered:
+            self._open = None
+        asked = gathered.asked
+        reply = self._reader.read_asked([(a.question.customer_id, a.question.request_id) for a in asked])
+        reply.add_done_callback(partial(self._take, asked))
+
+    def _take(self, asked: Sequence[_Asked], reply: "asyncio.Future[Reply]") -> None:
+        """Answer retries with what was kept for them, and decide the rest."""
+        error = reply.exception()
+        if isinstance(error, StoreUnavailable):
+            self._answer_without_store(asked, error)
+        elif isinstance(error, Exception):
+            for one in asked:
+                one.fail(error)
+        else:
+            self._decide_new(asked, cast("list[bytes | None]", reply.result()))
+
+    def _decide_new(self, asked: Sequence[_Asked], values: list[bytes | None]) -> None:
+        n = len(asked)
+        rows, contacts, events = values[0 : 3 * n : 3], values[1 : 3 * n : 3], values[2 : 3 * n : 3]
+        kept = iter(values[3 * n :])
+        new: list[int] = []
+        for place, one in enumerate(asked):
+            reply = next(kept) if one.question.request_id else None
+            if reply is not None:
+                one.settle(reply)
+            elif not one.answer.done():
+                new.append(place)
+        if new:
+            stored = Records([rows[i] for i in new], [contacts[i] for i in new], [events[i] for i in new])
+            self._decide([asked[i] for i in new], stored)
+
+    def _decide(self, asked: Sequence[_Asked], stored: Records) -> None:
+        """Decide, and keep the decisions that may be asked for again."""
+        try:
+            found = situation(asked[0].serving, [one.question for one in asked], stored, self._clock)
+            if RowProblem.FOREIGN in found.decoded.problems.tolist():
+                self._start(self._decide_once_learnt(asked, stored))
+                return
+            replies = answers(found)
+        except Exception as error:
+            self._decide_one_by_one(asked, stored, error)
+            return
+        self._answer(asked, replies)
+
+    def _decide_one_by_one(self, asked: Sequence[_Asked], stored: Records, error: Exception) -> None:
+        """One that cannot be decided does not take the others with it."""
+        if len(asked) == 1:
+            asked[0].fail(error)
+            return
+        for i, one in enumerate(asked):
+            alone = Records(stored.rows[i : i + 1], stored.contacts[i : i + 1], stored.events[i : i + 1])
+            self._decide([one], alone)
+
+    async def _decide_once_learnt(self, asked: Sequence[_Asked], stored: Records) -> None:
+        """Rows of a catalogue that others registered meanwhile are read as well."""
+        try:
+            learnt = await self._learn() or asked[0].serving
+            found = situation(learnt, [one.question for one in asked], stored, self._clock)
+            self._answer(asked, answers(found))
+        except StoreUnavailable as error:
+            self._answer_without_store(asked, error)
+        except Exception as error:
+            for one in asked:
+                one.fail(error)
+
+    def _answer(self, asked: Sequence[_Asked], replies: Sequence[bytes | SnapshotError]) -> None:
+        for one, reply in zip(asked, replies, strict=True):
+            if isinstance(reply, SnapshotError):
+                one.fail(reply)
+            elif one.question.request_id:
+                self._keep(one, reply)
+            else:
+                one.settle(reply)
+
+    def _keep(self, one: _Asked, reply: bytes) -> None:
+        """Keep an answer for retries; whoever was first with a request_id is answered to all."""
+        one.reply = reply
+        self._start(self._answer_kept(one, reply))
+
+    async def _answer_kept(self, one: _Asked, reply: bytes) -> None:
+        try:
+            one.settle(await self._kept.keep(one.question.customer_id, one.question.request_id, reply))
+        except StoreUnavailable:
+            _note_not_kept(one)
+            one.settle(reply)
+        except Exception as error:
+            one.fail(error)
+
+    def _be_late(self, one: _Asked) -> None:
+        """The caller's deadline is here: give what there is."""
+        if one.reply is not None:
+            _note_not_kept(one)
+            one.settle(one.reply)
+        elif one.question.strict:
+            one.fail(DeadlinePassed("the deadline left no time to decide"))
+        else:
+            one.settle(without_store(one.serving, one.question, Degraded.DEADLINE, self._clock))
+
+    def _answer_without_store(self, asked: Sequence[_Asked], error: StoreUnavailable) -> None:
+        logger().warning("store_unavailable", error=str(error), decisions=len(asked))
+        for one in asked:
+            if one.answer.done():
+                continue
+            if one.question.strict:
+                one.fail(error)
+            else:
+                reason = Degraded.SNAPSHOT_STORE_UNAVAILABLE
+                one.settle(without_store(one.serving, one.question, reason, self._clock))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _note_not_kept(one: _Asked) -> None:
+    logger().warning("decision_not_kept", customer=pseudonym(one.question.customer_id))
