@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("match", "ltv", "grid", "figures", "cross_sell", "rpc")
+NAMES = ("match", "decide", "ltv", "grid", "figures", "cross_sell", "rpc")
 
 
 def main() -> int:
