@@ -76,6 +76,13 @@ def real2(arena: Arena, k: int) -> F64:
 
 
 @_inlined
+def real3(arena: Arena, k: int) -> F64:
+    """Array k as (a, b, c) numbers."""
+    part = arena.words[arena.places[k, 0] : arena.places[k, 1]].view(np.float64)
+    return part.reshape(arena.places[k, 2], arena.places[k, 3], arena.places[k, 4])
+
+
+@_inlined
 def real4(arena: Arena, k: int) -> F64:
     """Array k as (a, b, c, d) numbers."""
     part = arena.words[arena.places[k, 0] : arena.places[k, 1]].view(np.float64)

@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from nextbest.action.arbitration import arbitrate, settle_reasons
 from nextbest.action.contact import fill_cooling
-from nextbest.action.tables import Batch, Raw, Terms, pack_state
+from nextbest.action.posteriors import ROOT_ONLY
+from nextbest.action.tables import Batch, Raw
+from nextbest.action.terms import Learnt, pack_state
 from nextbest.arena import Arena, pack
 from nextbest.assembly import Model
 from nextbest.figures import figures_of
@@ -32,6 +34,7 @@ from nextbest.model import (
     Term,
     Trace,
 )
+from nextbest.potential.cells import locate
 from nextbest.potential.peer_windows import fill_peers_have
 from nextbest.rulebook.matching import inputs_of, match, n_blocks, no_suppression
 from nextbest.rulebook.program import Matches
@@ -63,7 +66,7 @@ def decide(
         contexts: The n situations.
         state: Posteriors and prices.
         now: (n,) epoch seconds; nothing reads a clock.
-        seed: (n,) for exploration; no rulebook can ask for it yet, so nothing reads it.
+        seed: (n,) what is drawn at random follows from, see `action.draws.seeds_of`.
         max_results: Answers kept a customer, at least 1.
 
     Returns:
@@ -108,7 +111,7 @@ def _run(
     contexts: Contexts,
     state: DecisionState,
     now: F64,
-    seed: U64,  # noqa: ARG001  (part of the use case's signature; exploration will read it)
+    seed: U64,
     max_results: int,
     *,
     assumed: F64 | None = None,
@@ -116,7 +119,8 @@ def _run(
 ) -> tuple[Decisions, Trace]:
     n, now = len(rows), fixed(now)
     room = _room(model, n)
-    batch = _batch(model, rows, histories, contexts, now, room, assumed)
+    learnt = prepared(model, state)
+    batch = _batch(model, rows, histories, contexts, learnt, now, seed, room, assumed)
     decisions = Decisions(
         figures=batch.figures,
         action=np.empty((n, max_results), np.int32),
@@ -130,7 +134,7 @@ def _run(
         _arena(model),
         _raw(model, rows, contexts, now),
         batch,
-        _terms(model, state),
+        learnt.terms,
         trace.reason,
         numbers,
         trace.treatment,
@@ -170,6 +174,8 @@ class _Room(NamedTuple):
     pressure: F64
     refused: U8
     cooling: U64
+    places: I64
+    """Row 0 of the posteriors for all."""
     matches: Matches
     trace: Trace
     """One row, for all customers to share."""
@@ -201,6 +207,7 @@ def _new_room(model: Model, n: int) -> _Room:
         pressure=np.empty((n, 3)),
         refused=np.empty(len(rulebook.actions), np.uint8),
         cooling=no_suppression(len(rulebook.triggers), n),
+        places=fixed(np.zeros(n, np.int64)),
         matches=Matches(
             np.empty(planes, np.uint64), np.empty(planes, np.uint64), np.empty((n, program.n_values))
         ),
@@ -215,8 +222,18 @@ def _arena(model: Model) -> Arena:
 
 
 @lru_cache(maxsize=8)
-def _terms(model: Model, state: DecisionState) -> Terms:
-    return pack_state(model.rulebook, state)
+def prepared(model: Model, state: DecisionState) -> Learnt:
+    """A state in the form kernels read, blended once: whoever learns calls it before deciding with it."""
+    parent = ROOT_ONLY if model.peers is None else model.peers.tables.tree.parent
+    return pack_state(model.rulebook, state, parent)
+
+
+def _posterior_places(model: Model, rows: Rows, learnt: Learnt, room: "_Room") -> I64:
+    """(n,) where each customer's posteriors lie; all at the root while cells make no difference."""
+    if model.peers is None or not learnt.by_cell:
+        return room.places
+    cells = locate(fixed(rows.numbers), model.peers.columns, model.peers.tables.children)
+    return fixed(learnt.row_of_cell[cells])
 
 
 def _raw(model: Model, rows: Rows, contexts: Contexts, now: F64) -> Raw:
@@ -238,7 +255,9 @@ def _batch(
     rows: Rows,
     histories: Histories,
     contexts: Contexts,
+    learnt: Learnt,
     now: F64,
+    seed: U64,
     room: _Room,
     assumed: F64 | None,
 ) -> Batch:
@@ -270,6 +289,8 @@ def _batch(
         pressure=room.pressure,
         cooling=room.cooling,
         refused=room.refused,
+        places=_posterior_places(model, rows, learnt, room),
+        seeds=fixed(seed),
     )
 
 

@@ -1,7 +1,7 @@
 """Value types that pass between the parts: batches of rows, histories and contexts; closed lists."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag, StrEnum
 from typing import TypeAlias
 
@@ -161,6 +161,7 @@ class Reason(IntEnum):
     BEATEN_IN_RANK = 33
     DUPLICATE_PLACEMENT = 34
     PROPENSITY_UNKNOWN = 35
+    STILL_LEARNING = 36
 
 
 GATE_OF: Mapping[Reason, Gate] = {
@@ -199,6 +200,7 @@ GATE_OF: Mapping[Reason, Gate] = {
     Reason.BEATEN_IN_RANK: Gate.ARBITRATION,
     Reason.DUPLICATE_PLACEMENT: Gate.ARBITRATION,
     Reason.PROPENSITY_UNKNOWN: Gate.MUTUAL,
+    Reason.STILL_LEARNING: Gate.EXPERIMENT,
 }
 """The gate each reason belongs to."""
 
@@ -310,15 +312,37 @@ class Contexts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CellEvidence:
+    """Captured outcomes below the peer grid's root: an entry for each action, stage and cell with some."""
+
+    action: I32
+    """(k,)."""
+    stage: I32
+    """(k,)."""
+    cell: I32
+    """(k,) number of the cell in the model's tree."""
+    counts: F64
+    """(k, 2) successes and failures of customers in the very cell."""
+
+    @classmethod
+    def none(cls) -> "CellEvidence":
+        """Nothing captured."""
+        nothing = np.empty(0, np.int32)
+        return cls(nothing, nothing, nothing, np.empty((0, 2)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DecisionState:
     """What is learnt between decisions; the part that candidates read is logged for replay."""
 
     posteriors: F64
-    """(actions, stages, 2) successes and failures since the prior of the rule file."""
+    """(actions, stages, 2) successes and failures of all customers since the prior of the rule file."""
     stage_prices: F64
     """(stages,) shadow price π of each stage's budget."""
     contact_price: float
     """μ_w, money per unit of contact weight."""
+    cells: CellEvidence = field(default_factory=CellEvidence.none)
+    """The part of `posteriors` that was captured from customers below the peer grid's root."""
 
     @classmethod
     def initial(cls, n_actions: int) -> "DecisionState":
@@ -345,6 +369,8 @@ class Term(IntEnum):
     SHADOW_PRICE = 13
     CONTACT_PRICE = 14
     SCORE = 15
+    MEAN_PROPENSITY = 16
+    """What gates read; `PROPENSITY` is the draw that the score was made with, if the rulebook explores."""
 
 
 @value_type

@@ -61,8 +61,10 @@ def expected_cost(action, p):
     return action.contact_cost + p * action.accepted_cost
 
 
-def score(action, *, p, value_gap, profit_gap, life, weight, relevance, context, lever, q, pi, mu, w_ch):
-    """The score and its breakdown by name."""
+def score(
+    action, *, p, value_gap, profit_gap, life, weight, relevance, context, lever, q, pi, mu, w_ch, mean=None
+):
+    """The score and its breakdown by name; `p` is what it is made with, `mean` what gates read."""
     d_c = customer_gain(action, value_gap, life)
     d_p = profit_gain(action, profit_gap, life)
     base = action.base or 0.0
@@ -72,6 +74,7 @@ def score(action, *, p, value_gap, profit_gap, life, weight, relevance, context,
     total = benefit - (1 + pi) * expected_cost(action, p) - mu * w_ch
     return {
         "propensity": p,
+        "mean_propensity": p if mean is None else mean,
         "base_propensity": base,
         "customer_gain": d_c,
         "profit_gain": d_p,

@@ -2,11 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tests.builders.worlds import action, small
-from tests.naive.plain import STAGES
-from tests.naive.score import posterior
 
 from nextbest.action.tables import (
     ChannelNumber,
@@ -15,9 +11,7 @@ from nextbest.action.tables import (
     Policy,
     Setting,
     TreatmentCode,
-    pack_state,
 )
-from nextbest.model import DecisionState
 
 GIFT = {"type": "monetary", "timing": "immediate"}
 
@@ -152,42 +146,3 @@ def test_settings_and_channels_are_packed():
     assert sms.tolist() == [0.6, 0.9, 2.0, 0.0, 20.0, 8.5]
     assert location[ChannelNumber.LOCATION_BOUND] == 1.0
     assert np.isnan(location[ChannelNumber.QUIET_FROM])
-
-
-COUNT = st.integers(0, 500).map(float)
-
-
-@given(
-    prior=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)),
-    outcomes=st.lists(st.tuples(COUNT, COUNT), min_size=4, max_size=4),
-)
-@settings(max_examples=30, deadline=None)
-def test_posteriors_back_off_from_stage_to_action(prior, outcomes):
-    """A stage's posterior rests on that of all stages, which rests on the rule file's prior."""
-    given_ = {"successes": prior[0], "failures": prior[1]}
-    rulebook = small(action(propensity=given_), action("b")).rulebook
-    posteriors = np.zeros((2, 4, 2))
-    posteriors[0] = outcomes
-    terms = pack_state(rulebook, DecisionState(posteriors, np.zeros(4), 0.0))
-    root = (sum(s for s, _ in outcomes), sum(f for _, f in outcomes))
-    expected = [posterior(prior, root, outcomes[i]) for i in range(len(STAGES))]
-    assert terms.propensity[0] == pytest.approx(expected, rel=1e-12)
-    assert ((terms.propensity[0] > 0) & (terms.propensity[0] < 1)).all()
-    assert np.isnan(terms.propensity[1]).all()
-
-
-def test_a_learnt_stage_moves_its_own_posterior_most():
-    """Outcomes of a stage count in full there and through the parent elsewhere."""
-    rulebook = small(action(propensity={"successes": 1, "failures": 9})).rulebook
-    posteriors = np.zeros((1, 4, 2))
-    posteriors[0, 2] = (90, 10)
-    p = pack_state(rulebook, DecisionState(posteriors, np.zeros(4), 0.0)).propensity[0]
-    assert p[2] > p[0] > 0.1
-    assert p[0] == p[1] == p[3]
-
-
-def test_prices_follow_the_stages_in_the_state():
-    """π of each stage, then μ."""
-    rulebook = small().rulebook
-    state = DecisionState(np.zeros((1, 4, 2)), np.array([0.1, 0.2, 0.3, 0.4]), 0.5)
-    assert pack_state(rulebook, state).prices.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]

@@ -5,7 +5,7 @@ import pytest
 from tests.builders.rulebooks import write
 from tests.builders.worlds import action, documents
 
-from nextbest.action.tables import pack_state
+from nextbest.action.terms import terms_of
 from nextbest.assembly import Artifacts, assemble
 from nextbest.errors import ArtifactError
 from nextbest.learning.propensity import PropensityModel
@@ -40,7 +40,8 @@ def fitted(*names):
 
 def posterior_means(model):
     """Propensity of each action in the first stage as priors give it; NaN = from elsewhere."""
-    return pack_state(model.rulebook, DecisionState.initial(len(model.rulebook.actions))).propensity[:, 0]
+    terms, _ = terms_of(model.rulebook, DecisionState.initial(len(model.rulebook.actions)))
+    return terms.propensity[0, 0]
 
 
 def test_prior_holds_until_the_model_is_fitted(compiled):

@@ -7,6 +7,7 @@ over actions that can be no answer, so tracing costs nothing when it is not aske
 
 import numpy as np
 
+from nextbest.action.exploration import is_exploring, luckier, reach_gate, show_first
 from nextbest.action.gates import (
     audience_gate,
     condition_gate,
@@ -38,10 +39,10 @@ from nextbest.action.tables import (
     Raw,
     Setting,
     Tables,
-    Terms,
     TreatmentCode,
     unpack_tables,
 )
+from nextbest.action.terms import Terms, unpack_terms
 from nextbest.arena import Arena
 from nextbest.facts import Figure
 from nextbest.kernels import kernel, lean_kernel
@@ -114,6 +115,13 @@ def ceiling_gate(tables: Tables, batch: Batch, customer: int, action: int, p: fl
 
 
 @lean_kernel
+def stake_gate(tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, p: float) -> Outcome:
+    """Not more is put at stake than a customer is worth, nor on more customers than an action has earned."""
+    verdict = ceiling_gate(tables, batch, customer, action, p)
+    return reach_gate(batch, terms, customer, action) if verdict[0] == 0 else verdict
+
+
+@lean_kernel
 def contact_price(tables: Tables, batch: Batch, terms: Terms, customer: int, treatment: int) -> float:
     """Price of the contact, μ_w·w_ch: nothing when the customer starts it."""
     if batch.requests[customer, 1] != _OUTBOUND:
@@ -153,7 +161,7 @@ def consider(
     if verdict[0] == 0:
         verdict = limit_gate(tables, batch, customer, action)
     if verdict[0] == 0 and not mandatory:
-        verdict = ceiling_gate(tables, batch, customer, action, p)
+        verdict = stake_gate(tables, batch, terms, customer, action, p)
     if verdict[0] != 0:
         return verdict
     fill_terms(tables, batch, terms, customer, action, p, out)
@@ -261,7 +269,7 @@ def arbitrate(
     arena: Arena,
     raw: Raw,
     batch: Batch,
-    terms: Terms,
+    learnt: Arena,
     reason: I32,
     numbers: F64,
     treatment: I32,
@@ -279,7 +287,7 @@ def arbitrate(
         arena: The packed rulebook's `Tables`.
         raw: The requests as they came.
         batch: The requests; what `fill_situation` writes is filled here.
-        terms: Propensities and prices.
+        learnt: The packed `Terms`: propensities, prices, and how to explore.
         reason: (rows, A) trace; rows is n if it is kept, else 1.
         numbers: (rows, A, 2) trace of actual and required values.
         treatment: (rows, A) trace of the treatment each action came furthest with.
@@ -294,11 +302,12 @@ def arbitrate(
 
     Source: domain model, sections 8 and 9. Oracle: tests/naive/decide.py.
     """
-    tables = unpack_tables(arena)
+    tables, terms = unpack_tables(arena), unpack_terms(learnt)
     fill_fired(tables, batch, fired)
     for i in range(len(batch.now)):
         row = i if traced else 0
-        n = 0
+        n, pick = 0, -1
+        exploring = is_exploring(batch, terms, i)
         fill_situation(tables, raw, batch, i)
         for a in range(len(tables.codes)):
             if not traced and is_hopeless(tables, batch, i, a):
@@ -309,6 +318,10 @@ def arbitrate(
             numbers[row, a, 0], numbers[row, a, 1] = actual, required
             if why == _CHOSEN or why == _MANDATORY:
                 n = insert_ranked(tables, reason[row], scored[row], a, ranked[i], n)
+            if exploring and why == _CHOSEN:
+                pick = luckier(batch, terms, i, pick, a)
+        if pick >= 0:
+            n = show_first(tables, reason[row], ranked[i], n, pick)
         count[i] = n
         for place in range(n, ranked.shape[1]):
             ranked[i, place] = ranked_treatment[i, place] = -1

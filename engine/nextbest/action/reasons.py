@@ -24,6 +24,7 @@ UNITS: Mapping[Reason, str] = {
     Reason.WORSE_THAN_DO_NOTHING: "money",
     Reason.QUIET_HOURS: "hours",
     Reason.CAP_REACHED: "count",
+    Reason.STILL_LEARNING: "share",
 }
 """Unit of the actual and required values of a reason."""
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from nextbest.action.exploration import explored
 from nextbest.action.relevance import holds
-from nextbest.action.tables import Batch, Code, Number, Setting, Tables, Terms
+from nextbest.action.tables import Batch, Code, Number, Setting, Tables
+from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
 from nextbest.model import F64, Term
@@ -35,12 +37,13 @@ _RHO, _W, _L, _Q, _B = (
     int(Term.PRESSURE_FACTOR),
     int(Term.BENEFIT),
 )
-_COST_C, _COST_A, _PI, _MU, _SCORE = (
+_COST_C, _COST_A, _PI, _MU, _SCORE, _MEAN = (
     int(Term.CONTACT_COST),
     int(Term.ACCEPTED_COST),
     int(Term.SHADOW_PRICE),
     int(Term.CONTACT_PRICE),
     int(Term.SCORE),
+    int(Term.MEAN_PROPENSITY),
 )
 
 
@@ -55,7 +58,9 @@ def propensity(tables: Tables, batch: Batch, terms: Terms, customer: int, action
     """Probability in [0, 1] that the customer accepts; NaN = unknown."""
     kind, index = tables.codes[action, _KIND], tables.codes[action, _INDEX]
     if kind == _POSTERIOR:
-        return terms.propensity[action, np.int64(batch.figures[customer, _STAGE])]
+        place = batch.places[customer]
+        row = place if place >= 0 else -1 - place
+        return terms.propensity[row, np.int64(batch.figures[customer, _STAGE]), action]
     p = batch.values[customer, index] if kind == _EXPRESSION else batch.models[customer, index]
     return np.nan if np.isnan(p) else min(max(p, 0.0), 1.0)
 
@@ -100,6 +105,8 @@ def fill_terms(
 ) -> None:
     """Write every term but relevance, pressure factor and contact price into `out` (Term,).
 
+    Costs and benefit are made with the propensity that exploration draws; `p` is the mean, which gates read.
+
     Source: domain model, section 9. Oracle: tests/naive/score.py.
     """
     numbers, figures = tables.numbers, batch.figures
@@ -109,7 +116,8 @@ def fill_terms(
     lifetime = 1.0 if short or np.isnan(multiplier) else multiplier
     m = 1.0 + numbers[action, _PSI] * (lifetime - 1.0)
     yearly = numbers[action, _F_C] * known(figures[customer, _VALUE_GAP]) + numbers[action, _YEARLY]
-    out[_P] = p
+    out[_MEAN] = p
+    p = out[_P] = explored(tables, batch, terms, customer, action, p)
     out[_P0] = numbers[action, _BASE] if tables.codes[action, _UPLIFT] == 1 else 0.0
     out[_GAIN_C] = yearly * m + numbers[action, _ONCE]
     out[_GAIN_P] = numbers[action, _F_P] * known(figures[customer, _PROFIT_GAP]) * m

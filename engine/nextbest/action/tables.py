@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from nextbest.arena import Arena, real1, real2, whole1, whole2
 from nextbest.kernels import lean_kernel
-from nextbest.model import F64, I32, I64, U8, U64, DecisionState, Stage
-from nextbest.rulebook.rulebook import ActionTables, PropensityKind, Rulebook
+from nextbest.model import F64, I32, I64, U8, U64, Stage
+from nextbest.rulebook.rulebook import ActionTables, Rulebook
 
 
 class Code(IntEnum):
@@ -250,15 +250,10 @@ class Batch(NamedTuple):
     """(triggers, blocks) 1 = the trigger is in its cool-down for the customer."""
     refused: U8
     """(A,) scratch of one customer at a time: actions rejected lately or opted out of, see `contact`."""
-
-
-class Terms(NamedTuple):
-    """What the score reads besides the rulebook and the request."""
-
-    propensity: F64
-    """(A, stages) posterior mean."""
-    prices: F64
-    """(stages + 1,) shadow prices π of the stages' budgets, then the contact price μ_w."""
+    places: I64
+    """(n,) row of the posteriors of each customer's peer cell; −1−row if it is that of a cell above."""
+    seeds: U64
+    """(n,) for what is drawn at random."""
 
 
 def pack_rulebook(rulebook: Rulebook) -> Tables:
@@ -411,24 +406,3 @@ def _channels(rulebook: Rulebook) -> F64:
         tables.quiet_from,
         tables.quiet_until,
     )
-
-
-POSTERIOR_STRENGTH = 30.0
-"""m of the back-off from an action's posterior over all stages to that of one stage."""
-
-
-def pack_state(rulebook: Rulebook, state: DecisionState) -> Terms:
-    """Posterior means by action and stage, and prices, for the kernels.
-
-    The root posterior of an action is Beta(prior + outcomes of all stages); a stage's prior is
-    Beta(m·p_root, m·(1 − p_root)) (domain model, section 9).
-    """
-    tables = rulebook.action_tables
-    successes, failures = state.posteriors[..., 0], state.posteriors[..., 1]
-    root_successes = tables.prior_successes + successes.sum(axis=1)
-    root_trials = root_successes + tables.prior_failures + failures.sum(axis=1)
-    posterior = tables.propensity_kind == PropensityKind.POSTERIOR
-    root = np.divide(root_successes, root_trials, out=np.zeros_like(root_trials), where=root_trials > 0)
-    by_stage = (POSTERIOR_STRENGTH * root[:, None] + successes) / (POSTERIOR_STRENGTH + successes + failures)
-    propensity = np.where(posterior[:, None], by_stage, np.nan)
-    return Terms(propensity, np.append(state.stage_prices, state.contact_price))

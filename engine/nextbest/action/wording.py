@@ -140,6 +140,10 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "en": "cannot tell how likely the customer is to accept, nor what it is worth to them",
         "da": "kan ikke afgøre, hvor sandsynligt kunden siger ja, eller hvad det er værd for kunden",
     },
+    Reason.STILL_LEARNING: {
+        "en": "hardly tried yet: reaches a share of {required} of the contacts that we start",
+        "da": "næsten ikke prøvet endnu: når en andel på {required} af de kontakter, vi selv starter",
+    },
 }
 """Every reason in every language the service speaks; English stands in for the others."""
 

@@ -48,6 +48,16 @@ class Arbitration(IntEnum):
     CLASSIC = 1
 
 
+class Exploration(IntEnum):
+    """How a rulebook tries what it does not know yet."""
+
+    NONE = 0
+    EPSILON = 1
+    """A share of decisions shows a survivor drawn at random first."""
+    THOMPSON = 2
+    """Scores are made with propensities drawn from their posteriors."""
+
+
 class PolicyScope(IntEnum):
     """Over what a contact policy counts."""
 
@@ -318,6 +328,29 @@ class StageModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Learning:
+    """How propensities learn from captured outcomes, and how decisions explore."""
+
+    parent_weight: float
+    """m: trials that a level's mean counts for in the level below it."""
+    trials: int
+    """Bit set over `Outcome`: what says that an action was tried."""
+    successes: int
+    """Bit set over `Outcome`: what says that it was accepted."""
+    failures: int
+    """Bit set over `Outcome`: what says that it was not, and takes an earlier success back."""
+    mature_at: float
+    """Trials from which an action is shown without reserve; 0 = from the beginning."""
+    least_reach: float
+    """Share of outbound decisions that may show an action without a trial."""
+    exploration: Exploration
+    share: float
+    """ε: share of decisions that explore."""
+    salt: str
+    """Part of every seed; another one draws anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Strategy:
     """What stands above all rules: goals, priorities, roles, promises, weights and budgets."""
 
@@ -355,6 +388,7 @@ class Strategy:
     ltv_step_weeks: int
     ltv_steps: int
     ltv_discount_rate: float
+    learning: Learning
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ _CUSTOMER_REASON, _STAFF_REASON = bytes_tag(_RANKED, "customer_reason"), bytes_t
 
 _RANKS = [number_tag(_RANKED, "rank") + varint(rank) for rank in range(1, MAX_RESULTS + 2)]
 """The field by place."""
-_SCORE_TERM, _CHANCE_TERM = int(Term.SCORE), int(Term.PROPENSITY)
+_SCORE_TERM, _CHANCE_TERM = int(Term.SCORE), int(Term.MEAN_PROPENSITY)
 
 _SAY = bytes_tag(decision_pb2.Treatment.DESCRIPTOR.fields_by_name, "say")
 _TERMS = [

@@ -32,6 +32,7 @@ TERM_FIELDS = {
     Term.SHADOW_PRICE: "shadow_price",
     Term.CONTACT_PRICE: "contact_price",
     Term.SCORE: "score",
+    Term.MEAN_PROPENSITY: "mean_propensity",
 }
 """Field of ScoreBreakdown of each term."""
 _MESSAGES = {

@@ -7,13 +7,13 @@ from datetime import tzinfo
 import numpy as np
 
 from nextbest.facts import STAGE_NAMES, Catalogue, FactType, Figure
-from nextbest.model import F64
+from nextbest.model import F64, Outcome
 from nextbest.rulebook.compile.clock import load_time_zone
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report, with_article
 from nextbest.rulebook.compile.texts import Languages
 from nextbest.rulebook.documents.strategy import Goal, Group, StrategyFile
-from nextbest.rulebook.rulebook import Arbitration, Role, Strategy, ValueModel
+from nextbest.rulebook.rulebook import Arbitration, Exploration, Learning, Role, Strategy, ValueModel
 
 CUSTOMER_WEIGHTS = (0.5, 0.6, 0.7, 0.7)
 """λ by stage (domain model, section 9)."""
@@ -161,6 +161,7 @@ def compile_strategy(
         ltv_step_weeks=document.lifetime.step_weeks,
         ltv_steps=document.lifetime.steps,
         ltv_discount_rate=document.lifetime.discount_rate,
+        learning=_learning(document, at / "learning", report),
     )
 
 
@@ -186,6 +187,27 @@ def compile_value(read: Read[StrategyFile], catalogue: Catalogue, report: Report
 def compile_roles(read: Read[StrategyFile]) -> tuple[Role, ...]:
     """The roles in the order of the file."""
     return tuple(Role(role.id, role.authority) for role in read.document.roles)
+
+
+def _learning(document: StrategyFile, at: At, report: Report) -> Learning:
+    entry = document.learning
+    sets = [entry.trial, entry.success, entry.failure]
+    for i, outcome in enumerate(entry.failure):
+        if outcome in entry.success:
+            message = f"`{outcome}` cannot be both a success and a failure"
+            report.error(at / "failure" / i, "contradiction", message)
+    trials, successes, failures = (sum(1 << Outcome[name.upper()] for name in set(names)) for names in sets)
+    return Learning(
+        parent_weight=entry.parent_weight,
+        trials=trials,
+        successes=successes,
+        failures=failures,
+        mature_at=entry.maturity.trials,
+        least_reach=entry.maturity.least_reach,
+        exploration=Exploration[entry.explore.method.upper()],
+        share=entry.explore.share,
+        salt=entry.explore.salt or document.id,
+    )
 
 
 def _unique(names: Iterable[str], at: At, noun: str, report: Report, *, key: str | None = "id") -> None:

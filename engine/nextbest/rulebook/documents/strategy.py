@@ -228,6 +228,74 @@ class SellHold(Document):
     )
 
 
+LearntOutcome = Literal[
+    "presented", "clicked", "accepted", "rejected", "ignored", "problem_solved", "complained", "opted_out"
+]
+
+
+class Maturity(Document):
+    """An action that was hardly tried reaches few customers, and more as it is tried."""
+
+    trials: float = Field(
+        default=0,
+        ge=0,
+        le=1e9,
+        description="Trials from which an action is mature; 0 = no action is held back. Holds for actions"
+        " with a prior, in contact that the company starts.",
+        examples=[200],
+    )
+    least_reach: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Share of decisions that may show an action without a trial; it rises in a straight line"
+        " to 1 at maturity.",
+    )
+
+
+class Explore(Document):
+    """How decisions try what is not known yet; never past a gate."""
+
+    method: Literal["none", "epsilon", "thompson"] = Field(
+        default="none",
+        description="`epsilon`: a share of decisions shows an action drawn at random among those worth doing"
+        " first; `thompson`: scores are made with propensities drawn from their posteriors.",
+    )
+    share: float = Field(
+        default=0.05, gt=0, le=1, description="ε: share of decisions that explore, for `epsilon`."
+    )
+    salt: str = Field(
+        default="",
+        max_length=64,
+        description="Part of every seed: another salt draws anew. Default: the rulebook's id.",
+    )
+
+
+class LearningEntry(Document):
+    """How propensities learn from captured outcomes (domain model, section 9)."""
+
+    parent_weight: float = Field(
+        default=30,
+        gt=0,
+        le=1e6,
+        description="m: trials that an action's propensity counts for in each stage, and a stage's in each"
+        " peer cell.",
+    )
+    trial: Annotated[list[LearntOutcome], Field(min_length=1)] = Field(
+        default=["presented"], description="Outcomes that say that an action was tried."
+    )
+    success: Annotated[list[LearntOutcome], Field(min_length=1)] = Field(
+        default=["accepted"],
+        description="Outcomes that say that the customer accepted; for service also `problem_solved`.",
+    )
+    failure: list[LearntOutcome] = Field(
+        default=["rejected", "ignored"],
+        description="Outcomes that say that the customer did not, and take an earlier success back.",
+    )
+    maturity: Maturity = Field(default=Maturity(), description="How far an untried action reaches.")
+    explore: Explore = Field(default=Explore(), description="How decisions try what is not known yet.")
+
+
 class StrategyFile(Document):
     """Goals, priorities, plan, roles and promises, and the numbers that stand above all rules."""
 
@@ -267,6 +335,9 @@ class StrategyFile(Document):
     )
     data_quality: DataQuality = Field(default=DataQuality(), description="What is asked of a snapshot.")
     sell_hold: SellHold = Field(default=SellHold(), description="When selling pauses after a bad touchpoint.")
+    learning: LearningEntry = Field(
+        default=LearningEntry(), description="How propensities learn, and how decisions explore."
+    )
     arbitration: Literal["mutual", "classic"] = Field(
         default="mutual",
         description="`mutual`: expected mutual value; `classic`: propensity × context × value × lever.",

@@ -3,8 +3,10 @@
 isort:skip_file
 Why an action was chosen or was not: gates, reason codes and the score breakdown."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -197,6 +199,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Gate ARBITRATION: it already has another of the placements asked for."""
     REASON_CODE_PROPENSITY_UNKNOWN: _ReasonCode.ValueType  # 35
     """Gate MUTUAL: a missing fact leaves its propensity unknown, and so what it is worth to the customer."""
+    REASON_CODE_STILL_LEARNING: _ReasonCode.ValueType  # 36
+    """Gate EXPERIMENT: hardly tried yet, so that it reaches only a share (0 to 1) of the contacts that the company
+    starts, and this one is not among them.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """ReasonCode says why an action was chosen or stopped."""
@@ -273,6 +279,10 @@ REASON_CODE_DUPLICATE_PLACEMENT: ReasonCode.ValueType  # 34
 """Gate ARBITRATION: it already has another of the placements asked for."""
 REASON_CODE_PROPENSITY_UNKNOWN: ReasonCode.ValueType  # 35
 """Gate MUTUAL: a missing fact leaves its propensity unknown, and so what it is worth to the customer."""
+REASON_CODE_STILL_LEARNING: ReasonCode.ValueType  # 36
+"""Gate EXPERIMENT: hardly tried yet, so that it reaches only a share (0 to 1) of the contacts that the company
+starts, and this one is not among them.
+"""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 @_typing.final
@@ -306,8 +316,9 @@ class ScoreBreakdown(_message.Message):
     CONTACT_WEIGHT_FIELD_NUMBER: _builtins.int
     BUSINESS_VALUE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    MEAN_PROPENSITY_FIELD_NUMBER: _builtins.int
     propensity: _builtins.float
-    """Probability that the customer accepts, 0 to 1."""
+    """Probability that the customer accepts, 0 to 1; if the rulebook explores by drawing, the drawn one."""
     base_propensity: _builtins.float
     """Probability of the same result without the action, 0 to 1; only for retention and win-back."""
     customer_gain: _builtins.float
@@ -342,6 +353,8 @@ class ScoreBreakdown(_message.Message):
     """Business value of classic mode, a factor; not filled yet."""
     score: _builtins.float
     """Score that the ranking uses, in money (a bare number in classic mode)."""
+    mean_propensity: _builtins.float
+    """Mean probability that the customer accepts, 0 to 1, which gates read; `propensity` unless that is drawn."""
     def __init__(
         self,
         *,
@@ -363,10 +376,11 @@ class ScoreBreakdown(_message.Message):
         contact_weight: _builtins.float | None = ...,
         business_value: _builtins.float | None = ...,
         score: _builtins.float | None = ...,
+        mean_propensity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity", "_benefit", b"_benefit", "_business_value", b"_business_value", "_contact_price", b"_contact_price", "_contact_weight", b"_contact_weight", "_context_weight", b"_context_weight", "_cost_accepted", b"_cost_accepted", "_cost_contact", b"_cost_contact", "_customer_gain", b"_customer_gain", "_customer_weight", b"_customer_weight", "_lever", b"_lever", "_multiplier", b"_multiplier", "_pressure_factor", b"_pressure_factor", "_profit_gain", b"_profit_gain", "_propensity", b"_propensity", "_relevance", b"_relevance", "_score", b"_score", "_shadow_price", b"_shadow_price", "base_propensity", b"base_propensity", "benefit", b"benefit", "business_value", b"business_value", "contact_price", b"contact_price", "contact_weight", b"contact_weight", "context_weight", b"context_weight", "cost_accepted", b"cost_accepted", "cost_contact", b"cost_contact", "customer_gain", b"customer_gain", "customer_weight", b"customer_weight", "lever", b"lever", "multiplier", b"multiplier", "pressure_factor", b"pressure_factor", "profit_gain", b"profit_gain", "propensity", b"propensity", "relevance", b"relevance", "score", b"score", "shadow_price", b"shadow_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity", "_benefit", b"_benefit", "_business_value", b"_business_value", "_contact_price", b"_contact_price", "_contact_weight", b"_contact_weight", "_context_weight", b"_context_weight", "_cost_accepted", b"_cost_accepted", "_cost_contact", b"_cost_contact", "_customer_gain", b"_customer_gain", "_customer_weight", b"_customer_weight", "_lever", b"_lever", "_mean_propensity", b"_mean_propensity", "_multiplier", b"_multiplier", "_pressure_factor", b"_pressure_factor", "_profit_gain", b"_profit_gain", "_propensity", b"_propensity", "_relevance", b"_relevance", "_score", b"_score", "_shadow_price", b"_shadow_price", "base_propensity", b"base_propensity", "benefit", b"benefit", "business_value", b"business_value", "contact_price", b"contact_price", "contact_weight", b"contact_weight", "context_weight", b"context_weight", "cost_accepted", b"cost_accepted", "cost_contact", b"cost_contact", "customer_gain", b"customer_gain", "customer_weight", b"customer_weight", "lever", b"lever", "mean_propensity", b"mean_propensity", "multiplier", b"multiplier", "pressure_factor", b"pressure_factor", "profit_gain", b"profit_gain", "propensity", b"propensity", "relevance", b"relevance", "score", b"score", "shadow_price", b"shadow_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity", "_benefit", b"_benefit", "_business_value", b"_business_value", "_contact_price", b"_contact_price", "_contact_weight", b"_contact_weight", "_context_weight", b"_context_weight", "_cost_accepted", b"_cost_accepted", "_cost_contact", b"_cost_contact", "_customer_gain", b"_customer_gain", "_customer_weight", b"_customer_weight", "_lever", b"_lever", "_multiplier", b"_multiplier", "_pressure_factor", b"_pressure_factor", "_profit_gain", b"_profit_gain", "_propensity", b"_propensity", "_relevance", b"_relevance", "_score", b"_score", "_shadow_price", b"_shadow_price", "base_propensity", b"base_propensity", "benefit", b"benefit", "business_value", b"business_value", "contact_price", b"contact_price", "contact_weight", b"contact_weight", "context_weight", b"context_weight", "cost_accepted", b"cost_accepted", "cost_contact", b"cost_contact", "customer_gain", b"customer_gain", "customer_weight", b"customer_weight", "lever", b"lever", "multiplier", b"multiplier", "pressure_factor", b"pressure_factor", "profit_gain", b"profit_gain", "propensity", b"propensity", "relevance", b"relevance", "score", b"score", "shadow_price", b"shadow_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity", "_benefit", b"_benefit", "_business_value", b"_business_value", "_contact_price", b"_contact_price", "_contact_weight", b"_contact_weight", "_context_weight", b"_context_weight", "_cost_accepted", b"_cost_accepted", "_cost_contact", b"_cost_contact", "_customer_gain", b"_customer_gain", "_customer_weight", b"_customer_weight", "_lever", b"_lever", "_mean_propensity", b"_mean_propensity", "_multiplier", b"_multiplier", "_pressure_factor", b"_pressure_factor", "_profit_gain", b"_profit_gain", "_propensity", b"_propensity", "_relevance", b"_relevance", "_score", b"_score", "_shadow_price", b"_shadow_price", "base_propensity", b"base_propensity", "benefit", b"benefit", "business_value", b"business_value", "contact_price", b"contact_price", "contact_weight", b"contact_weight", "context_weight", b"context_weight", "cost_accepted", b"cost_accepted", "cost_contact", b"cost_contact", "customer_gain", b"customer_gain", "customer_weight", b"customer_weight", "lever", b"lever", "mean_propensity", b"mean_propensity", "multiplier", b"multiplier", "pressure_factor", b"pressure_factor", "profit_gain", b"profit_gain", "propensity", b"propensity", "relevance", b"relevance", "score", b"score", "shadow_price", b"shadow_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_propensity: _TypeAlias = _typing.Literal["base_propensity"]  # noqa: Y015
     _WhichOneofArgType__base_propensity: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity"]  # noqa: Y015
@@ -390,6 +404,8 @@ class ScoreBreakdown(_message.Message):
     _WhichOneofArgType__customer_weight: _TypeAlias = _typing.Literal["_customer_weight", b"_customer_weight"]  # noqa: Y015
     _WhichOneofReturnType__lever: _TypeAlias = _typing.Literal["lever"]  # noqa: Y015
     _WhichOneofArgType__lever: _TypeAlias = _typing.Literal["_lever", b"_lever"]  # noqa: Y015
+    _WhichOneofReturnType__mean_propensity: _TypeAlias = _typing.Literal["mean_propensity"]  # noqa: Y015
+    _WhichOneofArgType__mean_propensity: _TypeAlias = _typing.Literal["_mean_propensity", b"_mean_propensity"]  # noqa: Y015
     _WhichOneofReturnType__multiplier: _TypeAlias = _typing.Literal["multiplier"]  # noqa: Y015
     _WhichOneofArgType__multiplier: _TypeAlias = _typing.Literal["_multiplier", b"_multiplier"]  # noqa: Y015
     _WhichOneofReturnType__pressure_factor: _TypeAlias = _typing.Literal["pressure_factor"]  # noqa: Y015
@@ -427,6 +443,8 @@ class ScoreBreakdown(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lever) -> _WhichOneofReturnType__lever | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_propensity) -> _WhichOneofReturnType__mean_propensity | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__multiplier) -> _WhichOneofReturnType__multiplier | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pressure_factor) -> _WhichOneofReturnType__pressure_factor | None: ...
@@ -442,6 +460,46 @@ class ScoreBreakdown(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__shadow_price) -> _WhichOneofReturnType__shadow_price | None: ...
 
 Global___ScoreBreakdown: _TypeAlias = ScoreBreakdown  # noqa: Y015
+
+@_typing.final
+class PropensityLevel(_message.Message):
+    """PropensityLevel says what was captured at one level that a propensity rests on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TRIALS_FIELD_NUMBER: _builtins.int
+    SUCCESSES_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    level: _builtins.str
+    """What the level is: `action`, `stage` or `peer_cell`."""
+    name: _builtins.str
+    """Which one it is: the action's id, the stage, or the peer cell as `fact=member` of each dimension."""
+    trials: _builtins.int
+    """Count of trials captured there, without the prior of the rule file."""
+    successes: _builtins.int
+    """Count of those that were accepted."""
+    propensity: _builtins.float
+    """Probability of acceptance there, 0 to 1: what was captured, blended with the level above."""
+    def __init__(
+        self,
+        *,
+        level: _builtins.str = ...,
+        name: _builtins.str = ...,
+        trials: _builtins.int = ...,
+        successes: _builtins.int = ...,
+        propensity: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_propensity", b"_propensity", "propensity", b"propensity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_propensity", b"_propensity", "level", b"level", "name", b"name", "propensity", b"propensity", "successes", b"successes", "trials", b"trials"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__propensity: _TypeAlias = _typing.Literal["propensity"]  # noqa: Y015
+    _WhichOneofArgType__propensity: _TypeAlias = _typing.Literal["_propensity", b"_propensity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__propensity) -> _WhichOneofReturnType__propensity | None: ...
+
+Global___PropensityLevel: _TypeAlias = PropensityLevel  # noqa: Y015
 
 @_typing.final
 class CandidateExplanation(_message.Message):
@@ -467,6 +525,8 @@ class CandidateExplanation(_message.Message):
     LOST_TO_FIELD_NUMBER: _builtins.int
     DECISIVE_TERM_FIELD_NUMBER: _builtins.int
     SELECTION_PROBABILITY_FIELD_NUMBER: _builtins.int
+    PROPENSITY_REASON_FIELD_NUMBER: _builtins.int
+    PROPENSITY_LEVELS_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """Action id in the rulebook; `do_nothing` for doing nothing."""
     treatment_id: _builtins.str
@@ -500,10 +560,18 @@ class CandidateExplanation(_message.Message):
     decisive_term: _builtins.str
     """Name of the breakdown's term that cost it most against `lost_to`, such as `relevance`."""
     selection_probability: _builtins.float
-    """Probability with which it would be selected, 0 to 1; absent if not ranked. Not filled yet: nothing explores."""
+    """Probability with which the decision puts it first, 0 to 1, mandatory actions aside; absent if not ranked.
+    1 and 0 unless the rulebook explores.
+    """
+    propensity_reason: _builtins.str
+    """Where its propensity comes from, as a sentence for staff, in the language asked for; empty if not scored."""
     @_builtins.property
     def breakdown(self) -> Global___ScoreBreakdown:
         """Terms of the score; absent if it was stopped before scoring."""
+
+    @_builtins.property
+    def propensity_levels(self) -> _containers.RepeatedCompositeFieldContainer[Global___PropensityLevel]:
+        """What was captured, from the action down to the customer's peer cell; empty if it is no posterior."""
 
     def __init__(
         self,
@@ -526,10 +594,12 @@ class CandidateExplanation(_message.Message):
         lost_to: _builtins.str = ...,
         decisive_term: _builtins.str = ...,
         selection_probability: _builtins.float | None = ...,
+        propensity_reason: _builtins.str = ...,
+        propensity_levels: _abc.Iterable[Global___PropensityLevel] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value", "_margin", b"_margin", "_rank", b"_rank", "_required_value", b"_required_value", "_selection_probability", b"_selection_probability", "actual_value", b"actual_value", "breakdown", b"breakdown", "margin", b"margin", "rank", b"rank", "required_value", b"required_value", "selection_probability", b"selection_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value", "_margin", b"_margin", "_rank", b"_rank", "_required_value", b"_required_value", "_selection_probability", b"_selection_probability", "action", b"action", "actual_text", b"actual_text", "actual_value", b"actual_value", "breakdown", b"breakdown", "code", b"code", "decisive_term", b"decisive_term", "gate", b"gate", "lost_to", b"lost_to", "margin", b"margin", "placement", b"placement", "rank", b"rank", "remedy", b"remedy", "required_text", b"required_text", "required_value", b"required_value", "selection_probability", b"selection_probability", "sentence", b"sentence", "treatment_id", b"treatment_id", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value", "_margin", b"_margin", "_rank", b"_rank", "_required_value", b"_required_value", "_selection_probability", b"_selection_probability", "action", b"action", "actual_text", b"actual_text", "actual_value", b"actual_value", "breakdown", b"breakdown", "code", b"code", "decisive_term", b"decisive_term", "gate", b"gate", "lost_to", b"lost_to", "margin", b"margin", "placement", b"placement", "propensity_levels", b"propensity_levels", "propensity_reason", b"propensity_reason", "rank", b"rank", "remedy", b"remedy", "required_text", b"required_text", "required_value", b"required_value", "selection_probability", b"selection_probability", "sentence", b"sentence", "treatment_id", b"treatment_id", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__actual_value: _TypeAlias = _typing.Literal["actual_value"]  # noqa: Y015
     _WhichOneofArgType__actual_value: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value"]  # noqa: Y015
