@@ -129,3 +129,74 @@ _minimum = _bound((int, float), float, lambda n, m: n < m)
 _maximum = _bound((int, float), float, lambda n, m: n > m)
 _exclusiveMinimum = _bound((int, float), float, lambda n, m: n <= m)  # noqa: N816
 _exclusiveMaximum = _bound((int, float), float, lambda n, m: n >= m)  # noqa: N816
+
+
+def _is_schema(value):
+    return isinstance(value, dict | bool)
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value):
+    return isinstance(value, str)
+
+
+def _is_pattern(value):
+    return isinstance(value, str) and re.compile(value) is not None
+
+
+def _is_list(value):
+    return isinstance(value, list) and bool(value)
+
+
+def _is_mapping(value):
+    return isinstance(value, dict)
+
+
+SHAPES = (
+    dict.fromkeys(("additionalProperties", "propertyNames", "items", "contains", "not", "if"), _is_schema)
+    | dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _is_number)
+    | dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems", "minProperties"), _is_count)
+    | dict.fromkeys(("$schema", "$id", "$ref", "$comment", "title", "description", "format"), _is_text)
+    | dict.fromkeys(("enum", "examples", "allOf", "anyOf", "oneOf"), _is_list)
+    | dict.fromkeys(("properties", "patternProperties", "definitions"), _is_mapping)
+    | {
+        "pattern": _is_pattern,
+        "default": lambda value: True,
+        "const": lambda value: True,
+        "required": lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value),
+        "type": lambda value: all(v in TYPES for v in (value if isinstance(value, list) else [value])),
+    }
+)
+"""Draft 7's keywords (json-schema.org/draft-07/schema), as far as anyone here would use them."""
+
+
+def draft_7_problems(schema, path="$"):
+    """Keywords that draft 7 does not have, or whose value has the wrong shape."""
+    if not _is_schema(schema):
+        return [f"{path}: not a schema"]
+    if isinstance(schema, bool):
+        return []
+    found = [
+        f"{path}: {keyword}"
+        for keyword, value in schema.items()
+        if keyword not in SHAPES or not SHAPES[keyword](value)
+    ]
+    for keyword, value in schema.items():
+        if keyword in ("properties", "patternProperties", "definitions") and isinstance(value, dict):
+            children = value.items()
+        elif keyword in ("allOf", "anyOf", "oneOf") and isinstance(value, list):
+            children = enumerate(value)
+        elif keyword in ("additionalProperties", "propertyNames", "items", "not", "if"):
+            children = [("", value)]
+        else:
+            children = []
+        for name, child in children:
+            found += draft_7_problems(child, f"{path}.{keyword}.{name}")
+    return found

@@ -61,7 +61,7 @@ def messages(diagnostics: list[Diagnostic]) -> list[str]:
     [
         ("stages: [here_me]", "unknown value `here_me` (did you mean `hear_me`?)"),
         ("stages: []", "must not be empty"),
-        ("stages: hear_me", "expected a list, found `hear_me`"),
+        ("stages: hear_me", "expected a list, found `hear_me` (write a list: `[hear_me]`)"),
         ("max_snapshot_age: 3", "expected a duration such as `15d`, `8h`, `30min` or `2w`, found `3`"),
         (
             "max_snapshot_age: 3 days",
@@ -76,11 +76,31 @@ def messages(diagnostics: list[Diagnostic]) -> list[str]:
         ("priority: 9999999999", "expected a number at most 1000000, found `9999999999`"),
         ("effect: {customer_gap: 1.5}", "expected a number at most 1, found `1.5`"),
         ("effect: {customer_gap: NO}", "expected a number, found `NO`"),
-        ("effect: 3", "expected a mapping, found `3`"),
+        (
+            "effect: 3",
+            "expected a mapping, found `3` (for example `effect: {customer_gap: 0.1, profit_gap: 0.2}`)",
+        ),
+        ("cost: 3", "expected a mapping, found `3` (for example `cost: {contact: 0.1, accepted: 4}`)"),
+        (
+            "effect: {customer_gap: 20%}",
+            "expected a number, found `20%` (per cent are written as a share: `0.2`)",
+        ),
+        (
+            "effect: {profit_gap: '12,5 %'}",
+            "expected a number, found `12,5 %` (per cent are written as a share: `0.125`)",
+        ),
+        (
+            "effect: {customer_gap: 20}",
+            "expected a number at most 1, found `20` (per cent are written as a share: `0.2`)",
+        ),
+        (
+            "lever: '0,5'",
+            "expected a number, found `0,5` (write a decimal with a point: `0.5`)",
+        ),
         ("cost: {contact: -1}", "expected a number at least 0, found `-1`"),
         ("owner: 7", "expected text, found `7` (quote it: `'7'`)"),
         ("owner: true", "expected text, found `true` (quote it: `'true'`)"),
-        ("owner: [a]", "expected text, found a list"),
+        ("owner: [a]", "expected text, found a list (for example `owner: agent`)"),
         ("need: solved", "unknown value `solved` (did you mean `solve`?)"),
         ("tags: [magic]", None),
         ("limts: []", "unknown key `limts` (did you mean `limits`?)"),

@@ -204,3 +204,22 @@ def test_a_decimal_comma_is_told_from_a_text_with_a_comma(text: str, hint: str) 
     """`3,50` gets the point it needs, not the quotation marks that would make it a text."""
     _, problems = parse_nodes(text)
     assert [(p.code, p.hint) for p in problems] == [("yaml-comma", hint)]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ('a: {en: "One, da: "Two"}\n', 1, 'ends at the next `"`, in line 1, before `Two"}`'),
+        ('a: "One\nb: {c: "Two"}\n', 1, 'ends at the next `"`, in line 2, before `Two"}`'),
+        ("- {a: 'One}\n- {b: 'Two'}\n", 1, "ends at the next `'`, in line 2, before `Two'}`"),
+        ('- "One\n- "Two"\n', 1, 'ends at the next `"`, in line 2, before `Two"`'),
+        ('a: b\nc: "One\nd: e\n', 2, "a quotation mark is never closed"),
+    ],
+)
+def test_a_forgotten_quotation_mark_is_found_where_the_text_begins(text: str, line: int, says: str) -> None:
+    """The place is the opening mark, not where the parser stumbles; the message says where it went on."""
+    root, (problem,) = parse_nodes(text)
+    assert root is None
+    assert text[problem.start] in "'\""
+    assert text.count("\n", 0, problem.start) + 1 == line
+    assert says in problem.message

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.naive.json_schema import violations
+from pydantic import BaseModel
+from tests.naive.json_schema import draft_7_problems, violations
 
+from nextbest.rulebook.documents.examples import example_of, models_below, whole_example
 from nextbest.rulebook.schema import MODELS, render_schema, schema_of, schema_path, write_schemas
 from nextbest.rulebook.source import FOLDERS, SINGLE_FILES, load_source
 
@@ -47,6 +49,39 @@ def test_every_key_is_described(kind: str) -> None:
     found = _properties(schema_of(kind))
     assert found
     assert [name for name, schema in found if not schema.get("description", "").endswith((".", "..."))] == []
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_every_key_has_an_example_that_fits(kind: str) -> None:
+    """An editor shows what may stand there, and what it shows is valid where it stands."""
+    whole = schema_of(kind)
+    for name, schema in _properties(whole):
+        assert schema.get("examples"), name
+        for example in schema["examples"]:
+            assert violations(example, schema, whole) == [], (name, example)
+
+
+@pytest.mark.parametrize("model", sorted({m for k in MODELS.values() for m in models_below(k)}, key=str))
+def test_every_example_is_taken_by_its_model(model: type[BaseModel]) -> None:
+    """The models, which are stricter than the schemas, take every example too."""
+    for name, field in model.model_fields.items():
+        for example in field.examples or [example_of(model, name)]:
+            entry = whole_example(model) | {field.alias or name: example}
+            model.model_validate({k: v for k, v in entry.items() if v is not None})
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_schemas_are_draft_7(kind: str) -> None:
+    """The schemas are valid by draft 7's own rules: its keywords only, each of the right shape."""
+    assert draft_7_problems(schema_of(kind)) == []
+
+
+def test_draft_7_problems_are_seen() -> None:
+    """Keywords of later drafts and of wrong shape are found, wherever they stand."""
+    wrong = {"properties": {"a": {"$defs": {}, "items": [3], "minLength": "1"}}, "required": "a"}
+    found = draft_7_problems(wrong)
+    assert [line.rpartition(" ")[2] for line in found][:1] == ["required"]
+    assert {"$.properties.a: $defs", "$.properties.a: items", "$.properties.a: minLength"} <= set(found)
 
 
 @pytest.mark.parametrize("kind", sorted(MODELS))

@@ -44,7 +44,27 @@ def test_missing_directory_is_one_error(tmp_path: Path) -> None:
 
 def test_required_files_are_missed(tmp_path: Path) -> None:
     """A rulebook without strategy and facts is refused."""
-    assert codes(load_source(tmp_path)) == [("strategy.yaml", "missing-file"), ("facts.yaml", "missing-file")]
+    (tmp_path / "facts.yaml").write_text("standard: all\n", encoding="utf-8")
+    assert codes(load_source(tmp_path)) == [("strategy.yaml", "missing-file")]
+
+
+def test_a_wrong_directory_is_said_once(tmp_path: Path) -> None:
+    """Elsewhere than in a rulebook, one error says what was looked for, where, and where one is."""
+    (tmp_path / "shop" / "actions").mkdir(parents=True)
+    (tmp_path / "shop" / "strategy.yaml").write_text("id: shop\n", encoding="utf-8")
+    (tmp_path / "compose.yaml").write_text("services: {}\n", encoding="utf-8")
+    (found,) = load_source(tmp_path).diagnostics
+    assert found.code == "no-rulebook"
+    assert found.message == f"no rulebook in `{tmp_path}`: `strategy.yaml` and `facts.yaml` are not there"
+    assert found.hint == "there is one in `shop`"
+    (inside,) = load_source(tmp_path / "shop" / "actions").diagnostics
+    assert inside.hint == "there is one in `..`"
+
+
+def test_a_misspelt_strategy_is_still_found(tmp_path: Path) -> None:
+    """Where the strategy's name is nearly right, that is said too."""
+    (tmp_path / "stratgy.yaml").write_text("id: shop\n", encoding="utf-8")
+    assert codes(load_source(tmp_path)) == [("stratgy.yaml", "unknown-file"), ("", "no-rulebook")]
 
 
 def test_misnamed_files_get_a_suggestion(rules: Path) -> None:

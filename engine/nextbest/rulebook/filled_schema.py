@@ -43,6 +43,8 @@ _PLACES: Mapping[tuple[str, str], str] = {
     ("Situation", "channel"): "channel",
     ("Situation", "placements"): "placement",
     ("Situation", "role"): "role",
+    ("Experiment", "segment"): "segment",
+    ("Arm", "without"): "action",
     ("Expectation", "fired"): "trigger",
     ("Expectation", "not_fired"): "trigger",
     ("Expectation", "includes"): "action",
@@ -97,6 +99,7 @@ def _fill(node: Schema, names: Names) -> None:
     """Let a value, each item of a list, or each key of a mapping be one of the names."""
     if not names:
         return
+    node.pop("examples", None)  # they name what other rulebooks have
     for branch in cast("list[Schema]", [*node.get("oneOf", ()), *node.get("anyOf", ())]):
         _fill(branch, names)
     if node.get("type") == "array":
@@ -104,7 +107,7 @@ def _fill(node: Schema, names: Names) -> None:
     elif node.get("type") == "object":
         _fill_keys(node, names)
     elif node.get("type") == "string":
-        for keyword in ("pattern", "minLength", "maxLength", "examples"):
+        for keyword in ("pattern", "minLength", "maxLength"):
             node.pop(keyword, None)
         _explain(node, names)
 

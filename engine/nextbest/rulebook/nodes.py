@@ -91,7 +91,7 @@ def parse_nodes(text: str) -> tuple[Node | None, list[YamlProblem]]:
     except _Stopped as stop:
         return None, [*builder.problems, stop.problem]
     except yaml.MarkedYAMLError as error:
-        return None, [*builder.problems, _syntax_problem(text, error)]
+        return None, [*builder.problems, _unclosed(text, builder.last, error) or _syntax_problem(text, error)]
     except yaml.reader.ReaderError as error:
         return None, [*builder.problems, _character_problem(text, error)]
     return builder.root, builder.problems
@@ -112,6 +112,8 @@ class _Builder:
     def __init__(self, text: str) -> None:
         self._text = text
         self.root: Node | None = None
+        self.last: yaml.Event | None = None
+        """What was read last."""
         self.problems: list[YamlProblem] = []
         self._open: list[Sequence | Mapping] = []
         self._keys: list[Scalar | None] = []
@@ -119,6 +121,7 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: yaml.Event) -> None:
+        self.last = event
         if isinstance(event, yaml.ScalarEvent):
             self._refuse_properties(event)
             plain = bool(event.implicit[0]) and not event.style
@@ -304,6 +307,25 @@ def _syntax_problem(text: str, error: yaml.MarkedYAMLError) -> YamlProblem:
     index = min(mark.index if mark else 0, len(text))
     message, hint = _in_words(text, index, problem)
     return YamlProblem(index, index + 1, "yaml-syntax", message, hint)
+
+
+def _unclosed(text: str, last: yaml.Event | None, error: yaml.MarkedYAMLError) -> YamlProblem | None:
+    """The quoted text after which something else follows: its closing quotation mark is probably missing.
+
+    The parser goes on to the next quotation mark, which may be in another line, and complains there.
+    """
+    if not isinstance(last, yaml.ScalarEvent) or not last.style or error.problem_mark is None:
+        return None
+    start, end = _span(last)
+    index = error.problem_mark.index
+    if last.style not in "'\"" or text[end:index].strip(" ") or not text[index : index + 1].strip():
+        return None
+    line = text.count("\n", 0, end) + 1
+    follows = re.split(r"[\r\n]", text[index : index + 30])[0].strip()
+    message = f"this text ends at the next `{last.style}`, in line {line}, before `{follows}`"
+    inside = '\\"' if last.style == '"' else "''"
+    hint = f"is its closing `{last.style}` missing? inside the text it is written `{inside}`"
+    return YamlProblem(start, end, "yaml-syntax", message, hint)
 
 
 def _in_words(text: str, index: int, problem: str) -> tuple[str, str]:

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from pydantic import BaseModel
+
 from nextbest.rulebook.documents.actions import ActionsFile
 from nextbest.rulebook.documents.author_tests import TestsFile
 from nextbest.rulebook.documents.common import Document
 from nextbest.rulebook.documents.conditions import SegmentsFile, TriggersFile
+from nextbest.rulebook.documents.examples import example_of, models_below
 from nextbest.rulebook.documents.experiments import ExperimentsFile
 from nextbest.rulebook.documents.facts import FactsFile
 from nextbest.rulebook.documents.policies import PoliciesFile
@@ -37,8 +40,18 @@ MODELS: Mapping[str, type[Document]] = {
 
 def schema_of(kind: str) -> dict[str, Any]:
     """The schema of one kind of file as plain data."""
-    schema = cast("dict[str, Any]", _draft_7(MODELS[kind].model_json_schema()))
-    return {"$schema": DIALECT, "title": f"{kind} of a nextbest rulebook"} | schema
+    schema = MODELS[kind].model_json_schema()
+    _show_examples(schema, MODELS[kind])
+    plain = cast("dict[str, Any]", _draft_7(schema))
+    return {"$schema": DIALECT, "title": f"{kind} of a nextbest rulebook"} | plain
+
+
+def _show_examples(schema: dict[str, Any], root: type[BaseModel]) -> None:
+    """Give every key an example that has none of its own."""
+    for model in models_below(root):
+        node = schema if model is root else schema["$defs"][model.__name__]
+        for name, field in model.model_fields.items():
+            node["properties"][field.alias or name].setdefault("examples", [example_of(model, name)])
 
 
 def render_schema(kind: str) -> str:
@@ -73,7 +86,7 @@ def _draft_7(node: object) -> object:
     if "patternProperties" in entries:
         entries = {k: v for k, v in entries.items() if k != "propertyNames"} | {"additionalProperties": False}
     return {
-        "definitions" if key == "$defs" else key: _names(value) if key in _BY_NAME else _draft_7(value)
+        "definitions" if key == "$defs" else key: _value(key, value)
         for key, value in entries.items()
         if not (key == "title" and isinstance(value, str))
     }
@@ -90,6 +103,14 @@ def _without_null(entries: dict[str, object]) -> dict[str, object]:
 
 _BY_NAME = frozenset({"properties", "patternProperties", "$defs"})
 """Keywords whose keys are names of the author's, not keywords."""
+_VERBATIM = frozenset({"examples", "default", "enum", "const"})
+"""Keywords whose values are an author's data, not schemas."""
+
+
+def _value(keyword: str, value: object) -> object:
+    if keyword in _VERBATIM:
+        return value
+    return _names(value) if keyword in _BY_NAME else _draft_7(value)
 
 
 def _names(node: object) -> object:
@@ -99,7 +120,7 @@ def _names(node: object) -> object:
 def _reference(entries: dict[str, object]) -> dict[str, object]:
     """Draft 7 ignores what stands beside a `$ref`, so a reference with a description is wrapped."""
     reference: dict[str, object] = {"$ref": str(entries["$ref"]).replace("#/$defs/", "#/definitions/")}
-    beside = {key: _draft_7(value) for key, value in entries.items() if key not in ("$ref", "title")}
+    beside = {key: _value(key, value) for key, value in entries.items() if key not in ("$ref", "title")}
     return {"allOf": [reference]} | beside if beside else reference
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +19,8 @@ from nextbest.rulebook.suggest import did_you_mean
 MAX_FILE_BYTES = 16 * 2**20
 MAX_TOTAL_BYTES = 64 * 2**20
 MAX_FILES = 1000
+MAX_LOOKED_AT = 100
+"""Folders in which a rulebook is looked for when there is none where it should be."""
 
 SINGLE_FILES = ("strategy", "facts", "stages", "segments", "policies", "experiments")
 """Files that lie in the rulebook directory itself, by kind."""
@@ -164,7 +167,8 @@ class _Found:
 
 
 def _report_missing(directory: Path, found: _Found) -> None:
-    if not found.kinds and found.diagnostics:
+    if not found.kinds.intersection(REQUIRED):
+        _report_no_rulebook(directory, found)
         return
     for kind in REQUIRED:
         if kind not in found.kinds:
@@ -172,6 +176,38 @@ def _report_missing(directory: Path, found: _Found) -> None:
             found.report(
                 f"{kind}.yaml", "missing-file", f"`{kind}.yaml` is missing in `{directory.name}`", hint
             )
+
+
+def _report_no_rulebook(directory: Path, found: _Found) -> None:
+    """Say once that this is the wrong place, rather than what each of its files is not."""
+    if any(d.code == "unreadable" for d in found.diagnostics):
+        return
+    meant = "did you mean `strategy.yaml`"
+    found.diagnostics = [d for d in found.diagnostics if d.code != "unknown-file" or d.hint.startswith(meant)]
+    wanted = " and ".join(f"`{kind}.yaml`" for kind in REQUIRED)
+    near = [directory.resolve().parent / "strategy.yaml", *_strategies_below(directory)]
+    places = [f"`{_near(path.parent, directory)}`" for path in near if path.is_file()]
+    hint = f"there is one in {', '.join(places)}" if places else "`nextbest rules new DIRECTORY` begins one"
+    found.report("", "no-rulebook", f"no rulebook in `{directory.resolve()}`: {wanted} are not there", hint)
+
+
+def _strategies_below(directory: Path) -> list[Path]:
+    """Where rulebooks begin, one or two levels down; a few of them, in so many folders."""
+    folders = list(islice(_folders(directory), MAX_LOOKED_AT))
+    folders += islice((inner for folder in folders for inner in _folders(folder)), MAX_LOOKED_AT)
+    return sorted(path for folder in folders if (path := folder / "strategy.yaml").is_file())[:3]
+
+
+def _folders(directory: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(directory) as scan:
+            yield from (Path(e.path) for e in scan if not e.name.startswith(".") and _is_directory(e))
+    except OSError:
+        return
+
+
+def _near(place: Path, directory: Path) -> str:
+    return ".." if place == directory.resolve().parent else place.relative_to(directory).as_posix()
 
 
 def _rule_files(directory: Path, found: _Found) -> Iterator[tuple[str, str]]:
@@ -214,7 +250,7 @@ def _entries(directory: Path, shown: str, found: _Found) -> list[os.DirEntry[str
         with os.scandir(directory) as scan:
             entries = sorted((e for e in scan if not e.name.startswith(".")), key=lambda e: e.name)
     except OSError as error:
-        found.report(shown, "unreadable", f"cannot list `{shown or directory.name}`: {_cause(error)}")
+        found.report(shown, "unreadable", f"cannot list `{shown or directory.absolute()}`: {_cause(error)}")
         return []
     if len(entries) > 4 * MAX_FILES:
         found.report(shown, "too-many-files", f"more than {4 * MAX_FILES} entries")

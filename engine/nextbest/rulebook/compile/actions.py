@@ -169,7 +169,7 @@ class _ActionCompiler:
             report.error(
                 at / "survey" / "questions" / 1, "survey-questions", message, "ask it in another action"
             )
-        if not entry.relevance and not entry.mandatory:
+        if not entry.relevance and not entry.mandatory and "relevance" not in report.broken:
             message = (
                 f"nothing says that a customer would have asked for `{entry.id}`: it will never be relevant"
             )
@@ -264,7 +264,7 @@ class _ActionCompiler:
         if isinstance(given, FittedModel):
             kind, index = PropensityKind.MODEL, self.models.setdefault(given.model, len(self.models))
         elif isinstance(given, str):
-            kind, index = PropensityKind.EXPRESSION, self.expressions.number(given, at / "propensity")
+            kind, index = PropensityKind.EXPRESSION, self.expressions.share(given, at / "propensity")
         return {
             "propensity_kind": kind,
             "propensity_index": index,

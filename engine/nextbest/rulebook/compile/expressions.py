@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from nextbest.rulebook.builder import ProgramBuilder
 from nextbest.rulebook.compile.report import At, Report
+from nextbest.rulebook.documents.common import per_cent_hint
 from nextbest.rulebook.expressions import (
     ExpressionError,
     Scope,
@@ -60,22 +61,35 @@ class Expressions:
         """Condition output of an expression that is true or false."""
         return self._output(compile_condition, source, at)
 
-    def number(self, source: str, at: At) -> int:
-        """Value output of an expression that is a number."""
-        return self._output(compile_number, source, at)
+    def share(self, source: str, at: At) -> int:
+        """Value output of an expression that is a number from 0 to 1; one that never is, is reported."""
+        output = self._output(compile_number, source, at)
+        typed = self._typed.get((compile_number, source))
+        if typed is not None:
+            self._check_share(typed, at)
+        return output
+
+    def _check_share(self, typed: TypedExpression, at: At) -> None:
+        number = typed.constant
+        if not isinstance(number, int | float) or 0 <= number <= 1:
+            return
+        self._report.error(
+            at, "invalid-value", f"expected 0 to 1, and this is always `{number:g}`", per_cent_hint(number)
+        )
 
     def evidence(self, source: str, at: At) -> tuple[int, int]:
         """(condition output, value output) of an expression that is either; one of them is `NONE`."""
         if (compile_condition, source) in self._outputs:
             return self.condition(source, at), NONE
         if (compile_number, source) in self._outputs:
-            return NONE, self.number(source, at)
+            return NONE, self.share(source, at)
         checked = self._check(compile_expression, source, at, self._scope)
         if checked is None:
             return NONE, NONE
         if checked.type.kind is Kind.BOOL:
             return self._add(compile_condition, checked, at), NONE
         if checked.type.is_number:
+            self._check_share(checked, at)
             return NONE, self._add(compile_number, checked, at)
         hint = "give a condition, or a strength from 0 to 1"
         self._report.error(at, "expression", f"evidence cannot be of type {checked.type}", hint)

@@ -1,16 +1,17 @@
 """What pydantic found wrong with a document → diagnostics in an author's words."""
 
 import re
-from collections.abc import Iterable
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Iterable, Mapping
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from nextbest.rulebook.compile.report import At, Report
-from nextbest.rulebook.nodes import Mapping
+from nextbest.rulebook.documents.common import per_cent_hint, share_hint
+from nextbest.rulebook.documents.examples import example_of
+from nextbest.rulebook.nodes import Mapping as MappingNode
 from nextbest.rulebook.source import PathLike, SourceFile
 from nextbest.rulebook.suggest import did_you_mean
 
@@ -25,7 +26,12 @@ _KINDS = {
     "model_attributes_type": "a mapping",
     "list_type": "a list",
 }
+_SHAPES = ("dict_type", "model_type", "model_attributes_type", "list_type")
+LONGEST_EXAMPLE = 120
+"""Longest example that is shown beside an error, characters."""
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?", re.ASCII)
+_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+", re.ASCII)
+_BARE = re.compile(r"[\w.-]+")
 _BOUNDS = {
     "greater_than": ("gt", "above"),
     "greater_than_equal": ("ge", "at least"),
@@ -48,13 +54,13 @@ def report_details(
             if detail["loc"] not in misspelt and not _merges(file, detail["loc"]):
                 _report_missing(At(file), model, detail["loc"], report)
         elif detail["type"] != "extra_forbidden":
-            _report_value(At(file), detail, report)
+            _report_value(At(file), model, detail, report)
 
 
 def _merges(file: SourceFile, loc: PathLike) -> bool:
     """Whether the key may have been meant to come from elsewhere, by a merge key that was refused."""
     node = file.node(loc[:-1])
-    return isinstance(node, Mapping) and "<<" in node.entries
+    return isinstance(node, MappingNode) and "<<" in node.entries
 
 
 def _report_unknown_key(root: At, model: type[BaseModel], loc: PathLike, report: Report) -> PathLike:
@@ -70,8 +76,9 @@ def _report_missing(root: At, model: type[BaseModel], loc: PathLike, report: Rep
     report.key_error(root.down(loc[:-1]), "missing-key", f"missing `{loc[-1]}`", hint)
 
 
-def _report_value(root: At, detail: ErrorDetails, report: Report) -> None:
+def _report_value(root: At, model: type[BaseModel], detail: ErrorDetails, report: Report) -> None:
     message, hint = _wording(detail)
+    hint = hint or _shape_hint(model, detail)
     if detail["loc"][-1:] == ("[key]",):
         message = message.replace("unknown value", "unknown key")
         report.key_error(root.down(detail["loc"][:-1]), "invalid-key", message, hint)
@@ -84,9 +91,12 @@ def _wording(detail: ErrorDetails) -> tuple[str, str]:
     context: dict[str, Any] = detail.get("ctx") or {}
     if kind in _KINDS:
         return f"expected {_KINDS[kind]}, found {found}", _quoting(kind, detail["input"])
+    if kind == "per_cent":
+        return f"expected a share, found {found}", share_hint(str(detail["input"]))
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return f"expected a number {words} {_plain(context[key])}, found {found}", ""
+        hint = per_cent_hint(detail["input"]) if kind == "less_than_equal" and context[key] == 1 else ""
+        return f"expected a number {words} {_plain(context[key])}, found {found}", hint
     if kind in ("literal_error", "enum"):
         return _choice(str(context["expected"]), detail["input"])
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
@@ -95,13 +105,49 @@ def _wording(detail: ErrorDetails) -> tuple[str, str]:
 
 
 def _quoting(kind: str, found: object) -> str:
-    """Advice where quotation marks are missing, or are too many."""
+    """Advice where quotation marks are missing or too many, or a number is written in another way."""
     if kind == "string_type" and isinstance(found, bool | int | float):
         text = _shown(found).strip("`")
         return f"quote it: `'{text}'`"
-    if kind != "string_type" and isinstance(found, str) and _NUMBER.fullmatch(found):
+    if kind not in ("int_type", "float_type", "int_from_float") or not isinstance(found, str):
+        return ""
+    if _NUMBER.fullmatch(found):
         return f"leave out the quotation marks: `{found}`"
+    if _COMMA.fullmatch(found):
+        return f"write a decimal with a point: `{found.replace(',', '.')}`"
+    return share_hint(found)
+
+
+def _shape_hint(model: type[BaseModel], detail: ErrorDetails) -> str:
+    """Advice where one value stands for a list or a mapping: the same as a list, or an example."""
+    kind, found = detail["type"], detail["input"]
+    if kind == "list_type" and isinstance(found, str) and found and found.isprintable() and len(found) < 60:
+        return f"write a list: `[{found}]`"
+    if kind not in _SHAPES and not (kind == "string_type" and isinstance(found, list | dict)):
+        return ""
+    place = detail["loc"]
+    return _example_at(model, place) or _example_at(model, place[:-1])  # the last may name a variant
+
+
+def _example_at(model: type[BaseModel], place: PathLike) -> str:
+    """An example of the key at a place; empty if there is no such key or its example is long."""
+    for candidate in _models(_types_at(model, place[:-1])) if place else ():
+        for name, field in candidate.model_fields.items():
+            if (field.alias or name) == place[-1]:
+                shown = f"{place[-1]}: {_flow(example_of(candidate, name))}"
+                return f"for example `{shown}`" if len(shown) <= LONGEST_EXAMPLE else ""
     return ""
+
+
+def _flow(value: object) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[str, object]", value).items()
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in entries) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(item) for item in cast("list[object]", value)) + "]"
+    plain = isinstance(value, bool | int | float) or (isinstance(value, str) and _BARE.fullmatch(value))
+    return str(value).lower() if isinstance(value, bool) else str(value) if plain else f'"{value}"'
 
 
 def _plain(number: float) -> str:
@@ -122,7 +168,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _length(kind: str, context: AnyMapping[str, Any]) -> tuple[str, str]:
+def _length(kind: str, context: Mapping[str, Any]) -> tuple[str, str]:
     noun = "characters" if kind.startswith("string") else "entries"
     if kind.endswith("short"):
         least = context["min_length"]

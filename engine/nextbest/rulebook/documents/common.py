@@ -34,6 +34,7 @@ DURATION = r"^([0-9]+(?:\.[0-9]+)?)(s|min|h|d|w)$"
 _DURATION = re.compile(DURATION, re.ASCII)
 DURATION_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 """Seconds of each unit of a duration."""
+_PER_CENT = re.compile(r"([-+]?[0-9]{1,9}(?:[.,][0-9]{1,9})?) ?%", re.ASCII)
 _LONGEST_S = 100 * 366 * 86400.0
 FACT_NAME = r"^[a-z][a-z0-9_]{0,63}$"
 LANGUAGE = r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$"
@@ -90,7 +91,25 @@ def _expression(value: object) -> object:
     """YAML reads `true` and `3` as what they are; both are expressions too."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str) and _PER_CENT.fullmatch(value):
+        raise PydanticCustomError("per_cent", "expected a share")
     return str(value) if isinstance(value, int | float) else value
+
+
+def share_hint(text: str) -> str:
+    """Advice for a number of per cent; empty for any other text."""
+    match = _PER_CENT.fullmatch(text)
+    if match is None:
+        return ""
+    share = float(match[1].replace(",", ".")) / 100
+    return f"per cent are written as a share: `{share:.6g}`"
+
+
+def per_cent_hint(value: object) -> str:
+    """Advice for a number that was probably meant as per cent where a share is asked for."""
+    if isinstance(value, int | float) and 2 <= value <= 100:
+        return share_hint(f"{value:.6g}%")
+    return ""
 
 
 def one_or_many(value: object) -> str:
