@@ -130,7 +130,7 @@ def values_of(table, person):
 def test_rows_count_as_in_a_walk_over_the_table(tmp_path_factory, seed) -> None:
     """With `first` the first row that holds counts, with `collect` every one; what is missing never holds."""
     rng = random.Random(seed)
-    tables = [draw_table(rng, "a", "first"), draw_table(rng, "b", "collect")]
+    tables = [draw_table(rng, "t", "first"), draw_table(rng, "u", "collect")]
     parts, diagnostics = examine_source(load(tmp_path_factory.mktemp("t"), *tables))
     assert parts is not None, diagnostics
     people = draw_people(rng, 70)
@@ -147,7 +147,7 @@ def test_rows_count_as_in_a_walk_over_the_table(tmp_path_factory, seed) -> None:
 def test_overlaps_and_gaps_are_those_of_all_values(tmp_path_factory, seed) -> None:
     """A `unique` table is refused exactly if two rows can hold at once; gaps are found if there are any."""
     rng = random.Random(seed)
-    table = draw_table(rng, "a", "unique", rows=4)
+    table = draw_table(rng, "t", "unique", rows=4)
     everyone = [dict(zip(NAMES, v, strict=True)) for v in product(*(VALUES[n] for n in NAMES))]
     asked = [column.removeprefix("customer.") for column in table["columns"]]
     unknowns = {

@@ -22,6 +22,7 @@ _PLACES: Mapping[tuple[str, str], str] = {
     ("ActionEntry", "promises"): "promise",
     ("ActionEntry", "treatments"): "treatment",
     ("TreatmentEntry", "consent"): "consent",
+    ("OfferEntry", "products"): "product_set",
     ("ChannelEntry", "consent"): "consent",
     ("PolicyLimit", "channel"): "channel",
     ("StoredTrigger", "fired_at"): "timestamp",

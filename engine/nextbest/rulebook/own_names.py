@@ -24,7 +24,7 @@ class OwnNames:
     context: tuple[Fact, ...]
     names: Mapping[str, Names]
     """By kind: fact, number, timestamp, figure, key, event, issue, group, role, promise, segment, trigger,
-    pattern, action, answer, channel, placement, treatment, consent, topic."""
+    pattern, action, answer, channel, placement, treatment, consent, topic, product_set."""
 
     def of(self, kind: str) -> Names:
         """The names of a kind; empty when there are none."""
@@ -52,6 +52,7 @@ def own_names(source: RulebookSource) -> OwnNames:
         "event": {} if facts is None else dict.fromkeys(compile_event_kinds(facts, report), ""),
         "issue": _declared(source, "strategy", "priorities", "issue"),
         "group": _declared(source, "strategy", "groups"),
+        "product_set": _keys(source, "policies", "product_sets"),
         "role": _declared(source, "strategy", "roles"),
         "promise": _keys(source, "strategy", "promises"),
         "segment": {**_declared(source, "segments", "segments"), **_table_segments(source)},

@@ -50,6 +50,8 @@ class Channels:
     entries: Mapping[str, ChannelEntry]
     evidence_weights: tuple[float, ...]
     limits: tuple[tuple[PolicyLimit, At], ...]
+    product_sets: tuple[str, ...]
+    """What offers may be about; empty where they name it freely."""
     known: tuple[str, ...]
     """Names that an action may use: those declared or, where none are, those with defaults."""
 
@@ -92,6 +94,7 @@ def compile_channels(
         entries=entries,
         evidence_weights=_evidence_weights(read),
         limits=_limits(read, entries, report),
+        product_sets=tuple(read.document.product_sets) if read else (),
         known=tuple(declared or DEFAULTS),
     )
 

@@ -10,7 +10,9 @@ from nextbest.rulebook.compile.expressions import Use
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.documents.author_tests import TestsFile
 from nextbest.rulebook.documents.conditions import SegmentsFile
+from nextbest.rulebook.documents.experiments import ExperimentsFile
 from nextbest.rulebook.documents.facts import FactsFile
+from nextbest.rulebook.documents.policies import PoliciesFile
 from nextbest.rulebook.documents.strategy import StrategyFile
 from nextbest.rulebook.expressions import Scope
 from nextbest.rulebook.rulebook import Rulebook
@@ -24,6 +26,8 @@ class Parts:
     strategy: Read[StrategyFile]
     facts: Read[FactsFile]
     segments: Read[SegmentsFile] | None
+    policies: Read[PoliciesFile] | None
+    experiments: Sequence[Read[ExperimentsFile]]
     triggers: Sequence[PlacedTrigger]
     """In the rulebook's order."""
     actions: Sequence[PlacedAction]

@@ -31,8 +31,10 @@ from nextbest.rulebook.compile.decision_tables import (
     ordered_tables,
     table_segments,
 )
+from nextbest.rulebook.compile.experiments import check_experiments
 from nextbest.rulebook.compile.expressions import Expressions
 from nextbest.rulebook.compile.facts import compile_catalogue, compile_context, compile_event_kinds
+from nextbest.rulebook.compile.names import check_names
 from nextbest.rulebook.compile.parts import Parts
 from nextbest.rulebook.compile.patterns import PlacedPattern, compile_patterns, ordered_patterns
 from nextbest.rulebook.compile.reading import Read, read_document
@@ -56,7 +58,7 @@ from nextbest.rulebook.documents.stages import StageConstants, StagesFile
 from nextbest.rulebook.documents.strategy import StrategyFile
 from nextbest.rulebook.documents.tables import TablesFile
 from nextbest.rulebook.expressions.scope import Scope
-from nextbest.rulebook.rulebook import Rulebook, StageModel
+from nextbest.rulebook.rulebook import Rulebook, Segment, StageModel
 from nextbest.rulebook.source import RulebookSource, load_source
 
 DocumentT = TypeVar("DocumentT", bound=Document)
@@ -84,6 +86,7 @@ class Documents:
     triggers: list[Read[TriggersFile]]
     actions: list[Read[ActionsFile]]
     tables: list[Read[TablesFile]]
+    experiments: list[Read[ExperimentsFile]]
     tests: list[Read[TestsFile]]
 
 
@@ -134,7 +137,6 @@ def examine_source(source: RulebookSource) -> tuple[Parts | None, list[Diagnosti
 def read_documents(source: RulebookSource, report: Report) -> Documents:
     """Every file as a typed document; what does not validate is reported and left out."""
     report.unreadable.update(noun for kind in source.unreadable for noun in _DECLARES.get(kind, ()))
-    _all(source, "experiments", ExperimentsFile, report)
     return Documents(
         strategy=_single(source, "strategy", StrategyFile, report),
         facts=_single(source, "facts", FactsFile, report),
@@ -144,6 +146,7 @@ def read_documents(source: RulebookSource, report: Report) -> Documents:
         triggers=_all(source, "triggers", TriggersFile, report),
         actions=_all(source, "actions", ActionsFile, report),
         tables=_all(source, "tables", TablesFile, report),
+        experiments=_all(source, "experiments", ExperimentsFile, report),
         tests=_all(source, "tests", TestsFile, report),
     )
 
@@ -243,6 +246,7 @@ def _assemble(
     )
     segments = compile_segments(documents.segments, expressions, names.languages, report)
     segments = table_segments(declared.tables, choices, segments, expressions, report)
+    _check_across(documents, declared, segments, report)
     action_names = ActionNames(
         strategy=names,
         channels=channels,
@@ -287,6 +291,8 @@ def _assemble(
         strategy=strategy,
         facts=declared.facts,
         segments=documents.segments,
+        policies=documents.policies,
+        experiments=documents.experiments,
         triggers=declared.triggers,
         actions=declared.actions,
         tests=documents.tests,
@@ -294,6 +300,25 @@ def _assemble(
         scope=scope,
         uses=expressions.uses,
     )
+
+
+def _check_across(
+    documents: Documents, declared: _Declared, segments: tuple[Segment, ...], report: Report
+) -> None:
+    """What no file shows by itself."""
+    read = documents.segments
+    placed = [(s.id, read.at / "segments" / i) for i, s in enumerate(read.document.segments)] if read else []
+    check_names(
+        [
+            *(("action", a.entry.id, a.at) for a in declared.actions),
+            *(("trigger", entry.id, at) for entry, at in declared.triggers),
+            *(("segment", name, at) for name, at in placed),
+            *(("table", entry.id, at) for entry, at in declared.tables),
+        ],
+        report,
+    )
+    actions = [action.entry.id for action in declared.actions]
+    check_experiments(documents.experiments, [s.id for s in segments], actions, report)
 
 
 def _scope(declared: _Declared, strategy: Read[StrategyFile]) -> Scope:

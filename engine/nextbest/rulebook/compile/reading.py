@@ -51,6 +51,7 @@ _DECLARES: Mapping[str, str] = {
     "segments": "segment",
     "triggers": "trigger",
     "channels": "channel",
+    "product_sets": "product set",
 }
 """What a file's outermost keys declare: when one is left out, references to it say nothing."""
 
@@ -184,7 +185,7 @@ def _copy(value: Value) -> Value:
 def _note_names(label: str | int, value: Value, names: set[str]) -> None:
     """Remember what a part declares, so that references to it are not reported as well."""
     if isinstance(value, dict):
-        if label in ("promises", "channels", "values"):
+        if label in ("promises", "channels", "values", "product_sets"):
             names.update(value)
         names.update(str(value[key]) for key in ("id", "name", "issue") if key in value)
         for key, item in value.items():

@@ -10,6 +10,7 @@ from nextbest.rulebook.rulebook import Offer, Texts, Treatment
 
 SERVICE_ACTIONS = frozenset({DesiredAction.SERVICE, DesiredAction.INFORMATION, DesiredAction.REPAIR})
 SURVEY_ACTIONS = frozenset({DesiredAction.COLLECT_INFORMATION, DesiredAction.LISTEN})
+MOST_PER_CENT = 100
 
 
 def purpose_of(entry: ActionEntry) -> str:
@@ -43,7 +44,7 @@ class TreatmentCompiler:
             name = self._channels.channels[channel].id
             say = self._texts(treatment, channel, place)
             staff = self._languages.resolve(treatment.staff, place / "staff", self._report)
-            offer = _offer(treatment.offer) if treatment.offer else None
+            offer = self._offer(treatment.offer, place / "offer") if treatment.offer else None
             row = Treatment(f"{entry.id}/{key}", action, channel, placement, say, staff, offer)
             compiled.append((row, self._consent(treatment, name, purpose_of(entry), place)))
         return compiled
@@ -71,6 +72,14 @@ class TreatmentCompiler:
                 self._report.error(place, "text-too-long", message)
         return say
 
+    def _offer(self, entry: OfferEntry, at: At) -> Offer:
+        known = self._channels.product_sets
+        if entry.products and known and entry.products not in known:
+            self._report.unknown(at / "products", "product set", entry.products, known)
+        if entry.type == "percent_off" and entry.value > MOST_PER_CENT:
+            self._report.error(at / "value", "invalid-value", f"`{entry.value:g}` is more than 100 per cent")
+        return Offer(entry.type, float(entry.value), entry.products, entry.code)
+
     def _consent(self, treatment: TreatmentEntry, channel: str, purpose: str, at: At) -> int:
         catalogue, report = self._catalogue, self._report
         if treatment.consent is not None:
@@ -85,7 +94,3 @@ class TreatmentCompiler:
             return 0
         values = catalogue["consent"].values if "consent" in catalogue else ()
         return sum(1 << values.index(name) for name in names if name in values)
-
-
-def _offer(entry: OfferEntry) -> Offer:
-    return Offer(entry.type, float(entry.value), entry.products, entry.code)

@@ -4,7 +4,15 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 
-from nextbest.rulebook.documents.common import Document, Duration, Factor, Identifier, Share, one_or_many
+from nextbest.rulebook.documents.common import (
+    Document,
+    Duration,
+    Factor,
+    Identifier,
+    Share,
+    Texts,
+    one_or_many,
+)
 from nextbest.rulebook.documents.facts import Member
 
 OutcomeName = Literal[
@@ -98,6 +106,12 @@ class PoliciesFile(Document):
         default={},
         description="Channels by name. Without any, those that actions use, with their defaults.",
         examples=[{"pos": {"placements": ["receipt"]}, "email": {}}],
+    )
+    product_sets: dict[Identifier, Texts] = Field(
+        default={},
+        description="Product sets that offers are about, in words. Without any, offers name them freely; with"
+        " some, a set that is not among them is an error, since the till would not know it.",
+        examples=[{"coffee": {"en": "All coffee", "da": "Al kaffe"}}],
     )
     relevance: dict[EvidenceName, Share] = Field(
         default={}, description="Weight of each kind of evidence, where it differs from the default."

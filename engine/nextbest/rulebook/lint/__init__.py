@@ -22,6 +22,8 @@ from nextbest.rulebook.lint import (
     unkept_promise,
     unreachable_action,
     unreachable_trigger,
+    unused_product_set,
+    unused_segment,
 )
 from nextbest.rulebook.lint.finding import Finding, Subject
 
@@ -53,6 +55,8 @@ LINTS: tuple[Lint, ...] = (
     unkept_promise,
     unreachable_action,
     unreachable_trigger,
+    unused_product_set,
+    unused_segment,
 )
 """All lints, by code."""
 
