@@ -25,6 +25,8 @@ from workload import SEED, customer_ids
 METHOD = "/loyalty.nextbest.v1.DecisionService/Decide"
 CHANNELS = 4
 WARM_S = 1.0
+SHORTEST = 200
+"""Bytes; a fallback decision is shorter than any ranking, so that nothing longer need be read here."""
 
 
 def _request(customer: str, number: int) -> bytes:
@@ -46,7 +48,7 @@ class _Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self.latencies: list[float] = []
         self.late: list[float] = []
-        self.failed = 0
+        self.failures: list[str] = []
 
     async def run(self, rate: float, seconds: float) -> None:
         """Send at `rate` for `seconds`, then wait for what is under way."""
@@ -68,12 +70,12 @@ class _Driver:
     async def _ask(self, call: grpc.aio.UnaryUnaryMultiCallable, message: bytes, due: float) -> None:
         try:
             reply = await call(message, timeout=5.0)
-        except grpc.aio.AioRpcError:
-            self.failed += 1
+        except grpc.aio.AioRpcError as error:
+            self.failures.append(f"{error.code().name}: {error.details()}")
             return
         self.latencies.append(time.perf_counter() - due)
-        # Looked at by its length only: a fallback decision is shorter than any ranking.
-        self.failed += len(reply) < 200
+        if len(reply) < SHORTEST:
+            self.failures.append(str(decision_pb2.DecideResponse.FromString(reply).fallback.message))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -93,7 +95,7 @@ async def main(address: str, rate: float, seconds: float, customers: int) -> Non
     await driver.close()
     figures = {f"p{q}_ms": _quantile(driver.latencies, q / 100) for q in (50, 90, 99)}
     late = {"late_p99_ms": _quantile(driver.late, 0.99)}
-    print(json.dumps(figures | late | {"requests": len(driver.latencies), "failed": driver.failed}))
+    print(json.dumps(figures | late | {"requests": len(driver.latencies), "failures": driver.failures}))
 
 
 def _quantile(values: list[float], q: float) -> float:
