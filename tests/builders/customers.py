@@ -178,6 +178,7 @@ class CaseGenerator:
             now=now,
             placements=self.some(places, 0.7) if rng.random() < 0.5 else frozenset(),
             role=rng.choice((None, *self.rulebook.roles, mightiest, mightiest)),
+            seed=rng.getrandbits(64),
         )
 
     def placements(self, channel):

@@ -186,6 +186,18 @@ class RulebookGenerator:
             "data_quality": {"floor": self.number(0, 0.4)},
             "sell_hold": {"score": rng.choice((3, 6)), "within": rng.choice(("7d", "14d"))},
             "arbitration": "classic" if self.maybe(0.15) else "mutual",
+            "learning": self.learning(),
+        }
+
+    def learning(self):
+        """Half of the time what is the default; else some maturity and some exploration."""
+        rng = self.rng
+        if self.maybe(0.5):
+            return {}
+        return {
+            "parent_weight": self.number(1, 30, 200),
+            "maturity": {"trials": self.number(0, 0, 50, 400), "least_reach": rng.choice((0.02, 0.3))},
+            "explore": {"method": rng.choice(("none", "epsilon", "thompson")), "share": rng.choice((0.3, 1))},
         }
 
     def policies(self):

@@ -41,7 +41,7 @@ class World:
             build.contexts_of(cases, self.rulebook),
             build.state_of(learnt or Learnt(), self.rulebook),
             np.array([case.request.now for case in cases]),
-            np.zeros(len(cases), np.uint64),
+            np.array([case.request.seed for case in cases], np.uint64),
         )
 
     def decide(self, cases, learnt=None, *, limit=3):

@@ -89,7 +89,7 @@ def test_kernels_decide_as_plain_python_does(seed):
 def test_generated_cases_reach_every_gate():
     """The generator draws cases that end at each gate that is built, by either verdict."""
     seen = set()
-    for seed in range(80):
+    for seed in range(160):
         drawn = Drawn(seed)
         for case in drawn.cases:
             seen |= {verdict.reason for verdict in drawn.oracle(case).verdicts.values()}

@@ -1,9 +1,9 @@
 """The whole decision for one customer, by lists and sorts: what the kernels must agree with."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tests.naive import contact, gates, score
+from tests.naive import contact, exploration, gates, learning, score
 from tests.naive import relevance as asking
 from tests.naive.plain import (
     DECLARED,
@@ -50,7 +50,23 @@ def naive_decide(
     """Decide for one customer."""
     learnt = learnt or Learnt()
     verdicts = {a.id: judge(rulebook, a, customer, request, answers, learnt) for a in rulebook.actions}
-    return arbitrate(rulebook, verdicts, limit)
+    if rulebook.learning.method != "epsilon":
+        return arbitrate(rulebook, verdicts, limit)
+    everyone = arbitrate(rulebook, verdicts, len(rulebook.actions))
+    return shown(exploration.order(rulebook, everyone, request.seed, limit), everyone, limit)
+
+
+def shown(order, everyone, limit):
+    """The first few of an order of answers; of the others each group's first was beaten in rank."""
+    final = {}
+    for name, verdict in everyone.verdicts.items():
+        reason = verdict.reason
+        if reason in ("CHOSEN", "BEATEN_IN_GROUP", "MANDATORY"):
+            reason = "BEATEN_IN_GROUP" if name not in order else "BEATEN_IN_RANK"
+            if name in order[:limit]:
+                reason = "MANDATORY" if verdict.reason == "MANDATORY" else "CHOSEN"
+        final[name] = replace(verdict, reason=reason)
+    return Decision(tuple(final[name] for name in order[:limit]), final)
 
 
 def offered(action: Action, request: Request) -> list[Treatment]:
@@ -63,15 +79,21 @@ def offered(action: Action, request: Request) -> list[Treatment]:
     ]
 
 
-def propensity(action, stage, answers, learnt):
+def propensity(action, stage, answers, learnt, m):
     """Give p: an expression's or a model's value, else the posterior by action and stage; None = unknown."""
     if action.propensity is not None:
         value = answers.value(action.propensity)
         return None if value is None or math.isnan(value) else min(1.0, max(0.0, float(value)))
-    of_stage = learnt.outcomes.get((action.id, stage), (0.0, 0.0))
-    everywhere = [learnt.outcomes.get((action.id, s), (0.0, 0.0)) for s in STAGES]
-    root = (sum(s for s, _ in everywhere), sum(f for _, f in everywhere))
-    return score.posterior(action.prior, root, of_stage)
+    return learning.propensity(action.prior, captured(action, learnt), STAGES.index(stage), (), m)
+
+
+def captured(action, learnt):
+    """One action's outcomes by stage; these customers are all in the grid's root."""
+    return {
+        (STAGES.index(stage), ()): counts
+        for (name, stage), counts in learnt.outcomes.items()
+        if name == action.id
+    }
 
 
 def relevance_of(action, customer, request, answers):
@@ -101,7 +123,7 @@ def judge(rulebook, action, customer, request, answers, learnt):
     if not candidates:
         return Verdict(action.id, "NO_TREATMENT", None)
     stage = STAGES[int(customer.figures["stage"])]
-    p = propensity(action, stage, answers, learnt)
+    p = propensity(action, stage, answers, learnt, rulebook.learning.parent_weight)
     if p is None and rulebook.classic:
         p = 1.0
     rho = relevance_of(action, customer, request, answers)
@@ -110,6 +132,9 @@ def judge(rulebook, action, customer, request, answers, learnt):
         case = gates.Case(rulebook, action, treatment, customer, request, answers, p, rho)
         stop = gates.first_stop(case)
         if stop is None:
+            reach = exploration.reach(rulebook.learning, captured(action, learnt))
+            if not exploration.may_be_shown(action, request, reach):
+                return Verdict(action.id, "STILL_LEARNING", treatment.id, None, reach)
             return survivor(case, learnt)
         if furthest is None or stop[0] > furthest[0]:
             furthest = (*stop, treatment)
@@ -123,9 +148,11 @@ def survivor(case, learnt):
     matching = [weight for key, weight in action.context if case.answers.holds(key)]
     context = score.context_factor(matching)
     amount, cap = gates.effective_pressure(case), case.rulebook.pressure_cap[stage]
+    p = exploration.scored_propensity(case, captured(action, learnt))
     terms = score.score(
         action,
-        p=case.p,
+        p=p,
+        mean=case.p,
         value_gap=figures["value_gap"],
         profit_gap=figures["profit_gap"],
         life=figures["multiplier"],
@@ -139,9 +166,7 @@ def survivor(case, learnt):
         w_ch=gates.contact_weight(case),
     )
     if case.rulebook.classic:
-        terms["score"] = terms["benefit"] = score.classic_priority(
-            case.p, context, action.value, action.lever
-        )
+        terms["score"] = terms["benefit"] = score.classic_priority(p, context, action.value, action.lever)
     if not math.isfinite(terms["score"]):
         terms["score"] = -math.inf
     return Verdict(action.id, "SURVIVED", case.treatment.id, terms=terms)

@@ -1,55 +1,70 @@
-"""Exploring decisions in plain Python: the drawn first answer and the probability of being first."""
+"""Exploring decisions in plain Python: drawn propensities, a drawn first answer, the reach of the untried."""
 
-from dataclasses import replace
+import hashlib
 
-from tests.naive import draws
+from tests.naive import draws, learning
 
 EXPLORE, LOT, REACH, PROPENSITY = 1, 2, 3, 4
 
 
-def is_exploring(seed, share):
-    """Whether an ε-greedy decision explores."""
-    return draws.uniform(draws.stream(seed, 0, EXPLORE)) < share
+def key(action_id):
+    """The key of an action's draws: half of the hash of its id."""
+    digest = hashlib.blake2b(action_id.encode(), digest_size=8, person=b"nextbest-draw").digest()
+    return int.from_bytes(digest, "little") // 2
 
 
-def lot(seed, key):
-    """The lot of an action."""
-    return draws.uniform(draws.stream(seed, key, LOT))
+def number(seed, purpose, action_id=None):
+    """Draw a number for an action, or for the decision."""
+    return draws.uniform(draws.stream(seed, 0 if action_id is None else key(action_id), purpose))
 
 
-def reaches(seed, key, reach):
-    """Whether an immature action may be shown in outbound contact."""
-    return draws.uniform(draws.stream(seed, key, REACH)) < reach
+def reach(settings, outcomes):
+    """Share of outbound decisions that may show an action with these outcomes."""
+    trials = sum(s + f for s, f in outcomes.values())
+    if settings.mature_at == 0 or trials >= settings.mature_at:
+        return 1.0
+    return settings.least_reach + (1 - settings.least_reach) * trials / settings.mature_at
 
 
-def drawn_first(decision, actions, keys, seed, limit):
-    """Ids of the answers once a survivor with the highest lot is put first.
+def may_be_shown(action, request, share):
+    """Whether an action with a prior is within its reach; mandatory ones and answers to a customer are."""
+    if action.mandatory or action.prior is None or request.direction == "inbound":
+        return True
+    return share >= 1 or number(request.seed, REACH, action.id) < share
+
+
+def scored_propensity(case, outcomes):
+    """The mean, or what Thompson sampling draws instead."""
+    settings = case.rulebook.learning
+    if settings.method != "thompson" or case.action.prior is None:
+        return case.p
+    strength = learning.strength(case.action.prior, outcomes, case.stage, (), settings.parent_weight)
+    return draws.beta(case.p, strength, draws.stream(case.request.seed, key(case.action.id), PROPENSITY))
+
+
+def order(rulebook, everyone, seed, limit):
+    """Ids of all answers in order: as ranked, or with a survivor of the highest lot first.
 
     Args:
-        decision: the greedy `Decision` with room for everyone.
-        actions: the plain rulebook's actions by id.
-        keys: of the actions' draws, by id.
+        rulebook: the plain rulebook.
+        everyone: the greedy decision with room for all.
         seed: the decision's.
         limit: answers wanted.
     """
-    ranked = [verdict.action for verdict in decision.ranked]
+    actions = {action.id: action for action in rulebook.actions}
+    ranked = [verdict.action for verdict in everyone.ranked]
     mandatory = [name for name in ranked if actions[name].mandatory]
-    others = [name for name in ranked if not actions[name].mandatory]
     survivors = [
         name
-        for name, verdict in decision.verdicts.items()
-        if not actions[name].mandatory and verdict.reason in ("CHOSEN", "BEATEN_IN_GROUP", "BEATEN_IN_RANK")
+        for name, verdict in everyone.verdicts.items()
+        if not actions[name].mandatory and verdict.reason in ("CHOSEN", "BEATEN_IN_GROUP")
     ]
-    if not survivors or len(mandatory) >= limit:
-        return (mandatory + others)[:limit]
-    pick = max(survivors, key=lambda name: lot(seed, keys[name]))
+    explores = number(seed, EXPLORE) < rulebook.learning.share
+    if not explores or not survivors or len(mandatory) >= limit:
+        return ranked
+    pick = max(survivors, key=lambda name: number(seed, LOT, name))
     group = actions[pick].group
-    if group is not None and group in {actions[name].group for name in mandatory}:
-        return (mandatory + others)[:limit]
-    rest = [n for n in others if n != pick and (group is None or actions[n].group != group)]
-    return [*mandatory, pick, *rest][:limit]
-
-
-def with_propensity(action, p):
-    """The action with a certain propensity, as drawn."""
-    return replace(action, propensity=repr(p), prior=None)
+    if group is not None and any(actions[name].group == group for name in mandatory):
+        return ranked
+    rest = [n for n in ranked if n not in (*mandatory, pick) and (group is None or actions[n].group != group)]
+    return [*mandatory, pick, *rest]

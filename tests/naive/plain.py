@@ -145,6 +145,17 @@ class Trigger:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How propensities learn and decisions explore."""
+
+    parent_weight: float = 30.0
+    mature_at: float = 0.0
+    least_reach: float = 0.02
+    method: str = "none"
+    share: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rulebook:
     """What stands above the actions, and the actions."""
 
@@ -161,6 +172,7 @@ class Rulebook:
     sell_hold_s: float = 14 * DAY_S
     value_of_time: float = 0.0
     classic: bool = False
+    learning: Learning = Learning()
 
     def group_of(self, action_id: str | None) -> str | None:
         """Group of the action with this id; None = no such action, or no group."""
@@ -190,6 +202,7 @@ class Request:
     now: float
     placements: frozenset[str] = frozenset()
     role: str | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from tests.naive.plain import (
     Cap,
     Channel,
     Evidence,
+    Learning,
     Limit,
     Rulebook,
     Treatment,
@@ -77,6 +78,19 @@ def plain_rulebook(documents):
         time_zone=strategy.get("time_zone", "UTC"),
         value_of_time=strategy.get("value", {}).get("value_of_time", 0.0),
         classic=strategy.get("arbitration", "mutual") == "classic",
+        learning=learning(strategy.get("learning", {})),
+    )
+
+
+def learning(entry):
+    """How propensities learn and decisions explore."""
+    maturity, explore = entry.get("maturity", {}), entry.get("explore", {})
+    return Learning(
+        parent_weight=entry.get("parent_weight", 30),
+        mature_at=maturity.get("trials", 0),
+        least_reach=maturity.get("least_reach", 0.02),
+        method=explore.get("method", "none"),
+        share=explore.get("share", 0.05),
     )
 
 

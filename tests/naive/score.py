@@ -2,22 +2,6 @@
 
 import math
 
-BACK_OFF = 30.0
-"""m: how many trials the parent's propensity counts for in a child."""
-
-
-def posterior(prior, root, child):
-    """Propensity in a stage: the root's posterior over all stages, then the stage's over the root's.
-
-    Args:
-        prior: (successes, failures) of the rule file.
-        root: (successes, failures) of the action over all stages.
-        child: those in the stage.
-    """
-    a = prior[0] + root[0]
-    p_root = a / (prior[0] + prior[1] + root[0] + root[1])
-    return (BACK_OFF * p_root + child[0]) / (BACK_OFF + child[0] + child[1])
-
 
 def mean(prior, successes, trials):
     """Beta posterior mean: (a + successes) / (a + b + trials)."""

@@ -362,10 +362,12 @@ def settle_reasons(tables: Tables, reason: I32, terms: F64, ranked: I32, count: 
         for a in range(reason.shape[1]):
             if reason[i, a] != _CHOSEN and reason[i, a] != _MANDATORY:
                 continue
-            listed = False
+            listed, alone = False, best_of_group(tables, reason[i], terms[i], a) == a
+            group = tables.codes[a, _GROUP]
             for place in range(count[i]):
                 listed = listed or ranked[i, place] == a
+                # a drawn one is first whether or not it is the best of its group
+                alone = alone and not (group >= 0 and tables.codes[ranked[i, place], _GROUP] == group)
             if not listed:
-                alone = best_of_group(tables, reason[i], terms[i], a) == a
                 settled[a] = _IN_RANK if alone else _IN_GROUP
         reason[i] = settled
