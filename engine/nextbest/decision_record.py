@@ -10,11 +10,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from nextbest.errors import DecisionUnreadable
 from nextbest.id_check import id_check
-from nextbest.model import F64, Degraded, Term
+from nextbest.model import F64, I32, Degraded, Term
 
 MARK = b"nbdl"
 FORMAT = 1
@@ -79,7 +78,8 @@ class DecisionRecord:
     figures: bytes
     """float64 by `facts.Figure`; empty in a fallback decision."""
     chosen: bytes
-    """The ranking, see `chosen_of`; empty = doing nothing."""
+    """The k ranked actions: int32 indices of the model's actions, then of its treatments, then float64 terms
+    of the scores; empty = doing nothing."""
     selection: bytes
     """float64 by action of the model: with what probability each could have been chosen first, NaN = it was
     no candidate; empty = nothing was left to chance."""
@@ -138,14 +138,23 @@ class DecisionRecord:
         return np.frombuffer(self.figures, "<f8")
 
     @property
-    def ranking(self) -> npt.NDArray[np.void]:
-        """(k,) of `chosen_type`: the answer's actions by rank, as indices of the model."""
-        return np.frombuffer(self.chosen, chosen_type(self.n_terms))
+    def ranking(self) -> "Ranking":
+        """The answer's actions by rank."""
+        k = len(self.chosen) // (8 + 8 * self.n_terms)
+        codes = np.frombuffer(self.chosen, "<i4", 2 * k)
+        terms = np.frombuffer(self.chosen, "<f8", k * self.n_terms, 8 * k)
+        return Ranking(codes[:k], codes[k:], terms.reshape(k, self.n_terms))
 
 
-def chosen_type(n_terms: int) -> np.dtype[np.void]:
-    """One ranked action: the model's indices of action and treatment, and the terms of its score."""
-    return np.dtype([("action", "<i4"), ("treatment", "<i4"), ("terms", "<f8", (n_terms,))])
+class Ranking(NamedTuple):
+    """Ranked actions as indices of the model."""
+
+    action: I32
+    """(k,)."""
+    treatment: I32
+    """(k,)."""
+    terms: F64
+    """(k, terms)."""
 
 
 def read_record(data: bytes, customer_id: str | None = None) -> DecisionRecord:

@@ -92,6 +92,13 @@ class RowCodec:
         """Whether the row's catalogue is registered."""
         return row[:8] == self._head or row[:8] in self._maps
 
+    def catalogue_of(self, row: bytes) -> Catalogue | None:
+        """The registered catalogue that a row was written under; None if it is not registered."""
+        if row[:8] == self._head:
+            return self.catalogue
+        other = self._maps.get(row[:8])
+        return None if other is None else other.source
+
     @property
     def n_readable(self) -> int:
         """Count of catalogues whose rows can be read."""

@@ -33,6 +33,20 @@ class Settings(BaseSettings):
     """A decision is kept so long for retries with the same request_id."""
     history_entries: int = Field(default=128, gt=0, le=4096)
     """Entries kept in each of a customer's two histories."""
+    decision_log_sampling: float = Field(default=1.0, ge=0, le=1)
+    """Share of decisions that are logged, chosen by decision id; 0 = none."""
+    decision_log_when_full: Literal["drop_oldest", "wait", "refuse"] = "drop_oldest"
+    """When the log does not keep up: lose the oldest waiting decision, hold answers up until shortly before
+    their deadline, or refuse to decide."""
+    decision_log_queue: int = Field(default=4096, gt=0)
+    """Decisions that may wait to be written; some 5 KB of memory each."""
+    decision_log_retention_s: int = Field(default=7 * 86400, gt=0)
+    """Logged decisions are kept so long."""
+    decision_log_most: int = Field(default=100_000, gt=0)
+    """Logged decisions kept at most; the oldest make way. Some 4 KB of Redis each."""
+    decision_log_masked: str = ""
+    """Facts, and context keys as `context.<key>`, that are not logged, with commas between; decisions logged
+    without them cannot be replayed."""
     drain_s: float = Field(default=10.0, ge=0)
     """Grace for requests in flight when the service is asked to stop."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

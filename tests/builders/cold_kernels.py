@@ -67,9 +67,9 @@ def ask(serving, facts):
                 ]
                 questions = [parse_question(r, serving.model.rulebook, codec) for r in requests]
                 records = Records(rows[:n], contacts[:n], contacts[:n])
-                answers(situation(serving, questions, records, lambda: now))
+                answers(situation(serving, questions, records, now))
     question = parse_question(requests[0], serving.model.rulebook, codec)
-    explained(situation(serving, [question], Records(rows[:1], rings[:1], [None]), lambda: now), [], "en")
+    explained(situation(serving, [question], Records(rows[:1], rings[:1], [None]), now), [], "en")
     batch = codec.decode_batch(rows, id_checks_of([name.encode() for name in NAMES])).rows
     advanced_stages(serving.model, batch, np.full(3, now))
 

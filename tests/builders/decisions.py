@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from nextbest.decision_record import DecisionRecord, chosen_type
+from nextbest.decision_record import DecisionRecord
 from nextbest.model import Term
 
 DIGEST = "ab" * 32
@@ -12,9 +12,7 @@ DIGEST = "ab" * 32
 
 def record(customer_id="customer-1", **changes):
     """A record that holds something in every part, but for what is changed."""
-    chosen = np.zeros(1, chosen_type(len(Term)))
-    chosen["action"], chosen["treatment"] = 3, 7
-    chosen["terms"] = np.arange(len(Term)) / 8
+    chosen = np.array([3, 7], np.int32).tobytes() + (np.arange(len(Term)) / 8).tobytes()
     fields = {
         "customer_id": customer_id,
         "decision_id": os.urandom(16),
@@ -33,7 +31,7 @@ def record(customer_id="customer-1", **changes):
         "events": b"events",
         "state": b"state",
         "figures": np.array([1.0, np.nan]).tobytes(),
-        "chosen": chosen.tobytes(),
+        "chosen": chosen,
         "selection": b"",
         "answer": b"answer",
     }

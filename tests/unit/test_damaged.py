@@ -51,7 +51,7 @@ def questions(serving):
 def answered(found):
     """Whether the answer can be read and ends with doing nothing."""
     (reply,) = answers(found)
-    return decision_pb2.DecideResponse.FromString(reply).results[-1].action == "do_nothing"
+    return decision_pb2.DecideResponse.FromString(reply.reply).results[-1].action == "do_nothing"
 
 
 def damaged_row(random, whole):
@@ -74,7 +74,7 @@ def test_damaged_rows(serving, questions):
     for turn in range(200):
         row = damaged_row(random, whole)
         records = Records([row], [ring_of("c")], [None])
-        found = situation(serving, [questions[turn % 6]], records, lambda: T0)
+        found = situation(serving, [questions[turn % 6]], records, T0)
         assert answered(found)
         try:
             assert explained(found, [], "en").candidates
@@ -110,7 +110,7 @@ def test_damaged_histories(serving, questions):
         if random.random() < 0.3:
             ring[:8] = struct.pack("<d", random.choice(ODD))
         records = Records([row], [bytes(ring)], [bytes(ring)])
-        found = situation(serving, [questions[turn % 6]], records, lambda: T0)
+        found = situation(serving, [questions[turn % 6]], records, T0)
         assert answered(found)
         histories = HistoryCodec().decode([bytes(ring)], [bytes(ring)], check).histories
         shown = history_response(histories, request, NameRegistries(None, None), T0)

@@ -43,8 +43,8 @@ def test_figures_and_ranking_are_read_as_numbers():
     """Figures and the ranking's terms are what was decided, NaN included."""
     one = read_record(record().to_bytes())
     assert np.array_equal(one.figure_values, [1.0, np.nan], equal_nan=True)
-    assert (one.ranking["action"].tolist(), one.ranking["treatment"].tolist()) == ([3], [7])
-    assert one.ranking["terms"][0, 8] == 1.0
+    assert (one.ranking.action.tolist(), one.ranking.treatment.tolist()) == ([3], [7])
+    assert one.ranking.terms[0, 8] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 from tests.builders.decisions import record
 
 from nextbest.artifact import digest_of, pack
-from nextbest.decision_record import chosen_type
 from nextbest.facts import Catalogue
 from nextbest.id_check import id_check
 from nextbest.model import EntryKind, Outcome
@@ -66,8 +65,6 @@ def artifact():
 
 def decision():
     """The logged decision of the example."""
-    chosen = np.zeros(1, chosen_type(1))
-    chosen["action"], chosen["treatment"], chosen["terms"] = 3, 7, 0.5
     return record(
         decision_id=bytes(range(16)),
         handle=bytes(range(16, 32)),
@@ -80,7 +77,7 @@ def decision():
         events=b"",
         state=b"",
         figures=np.array([1.0]).tobytes(),
-        chosen=chosen.tobytes(),
+        chosen=np.array([3, 7], np.int32).tobytes() + np.array([0.5]).tobytes(),
         n_terms=1,
         answer=b"an",
     ).to_bytes()

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from nextbest.clock import Clock, shifted_clock, system_clock
+from nextbest.data.decision_log import LogLimits
 from nextbest.data.store import StoreOptions
 from nextbest.errors import InvalidInput, Violation
+from nextbest.server.decision_log import LogOptions, WhenFull
 from nextbest.settings import Settings
 
 DataDirectory = Annotated[
@@ -30,6 +32,7 @@ def store_options(settings: Settings, data_directory: Path | None, redis_url: st
         timeout_s=settings.batch_timeout_ms / 1000,
         history_entries=settings.history_entries,
         kept_decisions_s=settings.kept_decisions_s,
+        log=LogLimits(settings.decision_log_retention_s, settings.decision_log_most),
     )
 
 
@@ -37,6 +40,16 @@ def serving_options(settings: Settings, data_directory: Path | None, redis_url: 
     """Where the data are, for a service: a store that is slow is as good as one that is away."""
     options = store_options(settings, data_directory, redis_url)
     return replace(options, timeout_s=settings.store_timeout_ms / 1000)
+
+
+def log_options(settings: Settings) -> LogOptions:
+    """How a service logs its decisions."""
+    return LogOptions(
+        sampling=settings.decision_log_sampling,
+        when_full=WhenFull(settings.decision_log_when_full),
+        queue=settings.decision_log_queue,
+        masked=tuple(filter(None, map(str.strip, settings.decision_log_masked.split(",")))),
+    )
 
 
 def clock_at(as_of: str | None) -> Clock:

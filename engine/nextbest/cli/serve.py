@@ -12,6 +12,7 @@ from nextbest.cli.options import (
     RedisUrl,
     RulebookDirectory,
     clock_at,
+    log_options,
     serving_options,
     store_options,
 )
@@ -47,6 +48,7 @@ def serve(
         port=settings.port if port is None else port,
         rulebook_port=settings.rulebook_port if rulebook_port is None else rulebook_port,
         drain_s=settings.drain_s,
+        log=log_options(settings),
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if as_of == OF_DATA:

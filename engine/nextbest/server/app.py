@@ -5,7 +5,7 @@ import gc
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc.aio
 from grpc_health.v1 import health_pb2
@@ -22,20 +22,26 @@ from loyalty.nextbest.v1 import (
 )
 from nextbest.batch.operations import load_model, translation
 from nextbest.clock import Clock, system_clock
+from nextbest.data.connection import RedisConnection
+from nextbest.data.decision_log import DecisionLogStore
 from nextbest.data.store import Store, StoreOptions, open_store
+from nextbest.decision_record import DecisionRecord
 from nextbest.errors import InvalidInput, Violation
 from nextbest.learning.until_fitted import how_to_fit
 from nextbest.model import DecisionState
 from nextbest.rings import HistoryCodec
 from nextbest.rulebook.rulebook import Rulebook
-from nextbest.server.deciding import Serving
+from nextbest.server.deciding import Answered, Serving
+from nextbest.server.decision_log import DecisionLog, LogOptions
 from nextbest.server.decision_service import DecisionService
 from nextbest.server.health import Health
 from nextbest.server.interaction_service import InteractionService
 from nextbest.server.live import LiveServing
+from nextbest.server.logged import build_name, record_of
+from nextbest.server.masking import Masking
 from nextbest.server.rulebook_service import RulebookService
 from nextbest.server.snapshot_service import SnapshotService
-from nextbest.server.tally import FALLBACKS, calls_by_method
+from nextbest.server.tally import FALLBACKS, LOGGED, calls_by_method
 from nextbest.server.warmup import warm_up
 from nextbest.telemetry import logger
 
@@ -58,7 +64,9 @@ class ServiceOptions:
     """0 = any free one."""
     rulebook_port: int = 0
     drain_s: float = 10.0
-    """Grace for requests in flight at the end."""
+    """Grace for requests in flight at the end, and again for decisions that are not logged yet."""
+    log: LogOptions = field(default_factory=LogOptions)
+    """How decisions are logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +91,15 @@ async def running_service(
         InvalidInput: a port cannot be listened on.
         StoreUnavailable: Redis does not answer at the start; later outages only degrade answers.
     """
-    async with open_store(store_options, rulebook.catalogue) as store:
+    async with (
+        open_store(store_options, rulebook.catalogue) as store,
+        _decision_log(options, store_options, store, rulebook) as log,
+    ):
         live = LiveServing(await assemble_serving(store, rulebook), store.snapshots)
         health = Health((*SERVED, *RULEBOOK_SERVED))
         await health.starting()
         main, rules = _new_server(), _new_server()
-        _register(main, rules, health, live, store, clock)
+        _register(main, rules, health, live, store, clock, log)
         address = _listen(main, options.host, options.port, "port")
         rulebook_address = _listen(rules, options.host, options.rulebook_port, "rulebook_port")
         await asyncio.gather(main.start(), rules.start())
@@ -100,6 +111,22 @@ async def running_service(
         finally:
             await health.draining()
             await asyncio.gather(main.stop(options.drain_s), rules.stop(options.drain_s))
+
+
+@asynccontextmanager
+async def _decision_log(
+    options: ServiceOptions, store_options: StoreOptions, store: Store, rulebook: Rulebook
+) -> AsyncGenerator[DecisionLog]:
+    """The decision log over a connection of its own: large writes must not hold up a till's reads."""
+    masking, build = Masking(options.log.masked, rulebook), build_name()
+
+    def pack(answered: Answered) -> DecisionRecord:
+        return masking.masked(record_of(answered, build), answered.serving.rows)
+
+    async with RedisConnection(store.connection.address, timeout_s=options.log.timeout_s) as connection:
+        records = DecisionLogStore(connection, store.keys, store_options.log)
+        async with DecisionLog(records, connection, pack, options.log).running(options.drain_s) as log:
+            yield log
 
 
 def _new_server() -> grpc.aio.Server:
@@ -131,8 +158,9 @@ def _register(
     live: LiveServing,
     store: Store,
     clock: Clock,
+    log: DecisionLog,
 ) -> None:
-    DecisionService(live, store, clock).add_to(main)
+    DecisionService(live, store, clock, log).add_to(main)
     interaction_pb2_grpc.add_InteractionServiceServicer_to_server(
         InteractionService(live, store, clock), main
     )
@@ -179,4 +207,5 @@ async def serve_until_stopped(
         _settle_memory()
         await stop.wait()
         logger().info("draining", grace_s=options.drain_s)
-    logger().info("stopped", calls=calls_by_method(), fallbacks=dict(FALLBACKS))
+    fates = {str(fate): count for fate, count in LOGGED.items()}
+    logger().info("stopped", calls=calls_by_method(), fallbacks=dict(FALLBACKS), decision_log=fates)

@@ -5,13 +5,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from loyalty.nextbest.v1 import decision_pb2
 from nextbest.action.reasons import Explainer
 from nextbest.assembly import Model
-from nextbest.clock import Clock
 from nextbest.data.reader import Records
 from nextbest.decide import decide, explain
 from nextbest.errors import InvalidInput, SnapshotError
@@ -59,11 +59,15 @@ class Situation:
 
     serving: Serving
     questions: Sequence[Question]
+    stored: Records
+    """As stored, but that inline snapshots take the place of rows."""
     decoded: DecodedRows
     histories: Histories
     contexts: Contexts
     now: np.ndarray[tuple[int], np.dtype[np.float64]]
     decision_ids: Sequence[bytes]
+    began: float
+    """When reading what is stored began, by the service's clock: the customer may be erased since."""
 
     @property
     def rows(self) -> Rows:
@@ -87,19 +91,35 @@ class Situation:
         return max(question.max_results for question in self.questions)
 
 
-def situation(serving: Serving, questions: Sequence[Question], stored: Records, clock: Clock) -> Situation:
-    """Decode what is stored about the customers of n questions; an inline snapshot replaces the row."""
+def situation(
+    serving: Serving,
+    questions: Sequence[Question],
+    stored: Records,
+    began: float,
+    *,
+    decision_ids: Sequence[bytes] | None = None,
+) -> Situation:
+    """Decode what is stored about the customers of n questions; an inline snapshot replaces the row.
+
+    Args:
+        serving: what to decide with.
+        questions: n questions.
+        stored: what was read for them.
+        began: when reading began, epoch seconds; the time to decide for, where a question names none.
+        decision_ids: of decisions that are made again; None = new ones.
+    """
     rows = [row if q.row is None else q.row for q, row in zip(questions, stored.rows, strict=True)]
-    time = clock()
     decoded, histories = _decoded(serving, questions, rows, stored)
     return Situation(
         serving=serving,
         questions=questions,
+        stored=Records(rows, stored.contacts, stored.events),
         decoded=decoded,
         histories=histories,
         contexts=gather_contexts(questions),
-        now=np.array([time if q.evaluation_time is None else q.evaluation_time for q in questions]),
-        decision_ids=[_decision_id(question) for question in questions],
+        now=np.array([began if q.evaluation_time is None else q.evaluation_time for q in questions]),
+        decision_ids=decision_ids or [_decision_id(question) for question in questions],
+        began=began,
     )
 
 
@@ -121,8 +141,28 @@ def _decoded(
 _ONE_PROBLEM = [np.array([problem], np.uint8) for problem in RowProblem]
 
 
-def answers(found: Situation) -> list[bytes | SnapshotError]:
-    """Decide every question of a situation: a DecideResponse each, as bytes.
+class Answered(NamedTuple):
+    """An answer and what it was made from, for the decision log; it is logged once it is given."""
+
+    reply: bytes
+    """A DecideResponse."""
+    serving: Serving
+    question: Question
+    stored: tuple[bytes | None, bytes | None, bytes | None]
+    """Row, contacts and events; all None where nothing could be read."""
+    decision_id: bytes
+    now: float
+    """The time that was decided for."""
+    began: float
+    degraded: Degraded | None
+    decisions: Decisions | None
+    """None where nothing could be read."""
+    row: int
+    """Place in `decisions`."""
+
+
+def answers(found: Situation) -> list[Answered | SnapshotError]:
+    """Decide every question of a situation.
 
     A strict question whose customer cannot be read gets the error.
     """
@@ -147,17 +187,33 @@ def _valued(found: Situation) -> Valued | None:
     return valued_of(found.serving.model, found.rows) if wanted else None
 
 
-def _answer(found: Situation, decisions: Decisions, valued: Valued | None, row: int) -> bytes | SnapshotError:
+def _answer(
+    found: Situation, decisions: Decisions, valued: Valued | None, row: int
+) -> Answered | SnapshotError:
     problem = found.problem(row)
+    question, decision_id, now = found.questions[row], found.decision_ids[row], found.now.item(row)
+    reason = None
     if problem:
-        question = found.questions[row]
         if question.strict:
             return snapshot_error(problem)
+        reason = _DEGRADED[problem]
         _note_fallback(problem.name.lower(), question)
-        decision_id, now = found.decision_ids[row].hex(), float(found.now[row])
-        reply = degraded(question, found.serving.model, now, decision_id, _DEGRADED[problem])
-        return reply.SerializeToString()
-    return _encoded(found, decisions, valued, row, found.decision_ids[row].hex())
+        reply = degraded(question, found.serving.model, now, decision_id.hex(), reason).SerializeToString()
+    else:
+        reply = _encoded(found, decisions, valued, row, decision_id.hex())
+    stored = found.stored
+    return Answered(
+        reply,
+        found.serving,
+        question,
+        (stored.rows[row], stored.contacts[row], stored.events[row]),
+        decision_id,
+        now,
+        found.began,
+        reason,
+        decisions,
+        row,
+    )
 
 
 def _encoded(
@@ -232,11 +288,21 @@ def _decision_id(question: Question) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16, person=b"nextbest-decide").digest()
 
 
-def without_store(serving: Serving, question: Question, reason: Degraded, clock: Clock) -> bytes:
-    """The fallback decision when nothing could be read; its id is fresh, for it is not kept."""
+def without_store(serving: Serving, question: Question, reason: Degraded, time: float) -> Answered:
+    """The fallback decision when nothing could be read; its id is fresh, for it is not kept.
+
+    Args:
+        serving: what would have decided.
+        question: what was asked.
+        reason: why nothing could be read.
+        time: by the service's clock, epoch seconds.
+    """
     _note_fallback(reason.name.lower(), question)
-    now = clock() if question.evaluation_time is None else question.evaluation_time
-    return degraded(question, serving.model, now, os.urandom(16).hex(), reason).SerializeToString()
+    now = time if question.evaluation_time is None else question.evaluation_time
+    decision_id = os.urandom(16)
+    reply = degraded(question, serving.model, now, decision_id.hex(), reason).SerializeToString()
+    nothing = (None, None, None)
+    return Answered(reply, serving, question, nothing, decision_id, now, time, reason, None, 0)
 
 
 def _note_fallback(reason: str, question: Question) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 import grpc.aio
 
@@ -20,6 +21,7 @@ from nextbest.errors import (
 from nextbest.model import Degraded
 from nextbest.rows import RowProblem
 from nextbest.server.deciding import (
+    Answered,
     Serving,
     Situation,
     answers,
@@ -27,6 +29,7 @@ from nextbest.server.deciding import (
     situation,
     without_store,
 )
+from nextbest.server.decision_log import DecisionLog
 from nextbest.server.gathering import Gathering
 from nextbest.server.guard import guarded
 from nextbest.server.handlers import add_service, streaming, unary
@@ -41,6 +44,12 @@ EXPLAINED_IN = ("en", "da")
 """Languages of explanations; the first is the default."""
 
 Context = grpc.aio.ServicerContext
+
+
+class _Timed(Protocol):
+    def time_remaining(self) -> float: ...
+
+
 Asked = tuple[int, Question]
 """Place in a batch, and what is asked there."""
 
@@ -52,12 +61,13 @@ _DECISION, _STATUS = bytes_tag(_ITEM, "decision"), bytes_tag(_ITEM, "status")
 class DecisionService:
     """Ranks actions for customers and explains rankings. Decisions are answered as bytes, see `encoding`."""
 
-    def __init__(self, serving: LiveServing, store: Store, clock: Clock) -> None:
+    def __init__(self, serving: LiveServing, store: Store, clock: Clock, log: DecisionLog) -> None:
         self._serving = serving
         self._reader = store.reader
         self._kept = store.requests
         self._clock = clock
-        self._gathering = Gathering(store.reader, store.requests, clock, serving.learn_catalogues)
+        self._log = log
+        self._gathering = Gathering(store.reader, store.requests, clock, serving.learn_catalogues, log.add)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve the methods on a server."""
@@ -84,6 +94,8 @@ class DecisionService:
         self, request: decision_pb2.DecideRequest, context: Context[decision_pb2.DecideRequest, bytes]
     ) -> bytes:
         """Rank one customer's actions."""
+        if self._log.may_hold_up:
+            return await self._asked_with_room(request, context)
         return await self._asked(request, context.time_remaining())
 
     @guarded
@@ -96,10 +108,14 @@ class DecisionService:
         if not 1 <= len(request.requests) <= MAX_BATCH:
             problem = f"{len(request.requests)} are given, 1 to {MAX_BATCH} are allowed"
             raise InvalidInput([Violation("requests", problem)])
+        async with self._log.room(len(request.requests), context.time_remaining()):
+            return await self._answer_batch(request.requests)
+
+    async def _answer_batch(self, requests: Sequence[decision_pb2.DecideRequest]) -> bytes:
         serving = self._serving()
         items: dict[int, bytes] = {}
         asked: list[Asked] = []
-        for place, one in enumerate(request.requests):
+        for place, one in enumerate(requests):
             try:
                 asked.append((place, parse_question(one, serving.model.rulebook, serving.rows)))
             except (InvalidInput, NotBuilt) as error:
@@ -109,7 +125,7 @@ class DecisionService:
             await self._fill(serving, [one for one in asked if one[0] not in items], items)
         except StoreUnavailable as error:
             self._fill_without_store(serving, asked, items, error)
-        return b"".join([sized(_ITEMS, items[place]) for place in range(len(request.requests))])
+        return b"".join([sized(_ITEMS, items[place]) for place in range(len(requests))])
 
     async def _fill_kept(self, asked: Sequence[Asked], items: dict[int, bytes]) -> None:
         """Answer the retries among a batch with the decisions kept for them."""
@@ -123,20 +139,23 @@ class DecisionService:
         """Decide a batch together: one read, one pass of the kernels."""
         if not asked:
             return
-        questions = [question for _, question in asked]
+        questions, began = [question for _, question in asked], self._clock()
         stored = await self._reader.read_many([question.customer_id for question in questions])
-        replies = answers(await self._situation(serving, questions, stored))
-        to_keep: list[tuple[int, Question, bytes]] = []
-        for (place, question), reply in zip(asked, replies, strict=True):
-            if isinstance(reply, SnapshotError):
-                items[place] = _failed(reply)
+        answered = answers(await self._situation(serving, questions, stored, began))
+        to_keep: list[tuple[int, Answered]] = []
+        for (place, question), one in zip(asked, answered, strict=True):
+            if isinstance(one, SnapshotError):
+                items[place] = _failed(one)
             elif question.request_id:
-                to_keep.append((place, question, reply))
+                to_keep.append((place, one))
             else:
-                items[place] = sized(_DECISION, reply)
-        kept = await asyncio.gather(*(self._keep(question, reply) for _, question, reply in to_keep))
-        for (place, _, _), reply in zip(to_keep, kept, strict=True):
+                items[place] = sized(_DECISION, one.reply)
+                self._log.add(one)
+        kept = await asyncio.gather(*(self._keep(one) for _, one in to_keep))
+        for (place, one), reply in zip(to_keep, kept, strict=True):
             items[place] = sized(_DECISION, reply)
+            if reply is one.reply:
+                self._log.add(one)
 
     def _fill_without_store(
         self, serving: Serving, asked: Sequence[Asked], items: dict[int, bytes], error: StoreUnavailable
@@ -148,7 +167,9 @@ class DecisionService:
                 items[place] = _failed(error)
             else:
                 reason = Degraded.SNAPSHOT_STORE_UNAVAILABLE
-                items[place] = sized(_DECISION, without_store(serving, question, reason, self._clock))
+                answered = without_store(serving, question, reason, self._clock())
+                items[place] = sized(_DECISION, answered.reply)
+                self._log.add(answered)
 
     @guarded
     async def Explain(
@@ -168,9 +189,10 @@ class DecisionService:
             raise InvalidInput([Violation("customer_id", "is not the customer of the request")])
         serving = self._serving()
         question = parse_question(subject, serving.model.rulebook, serving.rows)
+        began = self._clock()
         stored = _records(await self._reader.read(question.customer_id))
         language = choose_language(request.language or subject.language, EXPLAINED_IN)
-        return explained(await self._situation(serving, [question], stored), request.actions, language)
+        return explained(await self._situation(serving, [question], stored, began), request.actions, language)
 
     async def DecideStream(
         self,
@@ -182,9 +204,20 @@ class DecisionService:
         def decide(request: decision_pb2.DecideRequest) -> "asyncio.Future[bytes]":
             if not request.request_id:
                 raise InvalidInput([Violation("request.request_id", "is required on a stream")])
+            if self._log.may_hold_up:
+                return asyncio.ensure_future(self._asked_with_room(request, context))
             return self._asked(request, context.time_remaining())
 
         await answer_stream(request_iterator, decide, context.write)
+
+    async def _asked_with_room(self, request: decision_pb2.DecideRequest, context: _Timed) -> bytes:
+        """As `_asked`, once the decision log has room for the answer.
+
+        Raises:
+            LogFull: it has none, and is set to refuse.
+        """
+        async with self._log.room(1, context.time_remaining()):
+            return await self._asked(request, context.time_remaining())
 
     def _asked(
         self, request: decision_pb2.DecideRequest, time_left_s: float | None
@@ -198,22 +231,25 @@ class DecisionService:
         question = parse_question(request, serving.model.rulebook, serving.rows)
         return self._gathering.ask(serving, question, time_left_s)
 
-    async def _situation(self, serving: Serving, questions: Sequence[Question], stored: Records) -> Situation:
+    async def _situation(
+        self, serving: Serving, questions: Sequence[Question], stored: Records, began: float
+    ) -> Situation:
         """Decode what is stored; rows of a catalogue that others registered meanwhile are read as well."""
-        found = situation(serving, questions, stored, self._clock)
+        found = situation(serving, questions, stored, began)
         if RowProblem.FOREIGN in found.decoded.problems.tolist():
             learnt = await self._serving.learn_catalogues()
             if learnt is not None:
-                return situation(learnt, questions, stored, self._clock)
+                return situation(learnt, questions, stored, began)
         return found
 
-    async def _keep(self, question: Question, reply: bytes) -> bytes:
+    async def _keep(self, one: Answered) -> bytes:
         """Keep the answer for retries; whoever was first with a request_id is answered to all."""
+        customer_id = one.question.customer_id
         try:
-            return await self._kept.keep(question.customer_id, question.request_id, reply)
+            return await self._kept.keep(customer_id, one.question.request_id, one.reply)
         except StoreUnavailable:
-            logger().warning("decision_not_kept", customer=pseudonym(question.customer_id))
-            return reply
+            logger().warning("decision_not_kept", customer=pseudonym(customer_id))
+            return one.reply
 
 
 def _records(values: list[bytes | None]) -> Records:

@@ -18,7 +18,7 @@ from nextbest.data.requests import RequestStore
 from nextbest.errors import DeadlinePassed, SnapshotError, StoreUnavailable
 from nextbest.model import Degraded
 from nextbest.rows import RowProblem
-from nextbest.server.deciding import Serving, answers, situation, without_store
+from nextbest.server.deciding import Answered, Serving, answers, situation, without_store
 from nextbest.server.requests import Question
 from nextbest.telemetry import logger, pseudonym
 
@@ -31,6 +31,8 @@ RESERVE_S = 0.003
 """Kept back from a caller's deadline for answering."""
 
 Learn = Callable[[], Awaitable[Serving | None]]
+Note = Callable[[Answered], None]
+"""Takes every answer that was given."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,15 +44,17 @@ class _Asked:
     answer: "asyncio.Future[bytes]"
     late: asyncio.TimerHandle | None = None
     """Ends the wait at the caller's deadline."""
-    reply: bytes | None = None
+    decided: Answered | None = None
     """Decided, but not kept for retries yet."""
 
-    def settle(self, reply: bytes) -> None:
-        """Answer, unless the caller has given up."""
+    def settle(self, reply: bytes) -> bool:
+        """Answer, unless the caller has given up; whether it was answered."""
         if self.late:
             self.late.cancel()
-        if not self.answer.done():
-            self.answer.set_result(reply)
+        if self.answer.done():
+            return False
+        self.answer.set_result(reply)
+        return True
 
     def fail(self, error: Exception) -> None:
         """Answer with an error, unless the caller has given up."""
@@ -75,7 +79,9 @@ class _Gathered:
 class Gathering:
     """Answers questions of one event loop, those of a moment together."""
 
-    def __init__(self, reader: CustomerReader, kept: RequestStore, clock: Clock, learn: Learn) -> None:
+    def __init__(
+        self, reader: CustomerReader, kept: RequestStore, clock: Clock, learn: Learn, note: Note
+    ) -> None:
         """Prepare.
 
         Args:
@@ -83,11 +89,13 @@ class Gathering:
             kept: Decisions kept for retries.
             clock: The service's time.
             learn: Learns catalogues that others have registered since; None if there are none.
+            note: Takes every answer that was given, for the decision log.
         """
         self._reader = reader
         self._kept = kept
         self._clock = clock
         self._learn = learn
+        self._note = note
         self._open: _Gathered | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -131,11 +139,11 @@ class Gathering:
         gathered.is_closed = True
         if self._open is gathered:
             self._open = None
-        asked = gathered.asked
+        asked, began = gathered.asked, self._clock()
         reply = self._reader.read_asked([(a.question.customer_id, a.question.request_id) for a in asked])
-        reply.add_done_callback(partial(self._take, asked))
+        reply.add_done_callback(partial(self._take, asked, began))
 
-    def _take(self, asked: Sequence[_Asked], reply: "asyncio.Future[Reply]") -> None:
+    def _take(self, asked: Sequence[_Asked], began: float, reply: "asyncio.Future[Reply]") -> None:
         """Answer retries with what was kept for them, and decide the rest."""
         error = reply.exception()
         if isinstance(error, StoreUnavailable):
@@ -144,9 +152,9 @@ class Gathering:
             for one in asked:
                 one.fail(error)
         else:
-            self._decide_new(asked, cast("list[bytes | None]", reply.result()))
+            self._decide_new(asked, began, cast("list[bytes | None]", reply.result()))
 
-    def _decide_new(self, asked: Sequence[_Asked], values: list[bytes | None]) -> None:
+    def _decide_new(self, asked: Sequence[_Asked], began: float, values: list[bytes | None]) -> None:
         n = len(asked)
         rows, contacts, events = values[0 : 3 * n : 3], values[1 : 3 * n : 3], values[2 : 3 * n : 3]
         kept = iter(values[3 * n :])
@@ -159,35 +167,37 @@ class Gathering:
                 new.append(place)
         if new:
             stored = Records([rows[i] for i in new], [contacts[i] for i in new], [events[i] for i in new])
-            self._decide([asked[i] for i in new], stored)
+            self._decide([asked[i] for i in new], stored, began)
 
-    def _decide(self, asked: Sequence[_Asked], stored: Records) -> None:
+    def _decide(self, asked: Sequence[_Asked], stored: Records, began: float) -> None:
         """Decide, and keep the decisions that may be asked for again."""
         try:
-            found = situation(asked[0].serving, [one.question for one in asked], stored, self._clock)
+            found = situation(asked[0].serving, [one.question for one in asked], stored, began)
             if RowProblem.FOREIGN in found.decoded.problems.tolist():
-                self._start(self._decide_once_learnt(asked, stored))
+                self._start(self._decide_once_learnt(asked, stored, began))
                 return
             replies = answers(found)
         except Exception as error:
-            self._decide_one_by_one(asked, stored, error)
+            self._decide_one_by_one(asked, stored, began, error)
             return
         self._answer(asked, replies)
 
-    def _decide_one_by_one(self, asked: Sequence[_Asked], stored: Records, error: Exception) -> None:
+    def _decide_one_by_one(
+        self, asked: Sequence[_Asked], stored: Records, began: float, error: Exception
+    ) -> None:
         """One that cannot be decided does not take the others with it."""
         if len(asked) == 1:
             asked[0].fail(error)
             return
         for i, one in enumerate(asked):
             alone = Records(stored.rows[i : i + 1], stored.contacts[i : i + 1], stored.events[i : i + 1])
-            self._decide([one], alone)
+            self._decide([one], alone, began)
 
-    async def _decide_once_learnt(self, asked: Sequence[_Asked], stored: Records) -> None:
+    async def _decide_once_learnt(self, asked: Sequence[_Asked], stored: Records, began: float) -> None:
         """Rows of a catalogue that others registered meanwhile are read as well."""
         try:
             learnt = await self._learn() or asked[0].serving
-            found = situation(learnt, [one.question for one in asked], stored, self._clock)
+            found = situation(learnt, [one.question for one in asked], stored, began)
             self._answer(asked, answers(found))
         except StoreUnavailable as error:
             self._answer_without_store(asked, error)
@@ -195,38 +205,46 @@ class Gathering:
             for one in asked:
                 one.fail(error)
 
-    def _answer(self, asked: Sequence[_Asked], replies: Sequence[bytes | SnapshotError]) -> None:
-        for one, reply in zip(asked, replies, strict=True):
-            if isinstance(reply, SnapshotError):
-                one.fail(reply)
+    def _answer(self, asked: Sequence[_Asked], answered: Sequence[Answered | SnapshotError]) -> None:
+        for one, decided in zip(asked, answered, strict=True):
+            if isinstance(decided, SnapshotError):
+                one.fail(decided)
             elif one.question.request_id:
-                self._keep(one, reply)
+                self._keep(one, decided)
             else:
-                one.settle(reply)
+                self._give(one, decided)
 
-    def _keep(self, one: _Asked, reply: bytes) -> None:
+    def _give(self, one: _Asked, decided: Answered) -> None:
+        if one.settle(decided.reply):
+            self._note(decided)
+
+    def _keep(self, one: _Asked, decided: Answered) -> None:
         """Keep an answer for retries; whoever was first with a request_id is answered to all."""
-        one.reply = reply
-        self._start(self._answer_kept(one, reply))
+        one.decided = decided
+        self._start(self._answer_kept(one, decided))
 
-    async def _answer_kept(self, one: _Asked, reply: bytes) -> None:
+    async def _answer_kept(self, one: _Asked, decided: Answered) -> None:
         try:
-            one.settle(await self._kept.keep(one.question.customer_id, one.question.request_id, reply))
+            question = one.question
+            reply = await self._kept.keep(question.customer_id, question.request_id, decided.reply)
         except StoreUnavailable:
             _note_not_kept(one)
-            one.settle(reply)
+            self._give(one, decided)
         except Exception as error:
             one.fail(error)
+        else:
+            if one.settle(reply) and reply is decided.reply:
+                self._note(decided)
 
     def _be_late(self, one: _Asked) -> None:
         """The caller's deadline is here: give what there is."""
-        if one.reply is not None:
+        if one.decided is not None:
             _note_not_kept(one)
-            one.settle(one.reply)
+            self._give(one, one.decided)
         elif one.question.strict:
             one.fail(DeadlinePassed("the deadline left no time to decide"))
         else:
-            one.settle(without_store(one.serving, one.question, Degraded.DEADLINE, self._clock))
+            self._give(one, without_store(one.serving, one.question, Degraded.DEADLINE, self._clock()))
 
     def _answer_without_store(self, asked: Sequence[_Asked], error: StoreUnavailable) -> None:
         logger().warning("store_unavailable", error=str(error), decisions=len(asked))
@@ -237,7 +255,7 @@ class Gathering:
                 one.fail(error)
             else:
                 reason = Degraded.SNAPSHOT_STORE_UNAVAILABLE
-                one.settle(without_store(one.serving, one.question, reason, self._clock))
+                self._give(one, without_store(one.serving, one.question, reason, self._clock()))
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -46,6 +46,8 @@ _VIEWS = frozenset(common_pb2.View.values())
 class Question(NamedTuple):
     """One checked request."""
 
+    request: decision_pb2.DecideRequest
+    """As it was asked, for the decision log."""
     customer_id: str
     request_id: str
     channel: int
@@ -83,6 +85,7 @@ def parse_question(request: decision_pb2.DecideRequest, rulebook: Rulebook, code
         *_choice_violations(request),
     ]
     question = Question(
+        request=request,
         customer_id=request.customer_id,
         request_id=request.request_id,
         channel=named(request.channel, rulebook.channel_index, "channel", found),

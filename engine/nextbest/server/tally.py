@@ -10,6 +10,9 @@ CALLS: Counter[tuple[str, str]] = Counter()
 FALLBACKS: Counter[str] = Counter()
 """Fallback decisions by reason; their calls count as OK."""
 
+LOGGED: Counter[str] = Counter()
+"""Decisions by what became of them in the decision log, see `server.decision_log.Fate`."""
+
 
 def calls_by_method() -> dict[str, dict[str, int]]:
     """`CALLS` as a log line shows them."""

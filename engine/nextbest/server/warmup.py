@@ -61,9 +61,9 @@ def warm_up(serving: Serving, now: float) -> None:
     for ring_bytes in (None, ring):
         for n in (1, 2):
             records = Records([row] * n, [ring_bytes] * n, [ring_bytes] * n)
-            found = situation(serving, [question] * n, records, lambda: now)
+            found = situation(serving, [question] * n, records, now)
             answers(found)
-        explained(situation(serving, [question], Records([row], [ring_bytes], [None]), lambda: now), [], "en")
+        explained(situation(serving, [question], Records([row], [ring_bytes], [None]), now), [], "en")
     advanced_stages(serving.model, found.rows, found.now)
     decisive_term(np.ones(len(Term)), None, classic=False)  # nobody is beaten above
     logger().info("warm", seconds=round(time.perf_counter() - started, 3), time=float(np.round(now, 3)))

@@ -1,0 +1,284 @@
+"""The way of a decision into the log: a bounded queue, and one task that empties it in batches.
+
+An answer never waits for Redis here, unless the log is set to hold decisions up rather than lose them.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from nextbest.clock import Clock, system_clock
+from nextbest.data.connection import RedisConnection
+from nextbest.data.decision_log import PER_SCRIPT, DecisionLogStore
+from nextbest.decision_record import DecisionRecord
+from nextbest.errors import LogFull, StoreRefused, StoreUnavailable
+from nextbest.server.deciding import Answered
+from nextbest.server.tally import LOGGED
+from nextbest.telemetry import logger
+
+LINGER_S = 0.005
+"""Wait for more decisions before a small batch is written."""
+PAUSE_S = 0.25
+"""Wait before a batch that Redis did not take is tried again."""
+REFUSALS = 4
+"""A batch that Redis refuses so many times in a row is given up: it would hold up all others for ever."""
+RESERVE_S = 0.01
+"""Kept back from a caller's deadline while waiting for room: to decide and to answer."""
+UPKEEP_S = 600.0
+"""Expired handles leave the stream, and what was served is noted anew, so often."""
+COMPLAIN_S = 10.0
+"""At most one warning about losses in so long."""
+
+
+class WhenFull(StrEnum):
+    """What happens to a decision when the queue of the log is full."""
+
+    DROP_OLDEST = "drop_oldest"
+    """The oldest decision in the queue is lost, and counted. No answer ever waits."""
+    WAIT = "wait"
+    """The answer waits for room until shortly before its deadline; then it is given without being logged."""
+    REFUSE = "refuse"
+    """Nothing is decided that could not be logged: RESOURCE_EXHAUSTED."""
+
+
+class Fate(StrEnum):
+    """What became of a decision in the log."""
+
+    WRITTEN = "written"
+    SAMPLED_OUT = "sampled_out"
+    """Left out by the sampling rate; so is every log of the same decision."""
+    QUEUE_FULL = "lost_queue_full"
+    DEADLINE = "lost_deadline"
+    """Waited for room until its deadline."""
+    STORE_REFUSED = "lost_store_refused"
+    """Redis answers, but does not take it: most often it has no memory left."""
+    ERASED = "lost_erased"
+    """Its customer was erased while it was on its way."""
+    UNPACKABLE = "lost_unpackable"
+    """A fault of ours; the log has the cause."""
+    SHUTDOWN = "lost_shutdown"
+    """The service ended before Redis took it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """What is logged, and what happens when the log does not keep up."""
+
+    sampling: float = 1.0
+    """Share of decisions that are logged, chosen by decision id; 0 = no log."""
+    when_full: WhenFull = WhenFull.DROP_OLDEST
+    queue: int = 4096
+    """Decisions that may wait to be written; some 5 KB each."""
+    wait_s: float = 1.0
+    """Longest wait for room of a request without a deadline."""
+    masked: tuple[str, ...] = ()
+    """Facts, and context keys as `context.<key>`, that are left out."""
+    timeout_s: float = 2.0
+    """After so long without a reply Redis counts as away."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    waiting: deque[Answered] = field(default_factory=deque[Answered])
+    promised: int = 0
+    """Room given to decisions that are being made."""
+    in_hand: int = 0
+    """Decisions being written."""
+
+
+Pack = Callable[[Answered], DecisionRecord]
+Upkeep = Callable[[], "asyncio.Future[None] | None"]
+
+
+class DecisionLog:
+    """Takes answers that were given, and writes them as fast as Redis takes them."""
+
+    def __init__(
+        self,
+        store: DecisionLogStore,
+        connection: RedisConnection,
+        pack: Pack,
+        options: LogOptions,
+        clock: Clock = system_clock,
+    ) -> None:
+        """Prepare; `running` starts the writer.
+
+        Args:
+            store: writes records, over a connection of its own: large writes must not hold up reads.
+            connection: that connection.
+            pack: makes an answer a record.
+            options: what to log, and how.
+            clock: the wall clock, by which Redis names entries of the stream.
+        """
+        self._store = store
+        self._connection = connection
+        self._pack = pack
+        self._options = options
+        self._clock = clock
+        self._queue = _Queue()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._closing = False
+        self._sampled_below = round(options.sampling * 2.0**64)
+        self._complained_at = float("-inf")
+        self.may_hold_up = options.sampling > 0 and options.when_full is not WhenFull.DROP_OLDEST
+        """Whether `room` must be asked for before deciding."""
+
+    @property
+    def backlog(self) -> int:
+        """Decisions that are not written yet."""
+        return len(self._queue.waiting) + self._queue.in_hand
+
+    def add(self, answered: Answered) -> None:
+        """Log an answer; returns at once.
+
+        Cost: 0.5 µs.
+        """
+        # The first half of the id seeds what is drawn at random: the sample must not depend on that.
+        if int.from_bytes(answered.decision_id[8:], "little") >= self._sampled_below:
+            LOGGED[Fate.SAMPLED_OUT] += 1
+            return
+        waiting = self._queue.waiting
+        if len(waiting) >= self._options.queue:
+            if self._options.when_full is not WhenFull.DROP_OLDEST:
+                self._lose(Fate.DEADLINE)
+                return
+            waiting.popleft()
+            self._lose(Fate.QUEUE_FULL)
+        waiting.append(answered)
+        self._wake.set()
+
+    @asynccontextmanager
+    async def room(self, n: int, time_left_s: float | None) -> AsyncGenerator[None]:
+        """Hold room in the queue for n decisions while they are made, where losing them is not allowed.
+
+        Args:
+            n: decisions.
+            time_left_s: until the caller's deadline; None = there is none.
+
+        Raises:
+            LogFull: there is no room, and the log is set to refuse.
+        """
+        if not self.may_hold_up:
+            yield
+            return
+        held = min(n, self._options.queue)
+        if self._free < held:
+            if self._options.when_full is WhenFull.REFUSE:
+                self._complain()
+                raise LogFull("the decision log does not keep up")
+            await self._wait_for(held, time_left_s)
+        self._queue.promised += held
+        try:
+            yield
+        finally:
+            self._queue.promised -= held
+            self._room.set()
+
+    @property
+    def _free(self) -> int:
+        return self._options.queue - len(self._queue.waiting) - self._queue.promised
+
+    async def _wait_for(self, n: int, time_left_s: float | None) -> None:
+        """Wait until there is room for n, or until there is no more time."""
+        left_s = self._options.wait_s if time_left_s is None else max(time_left_s - RESERVE_S, 0.0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                while self._free < n:
+                    self._room.clear()
+                    await self._room.wait()
+
+    @asynccontextmanager
+    async def running(self, grace_s: float) -> AsyncGenerator["DecisionLog"]:
+        """Write what is added; in the end write the rest, and count what Redis does not take in time.
+
+        Args:
+            grace_s: longest time for the rest.
+        """
+        if not self._sampled_below:
+            yield self
+            return
+        writer, upkeep = asyncio.create_task(self._write_all()), asyncio.create_task(self._keep_up())
+        try:
+            yield self
+        finally:
+            upkeep.cancel()
+            self._closing = True
+            self._wake.set()
+            await asyncio.wait([writer], timeout=max(grace_s, LINGER_S))
+            writer.cancel()
+            await asyncio.gather(writer, upkeep, return_exceptions=True)
+            if self.backlog:
+                LOGGED[Fate.SHUTDOWN] += self.backlog
+                logger().error("decisions_not_logged", count=self.backlog, fate=Fate.SHUTDOWN)
+
+    async def _write_all(self) -> None:
+        waiting = self._queue.waiting
+        while True:
+            if not waiting:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            if len(waiting) < PER_SCRIPT and not self._closing:
+                await asyncio.sleep(LINGER_S)
+            count = min(len(waiting), PER_SCRIPT)
+            records = list(self._packed([waiting.popleft() for _ in range(count)]))
+            self._room.set()
+            await self._write(records)
+
+    def _packed(self, batch: list[Answered]) -> Iterator[DecisionRecord]:
+        for answered in batch:
+            try:
+                yield self._pack(answered)
+            except Exception:
+                self._lose(Fate.UNPACKABLE)
+                logger().exception("decision_not_packed")
+
+    async def _write(self, records: list[DecisionRecord]) -> None:
+        """Write a batch, however long it takes Redis to come back."""
+        self._queue.in_hand = len(records)
+        refusals = 0
+        while True:
+            try:
+                kept = await self._store.write(records)
+                break
+            except StoreRefused as refused:
+                refusals += 1
+                if refusals == REFUSALS:
+                    self._lose(Fate.STORE_REFUSED, len(records))
+                    logger().error("decisions_not_logged", count=len(records), error=str(refused))
+                    self._queue.in_hand = 0
+                    return
+            except StoreUnavailable:
+                await self._connection.wait_connected()
+            await asyncio.sleep(PAUSE_S)
+        self._queue.in_hand = 0
+        LOGGED[Fate.WRITTEN] += sum(kept)
+        if not all(kept):
+            LOGGED[Fate.ERASED] += len(kept) - sum(kept)
+        with contextlib.suppress(StoreUnavailable):
+            await self._store.trim()
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(UPKEEP_S)
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.trim_expired(self._clock())
+
+    def _lose(self, fate: Fate, count: int = 1) -> None:
+        LOGGED[fate] += count
+        self._complain()
+
+    def _complain(self) -> None:
+        """Say that decisions are being lost or refused, but not once for each."""
+        now = asyncio.get_running_loop().time()
+        if now - self._complained_at >= COMPLAIN_S:
+            self._complained_at = now
+            logger().warning(
+                "decision_log_behind", backlog=self.backlog, **{str(k): v for k, v in LOGGED.items()}
+            )
