@@ -181,6 +181,18 @@ class RowCodec:
         matrix[:, self._first_known :] = known
         return matrix
 
+    def rows_of(self, matrix: U64) -> Rows:
+        """The rows of an assembled batch, as they would be read back from a store."""
+        values = matrix.view(np.float64)
+        return _freeze(
+            Rows(
+                values[:, 1].copy(),
+                values[:, HEADER_WORDS : self._first_word].copy(),
+                matrix[:, self._first_word : self._first_known].copy(),
+                matrix[:, self._first_known :].copy(),
+            )
+        )
+
     def decode(self, customer_id: bytes, row: bytes | None) -> Snapshot:
         """The facts of one row.
 

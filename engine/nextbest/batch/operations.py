@@ -65,10 +65,11 @@ async def population(store: Store, ids: pl.Series | None = None) -> AsyncGenerat
     """
     wanted = await customer_ids(store) if ids is None else ids
     for start in range(0, len(wanted), BATCH_CUSTOMERS):
-        yield await _batch(store, wanted.slice(start, BATCH_CUSTOMERS).to_list())
+        yield await read_batch(store, wanted.slice(start, BATCH_CUSTOMERS).to_list())
 
 
-async def _batch(store: Store, customer_ids: list[str]) -> PopulationBatch:
+async def read_batch(store: Store, customer_ids: list[str]) -> PopulationBatch:
+    """Some customers' snapshots; who has none, or one that cannot be read, is left out and counted."""
     decoded = await store.snapshots.get_many(customer_ids)
     readable = decoded.problems == RowProblem.NONE
     if readable.all():
@@ -203,7 +204,16 @@ async def advance_all_stages(
 
 async def translation(names: NameRegistries, rulebook: Rulebook) -> CodeTranslation:
     """From registry codes in stored histories to this rulebook's indices; registers its names."""
-    wanted: Mapping[str, Mapping[str, int]] = {
+    wanted = names_of(rulebook)
+    for kind, index in wanted.items():
+        await names.codes(kind, index)
+    await names.refresh()
+    return CodeTranslation.between(names.names, wanted)
+
+
+def names_of(rulebook: Rulebook) -> Mapping[str, Mapping[str, int]]:
+    """What a history may name, by kind, with the rulebook's index of each."""
+    return {
         "action": rulebook.action_index,
         "treatment": rulebook.treatment_index,
         "trigger": rulebook.trigger_index,
@@ -211,7 +221,3 @@ async def translation(names: NameRegistries, rulebook: Rulebook) -> CodeTranslat
         "channel": rulebook.channel_index,
         "placement": rulebook.placement_index,
     }
-    for kind, index in wanted.items():
-        await names.codes(kind, index)
-    await names.refresh()
-    return CodeTranslation.between(names.names, wanted)

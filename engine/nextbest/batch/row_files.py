@@ -6,9 +6,10 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import polars as pl
 
 from nextbest.data.rejects import RejectFile, rejects_path
-from nextbest.data.row_columns import ID_COLUMN, TIME_COLUMN, encode_frame, require_columns
+from nextbest.data.row_columns import ID_COLUMN, TIME_COLUMN, check_frame, require_columns
 from nextbest.data.seen_ids import SeenIds
 from nextbest.data.table_files import RowFault, TableBatch, TableFile
 from nextbest.model import U64, Rows
@@ -21,14 +22,18 @@ class FileRows:
 
     rows: Rows
     """Facts that were not read are missing."""
+    customer_ids: pl.Series
+    """(n,)."""
     checks: U64
     """(n,) checks of the customers' ids."""
+    faults: list[RowFault]
+    """What was wrong with the rows that were left out on the way."""
     fraction: float
     """How much of the file has been read, 0 to 1."""
 
 
-class RowFile:
-    """A file of snapshots; bad rows and a customer's second row are listed in `<file>.rejects.csv`."""
+class RowStream:
+    """A file of snapshots; bad rows and a customer's second row are left out, and said why."""
 
     def __init__(
         self, path: Path, codec: RowCodec, facts: Collection[str], *, as_of: float | None = None
@@ -50,6 +55,43 @@ class RowFile:
         self._columns = [name for name in self._table.columns if name in wanted]
         self._codec, self._as_of = codec, as_of
         self._seen = SeenIds()
+
+    def batches(self) -> Iterator[FileRows]:
+        """The good rows in their order, some thousand at a time; 8 bytes a row are kept.
+
+        Raises:
+            InvalidInput: the file is damaged from here on.
+        """
+        for batch in self._table.batches(self._columns):
+            yield self._checked(batch) if len(batch.frame) else self._nothing(batch)
+
+    def _checked(self, batch: TableBatch) -> FileRows:
+        found = check_frame(batch.frame, batch.row_numbers, self._codec, as_of=self._as_of)
+        repeated, ids = self._seen.repeated(found.checks), found.customer_ids
+        again = [
+            RowFault(int(found.row_numbers[i]), ID_COLUMN, f"`{ids[i]}` has a row before this one")
+            for i in np.flatnonzero(repeated).tolist()
+        ]
+        fresh = ~repeated
+        rows = self._codec.rows_of(found.matrix[fresh])
+        faults = [*batch.faults, *found.faults, *again]
+        return FileRows(rows, ids.filter(pl.Series(fresh)), found.checks[fresh], faults, batch.fraction)
+
+    def _nothing(self, batch: TableBatch) -> FileRows:
+        rows = self._codec.rows_of(np.empty((0, self._codec.catalogue.row_words), np.uint64))
+        return FileRows(
+            rows, pl.Series([], dtype=pl.String), np.empty(0, np.uint64), batch.faults, batch.fraction
+        )
+
+
+class RowFile:
+    """A stream of snapshots whose bad rows are listed in `<file>.rejects.csv`."""
+
+    def __init__(
+        self, path: Path, codec: RowCodec, facts: Collection[str], *, as_of: float | None = None
+    ) -> None:
+        """As `RowStream`."""
+        self._stream = RowStream(path, codec, facts, as_of=as_of)
         self._rejects = RejectFile(rejects_path(path))
 
     @property
@@ -63,33 +105,10 @@ class RowFile:
         return self._rejects.path if self._rejects.rows else None
 
     def batches(self) -> Iterator[FileRows]:
-        """The good rows in their order, some thousand at a time; 8 bytes a row are kept.
-
-        Raises:
-            InvalidInput: the file is damaged from here on.
-        """
-        for batch in self._table.batches(self._columns):
-            if len(batch.frame):
-                yield self._decoded(batch)
-            else:
-                self._rejects.add(batch.faults)
-
-    def _decoded(self, batch: TableBatch) -> FileRows:
-        encoded = encode_frame(batch.frame, batch.row_numbers, self._codec, as_of=self._as_of)
-        repeated = self._seen.repeated(encoded.checks)
-        again = [
-            RowFault(
-                int(encoded.row_numbers[i]),
-                ID_COLUMN,
-                f"`{encoded.customer_ids[i]}` has a row before this one",
-            )
-            for i in np.flatnonzero(repeated).tolist()
-        ]
-        self._rejects.add([*batch.faults, *encoded.faults, *again])
-        fresh = np.flatnonzero(~repeated)
-        checks = encoded.checks[fresh]
-        rows = self._codec.decode_batch([encoded.rows[i] for i in fresh.tolist()], checks).rows
-        return FileRows(rows, checks, batch.fraction)
+        """As `RowStream.batches`."""
+        for batch in self._stream.batches():
+            self._rejects.add(batch.faults)
+            yield batch
 
     def __enter__(self) -> "RowFile":
         self._rejects.__enter__()

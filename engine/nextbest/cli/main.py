@@ -24,6 +24,7 @@ from nextbest.cli import (
 )
 from nextbest.cli.demo import demo
 from nextbest.cli.finance import finance
+from nextbest.cli.score import score_population
 from nextbest.errors import InvalidInput, NextBestError
 from nextbest_client import ClientError
 
@@ -40,6 +41,7 @@ app.command()(ask.decide)
 app.command()(ask.why)
 app.command()(demo)
 app.command()(finance)
+app.command("score")(score_population)
 fit.app.command()(propensity.propensity)
 rules.app.command()(rules_authoring.new)
 rules.app.command("new-action")(rules_authoring.new_action)

@@ -12,15 +12,15 @@ from rich.table import Table
 
 from nextbest.action.reasons import Candidate, Explainer
 from nextbest.assembly import Model, assemble
+from nextbest.batch.situation import situation_of
 from nextbest.cli.options import AsOf, parse_time
 from nextbest.cli.snapshot_file import read_snapshot
 from nextbest.decide import explain
 from nextbest.errors import InvalidInput, Violation
-from nextbest.fact_values import UnfitValueError, number_of
-from nextbest.facts import Fact, FactType, Figure
+from nextbest.facts import Figure
 from nextbest.facts_of import FactsOf, shown
 from nextbest.fitted import read_artifacts
-from nextbest.model import Contexts, DecisionState, Direction, Histories, PurchasePhase, Rows, Term
+from nextbest.model import Contexts, DecisionState, Histories, Rows, Term
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.suggest import did_you_mean
@@ -57,13 +57,19 @@ def why(
     """
     book = compile_rulebook(rulebook)
     chosen = [_index(book.action_index, name, "action") for name in actions or book.action_index]
-    contexts = _contexts(
-        book, channel=channel, outbound=outbound, placements=placement, role=role, phase=phase, keys=key
+    asked = situation_of(
+        book,
+        channel=channel,
+        outbound=outbound,
+        placements=placement or (),
+        role=role,
+        phase=phase,
+        keys=key or (),
     )
     time = None if as_of is None else parse_time(as_of)
     rows = read_snapshot(snapshot, customer, book.catalogue, time)
     model = assemble(book, read_artifacts([path.read_bytes() for path in artifact or ()]))
-    explainer = _explained(model, rows, contexts, time, language)
+    explainer = _explained(model, rows, asked.contexts(1), time, language)
     candidates = sorted((explainer.candidate(a) for a in chosen), key=_order)
     if as_json:
         typer.echo(json.dumps(_data(customer, explainer, candidates), ensure_ascii=False, indent=2))
@@ -76,51 +82,6 @@ def _index(codes: Mapping[str, int], name: str, noun: str) -> int:
         hint = did_you_mean(name, codes)
         raise InvalidInput([Violation(noun, f"`{name}` is not in the rulebook" + (f": {hint}" * bool(hint)))])
     return codes[name]
-
-
-def _contexts(
-    book: Rulebook,
-    *,
-    channel: str,
-    outbound: bool,
-    placements: Sequence[str] | None,
-    role: str,
-    phase: str,
-    keys: Sequence[str] | None,
-) -> Contexts:
-    phases = {p.name.lower(): p.value for p in PurchasePhase}
-    bits = {_index(book.placement_index, name, "placement") for name in placements or ()}
-    numbers = np.full((1, len(book.context_facts)), np.nan)
-    known = {fact.name: i for i, fact in enumerate(book.context_facts)}
-    for text in keys or ():
-        name, _, value = text.partition("=")
-        place = _index(known, name, "key")
-        numbers[0, place] = _key_number(book.context_facts[place], value)
-    return Contexts(
-        channel=np.array([_index(book.channel_index, channel, "channel")], np.int32),
-        direction=np.array([Direction.OUTBOUND if outbound else Direction.INBOUND], np.int32),
-        placements=np.array([sum(1 << bit for bit in bits)], np.uint64),
-        phase=np.array([_index(phases, phase, "phase")], np.int32),
-        role=np.array([_index(book.role_index, role, "role") if role else -1], np.int32),
-        numbers=numbers,
-    )
-
-
-def _key_number(fact: Fact, text: str) -> float:
-    try:
-        match fact.type:
-            case FactType.BOOL if text in ("true", "false"):
-                return float(text == "true")
-            case FactType.ENUM:
-                return number_of(fact, text)
-            case FactType.TIMESTAMP:
-                return parse_time(text)
-            case _:
-                return number_of(fact, float(text))
-    except UnfitValueError as unfit:
-        raise InvalidInput([Violation(fact.name, str(unfit))]) from None
-    except ValueError:
-        raise InvalidInput([Violation(fact.name, f"`{text}` is not a {fact.type.value}")]) from None
 
 
 def _explained(model: Model, rows: Rows, contexts: Contexts, time: float | None, language: str) -> Explainer:

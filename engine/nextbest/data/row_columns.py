@@ -35,6 +35,22 @@ class EncodedBatch:
     """Of the others."""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedFrame:
+    """The good rows of a frame, and what is wrong with the others."""
+
+    customer_ids: pl.Series
+    """(good,)."""
+    checks: U64
+    """(good,) id checks."""
+    matrix: U64
+    """(good, row_words) the rows, as `RowCodec.assemble` lays them."""
+    row_numbers: I64
+    """(good,) in the file."""
+    faults: list[RowFault]
+    """Of the others."""
+
+
 def require_columns(columns: Sequence[str], codec: RowCodec, as_of: float | None) -> None:
     """Refuse a file whose columns are not customer_id, as_of and facts.
 
@@ -57,7 +73,17 @@ def require_columns(columns: Sequence[str], codec: RowCodec, as_of: float | None
 def encode_frame(
     frame: pl.DataFrame, row_numbers: I64, codec: RowCodec, *, as_of: float | None = None
 ) -> EncodedBatch:
-    """Check and encode the rows of a frame, a column at a time.
+    """Check and encode the rows of a frame: `check_frame`, with each row as the bytes that are stored."""
+    found = check_frame(frame, row_numbers, codec, as_of=as_of)
+    return EncodedBatch(
+        found.customer_ids.to_list(), split_rows(found.matrix), found.checks, found.row_numbers, found.faults
+    )
+
+
+def check_frame(
+    frame: pl.DataFrame, row_numbers: I64, codec: RowCodec, *, as_of: float | None = None
+) -> CheckedFrame:
+    """Check the rows of a frame, a column at a time.
 
     Args:
         frame: columns customer_id, as_of and facts.
@@ -72,15 +98,10 @@ def encode_frame(
     good = np.ones(len(frame), np.bool_)
     for misfit in misfits:
         good[misfit.rows] = False
-    checks = checks_of(ids.filter(pl.Series(good)))
+    kept = ids.filter(pl.Series(good))
+    checks = checks_of(kept)
     matrix = codec.assemble(times[good], checks, numbers[good], words[good], known[good])
-    return EncodedBatch(
-        ids.filter(pl.Series(good)).to_list(),
-        split_rows(matrix),
-        checks,
-        row_numbers[good],
-        list(faults_of(misfits, row_numbers)),
-    )
+    return CheckedFrame(kept, checks, matrix, row_numbers[good], list(faults_of(misfits, row_numbers)))
 
 
 def id_misfits(ids: pl.Series) -> Iterator[Misfit]:
