@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -26,7 +28,7 @@ from nextbest.batch.situation import situation_of
 from nextbest.data import table_files
 from nextbest.data.history_files import read_history_file
 from nextbest.errors import InvalidInput
-from nextbest.model import DecisionState
+from nextbest.model import CellEvidence, DecisionState
 from nextbest.rulebook.compile import compile_rulebook
 
 N = 900
@@ -41,7 +43,8 @@ def generous():
     found = documents()
     bread, visit = found["actions/all.yaml"]["actions"]
     bread |= {"effect": {"yearly": 20.0, "profit_gap": 0.2}, "caps": [{"at_most": 1, "within": "7d"}]}
-    visit |= {"stages": ["know_me", "hear_me", "grow_me"], "cost": {"contact": 0.5}}
+    visit |= {"stages": ["know_me", "hear_me", "grow_me"]}
+    visit |= {"cost": {"contact": 0.5}, "effect": {"yearly": 8.0}}
     bread["when"] = "customer.satisfaction > 60.0"
     visit["when"] = "customer.satisfaction > 75.0"
     return found
@@ -277,6 +280,8 @@ def a_run(shop, *, now=AS_OF, state=None, max_results=3):
 def test_an_interrupted_run_keeps_its_time_and_what_was_learnt(shop):
     """Going on later, when more is learnt, gives the answer of the first moment."""
     early = a_run(shop)
+    cells = CellEvidence(*(np.array([k], np.int32) for k in (0, 1, 0)), np.array([[0.1, 7.0]]))
+    early = replace(early, state=replace(early.state, cells=cells, contact_price=0.1))
     early.state.posteriors[0, :, 1] = 3.0
     late = a_run(shop, now=AS_OF + 9e6)
     file = shop / "customers.parquet"
@@ -284,6 +289,7 @@ def test_an_interrupted_run_keeps_its_time_and_what_was_learnt(shop):
         interrupt(early, FileSource(file, early.model, now=AS_OF), parts, after=300)
     with PartFiles(shop / "out.parquet") as parts:
         run = late.taken_up(parts.run, same_time=True)
+        assert run.document() == early.document()
         report = asyncio.run(score(run, FileSource(file, run.model, now=AS_OF), parts, threads=2))
     assert report.resumed >= 300
     with PartFiles(shop / "whole.parquet") as parts:

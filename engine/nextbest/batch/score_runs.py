@@ -8,11 +8,11 @@ and whether or not the run was interrupted.
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -30,7 +30,7 @@ from nextbest.data.rejects import RejectFile, rejects_path
 from nextbest.data.store import Store
 from nextbest.data.table_files import BATCH_ROWS, RowFault
 from nextbest.id_check import id_checks_of
-from nextbest.model import DecisionState, Histories
+from nextbest.model import F64, CellEvidence, DecisionState, Histories
 from nextbest.rings import HistoryCodec
 from nextbest.rows import RowCodec
 
@@ -170,7 +170,7 @@ class Run:
         return {
             "format": FORMAT,
             "model": self.model.digest,
-            "state": {f.name: np.asarray(getattr(self.state, f.name)).tolist() for f in fields(self.state)},
+            "state": _plain(self.state),
             "now": self.now,
             "scoring": asdict(self.scoring),
         }
@@ -190,15 +190,36 @@ class Run:
         """With what an interrupted run had learnt, and with its time if asked for, as if it had gone on."""
         if before is None:
             return self
-        learnt = cast("Mapping[str, object]", before["state"])
-        arrays = {f.name: np.asarray(getattr(self.state, f.name)) for f in fields(self.state)}
-        kept: dict[str, Any] = {
-            name: np.array(learnt[name], old.dtype) if old.ndim else learnt[name]
-            for name, old in arrays.items()
-            if name in learnt
-        }
+        state = _rebuilt(self.state, cast("Document", before["state"]))
         now = cast("float", before["now"]) if same_time else self.now
-        return replace(self, state=replace(self.state, **kept), now=now)
+        return replace(self, state=state, now=now)
+
+
+State = TypeVar("State", DecisionState, CellEvidence)
+
+
+def _plain(state: DecisionState | CellEvidence) -> dict[str, object]:
+    """What is learnt as plain JSON, which holds every number exactly."""
+    values = {f.name: getattr(state, f.name) for f in fields(state)}
+    return {
+        name: _plain(value) if isinstance(value, CellEvidence) else np.asarray(value).tolist()
+        for name, value in values.items()
+    }
+
+
+def _rebuilt(like: State, document: Document) -> State:
+    """What `_plain` was given; `like` says of which types it is."""
+    made: dict[str, Any] = {}
+    for part in fields(like):
+        old, kept = getattr(like, part.name), document[part.name]
+        if isinstance(old, CellEvidence):
+            made[part.name] = _rebuilt(old, cast("Document", kept))
+        elif isinstance(old, np.ndarray):
+            known = cast("F64", old)
+            made[part.name] = np.array(kept, known.dtype).reshape(-1, *known.shape[1:])
+        else:
+            made[part.name] = kept
+    return replace(like, **made)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,14 @@ from nextbest.assembly import Model
 from nextbest.batch.answer_columns import answer_frame, problem_frame, schema_of
 from nextbest.batch.arrow_batches import ArrowBatch, batch_of, frame_of
 from nextbest.batch.operations import names_of
+from nextbest.batch.population import decide_in_threads
 from nextbest.batch.portraits import picked, picked_histories
 from nextbest.batch.situation import Situation
 from nextbest.batch.tally import Tally, tally_of
 from nextbest.data.history_files import histories_in_frame
 from nextbest.data.row_columns import ID_COLUMN, check_frame, require_columns, text_of
 from nextbest.data.table_files import RowFault
-from nextbest.decide import DEFAULT_RESULTS, decide, explain
+from nextbest.decide import DEFAULT_RESULTS, explain
 from nextbest.errors import InvalidInput, Violation
 from nextbest.model import F64, I64, U8, U64, DecisionState, Histories, Rows
 from nextbest.rows import RowCodec
@@ -80,7 +81,7 @@ class Scored:
 def score_customers(
     model: Model, state: DecisionState, scoring: Scoring, customers: Customers, now: F64
 ) -> Scored:
-    """Decide for n customers.
+    """Decide for n customers, in the caller's thread.
 
     Args:
         model: rulebook and artifacts.
@@ -92,7 +93,7 @@ def score_customers(
     Cost: that of `decide`, some 0.5 µs a row of the answer, and the explanations asked for.
     """
     seeds = seeds_of(customers.checks, now, scoring.salt)
-    decisions = decide(
+    decisions = decide_in_threads(
         model,
         customers.rows,
         customers.histories,
@@ -101,6 +102,7 @@ def score_customers(
         now,
         seeds,
         max_results=scoring.max_results,
+        threads=1,
     )
     index = np.arange(len(customers)) if scoring.reasons else sampled(customers.checks)
     reasons = _reasons(model, state, scoring, customers, now, seeds, index)

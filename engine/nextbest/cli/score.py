@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from nextbest.assembly import Model, assemble
-from nextbest.batch.operations import load_artifacts, names_of
+from nextbest.batch.operations import data_time, load_artifacts, names_of
 from nextbest.batch.part_files import PartFiles
 from nextbest.batch.score_runs import FileSource, Run, ScoreReport, Source, StoreSource, score
 from nextbest.batch.scoring import SAMPLE, Scoring
 from nextbest.batch.situation import situation_of
-from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, parse_time, store_options
+from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, parse_time, store_options
 from nextbest.cli.progress import through_file
 from nextbest.clock import system_clock
 from nextbest.data.history_files import HistoryFile, read_history_file
@@ -96,7 +96,10 @@ def score_population(
     ] = False,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
-    as_of: AsOf = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="Time to decide at: an ISO date or date-time (UTC); `data` = of what is stored."),
+    ] = None,
     salt: Annotated[int, typer.Option(help="Another number explores other actions.")] = 0,
     threads: Annotated[int | None, typer.Option(help="Threads that decide; default: cores.", min=1)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")] = False,
@@ -151,12 +154,18 @@ async def _scored(order: _Order, parts: PartFiles) -> ScoreReport:
             model,
             DecisionState.initial(len(model.rulebook.actions)),
             order.scoring,
-            system_clock() if order.as_of is None else parse_time(order.as_of),
+            await _time(order, store),
         )
         run = fresh.taken_up(parts.run, same_time=order.as_of is None)
         source = _source(order, model, store, run.now)
         with through_file(order.file.name if order.file else "customers") as progress:
             return await score(run, source, parts, threads=order.threads, progress=progress)
+
+
+async def _time(order: _Order, store: Store | None) -> float:
+    if order.as_of == "data" and store is not None:
+        return await data_time(store)
+    return system_clock() if order.as_of is None else parse_time(order.as_of)
 
 
 async def _model(order: _Order, store: Store | None) -> Model:
@@ -199,7 +208,9 @@ def _show(console: Console, book: Rulebook, report: ScoreReport) -> None:
     console.print(_funnel_table(report))
     explained = int(tally.explained)
     if explained < customers:
-        console.print(f"funnel of {explained:,} customers, a fixed sample of one in {SAMPLE} by their ids")
+        console.print(
+            f"funnel of {explained:,} customers, a fixed sample of one in {SAMPLE}; `--reasons` looks at all"
+        )
     if report.unreadable:
         console.print(f"warning: {report.unreadable:,} stored snapshots cannot be read")
     console.print("expected, with the rulebook's propensities and effects: no measurement")
@@ -212,6 +223,7 @@ def _actions_table(book: Rulebook, report: ScoreReport) -> Table:
     tally = report.tally
     heads = ("action", "first for", "in the answer of", "score, sum", "cost, sum")
     table = Table(*heads, title=f"recommended, money in {book.currency}", box=SIMPLE)
+    table.columns[0].no_wrap = True
     for column in table.columns[1:]:
         column.justify = "right"
     customers = int(tally.customers)
