@@ -4,6 +4,7 @@ import bisect
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -266,10 +267,14 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
 
 
 def _read_bytes(directory: Path, path: str, found: _Found, *, left: int) -> bytes | None:
-    """The file's bytes, read in one go; None if it cannot be used."""
+    """The file's bytes, read in one go; None if it cannot be used. Nothing but files is waited for."""
     try:
-        with (directory / path).open("rb") as stream:
+        # A pipe that nobody writes to would be waited for.
+        with os.fdopen(os.open(directory / path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
             before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                found.report(path, "unreadable", f"`{path}` is not a file")
+                return None
             content = stream.read(MAX_FILE_BYTES + 1)
             after = os.fstat(stream.fileno())
     except OSError as error:

@@ -12,6 +12,7 @@ from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.documents.common import per_cent_hint, share_hint
 from nextbest.rulebook.documents.examples import example_of
 from nextbest.rulebook.nodes import Mapping as MappingNode
+from nextbest.rulebook.nodes import Scalar as ScalarNode
 from nextbest.rulebook.source import PathLike, SourceFile
 from nextbest.rulebook.suggest import did_you_mean
 
@@ -77,7 +78,7 @@ def _report_missing(root: At, model: type[BaseModel], loc: PathLike, report: Rep
 
 
 def _report_value(root: At, model: type[BaseModel], detail: ErrorDetails, report: Report) -> None:
-    message, hint = _wording(detail)
+    message, hint = _wording(detail, _as_written(root.down(detail["loc"]), detail["input"]))
     hint = hint or _shape_hint(model, detail)
     if detail["loc"][-1:] == ("[key]",):
         message = message.replace("unknown value", "unknown key")
@@ -86,8 +87,15 @@ def _report_value(root: At, model: type[BaseModel], detail: ErrorDetails, report
         report.error(root.down(detail["loc"]), "invalid-value", message, hint)
 
 
-def _wording(detail: ErrorDetails) -> tuple[str, str]:
-    kind, found = detail["type"], _shown(detail["input"])
+def _as_written(at: At, value: object) -> str:
+    """The value as the file has it: `1e3` rather than `1000.0`."""
+    node = at.file.node(at.path)
+    written = isinstance(value, int | float) and isinstance(node, ScalarNode) and node.plain
+    return _shown(node.text if written and isinstance(node, ScalarNode) else value)
+
+
+def _wording(detail: ErrorDetails, found: str) -> tuple[str, str]:
+    kind = detail["type"]
     context: dict[str, Any] = detail.get("ctx") or {}
     if kind in _KINDS:
         return f"expected {_KINDS[kind]}, found {found}", _quoting(kind, detail["input"])
