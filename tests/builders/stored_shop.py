@@ -6,7 +6,7 @@ import typer
 from tests.builders.shop import write_shop
 from typer.testing import CliRunner
 
-from nextbest.cli import fit, grid
+from nextbest.cli import fit, grid, report
 from nextbest.cli.finance import finance
 from nextbest.data.loader import load_file
 from nextbest.data.store import StoreOptions, open_store
@@ -19,6 +19,7 @@ def _app():
     app = typer.Typer()
     app.add_typer(fit.app, name="fit")
     app.add_typer(grid.app, name="grid")
+    app.add_typer(report.app, name="report")
     app.command()(finance)
     return app
 
@@ -54,7 +55,8 @@ class Shop:
         if arguments[0] == "finance":
             given = [str(self.rulebook_directory), *given]
         else:
-            given += ["--rulebook", str(self.rulebook_directory), "--out", str(self.out)]
+            given += ["--rulebook", str(self.rulebook_directory)]
+            given += [] if arguments[0] == "report" else ["--out", str(self.out)]
         environment = {"NEXTBEST_PREFIX": self.options.prefix, "COLUMNS": "200"}
         return CliRunner().invoke(_app(), [*arguments, *given], env=environment)
 

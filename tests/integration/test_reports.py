@@ -8,9 +8,11 @@ from tests.builders.shop import AS_OF, customers
 from tests.builders.stored_shop import Shop
 
 from nextbest.batch.operations import load_model
-from nextbest.batch.portraits import read_portraits
-from nextbest.batch.recommendations import scenario
+from nextbest.batch.portraits import known_customers, picked, picked_histories, read_portraits
+from nextbest.batch.recommendations import contexts_of, scenario
+from nextbest.decide import explain
 from nextbest.errors import ArtifactError, InvalidInput
+from nextbest.model import DecisionState, Reason, Term
 
 N = 300
 
@@ -112,3 +114,61 @@ def test_an_unknown_channel_is_refused(shop):
         result = shop.cli(*command, "--channel", "fax")
         assert isinstance(result.exception, InvalidInput)
         assert "pos" in str(result.exception)
+
+
+def test_report_relevance_counts_each_customer(shop, tmp_path):
+    """The tenths, means and shares are those of every customer explained alone; alarms give exit code 1."""
+    path = tmp_path / "relevance.json"
+    result = shop.cli("report", "relevance", "--channel", "pos", "--inbound", "--json", str(path))
+    document = json.loads(path.read_text())
+    seen, below = seen_alone(shop)
+    lines = {line["action"]: line for line in document["actions"]}
+    assert lines.keys() == seen.keys()
+    for action, line in lines.items():
+        assert line["customers"] == len(seen[action])
+        assert line["mean"] == pytest.approx(np.mean(seen[action]))
+        assert line["below"] == pytest.approx(below[action] / len(seen[action]))
+        tenths = np.histogram(seen[action], np.linspace(0, 1, 11))[0]
+        assert line["tenths"] == tenths.tolist()
+        assert line["is_alarming"] == (line["below"] >= 0.5)
+    assert result.exit_code == int(any(line["is_alarming"] for line in lines.values()))
+    assert document["customers"] == N
+
+
+def seen_alone(shop):
+    """Ask-likelihoods that customers meet at the relevance gate, by action, one customer at a time."""
+    names = [action.id for action in shop.rulebook.actions]
+    seen, below = {}, dict.fromkeys(names, 0)
+
+    async def walk(store):
+        model = await load_model(store, shop.rulebook)
+        over = scenario(shop.rulebook, channel="pos", outbound=False)
+        state = DecisionState.initial(len(names))
+        async for known in known_customers(store, model, AS_OF):
+            for i in range(len(known.batch.rows)):
+                one = np.array([i])
+                rows, histories = picked(known.batch.rows, one), picked_histories(known.histories, one)
+                contexts = contexts_of(shop.rulebook, 1, *over.situations[0], over.role)
+                now, seed = known.now[:1], np.zeros(1, np.uint64)
+                _, trace = explain(model, rows, histories, contexts, state, now, seed)
+                for a, name in enumerate(names):
+                    stopped = trace.reason[0, a] == Reason.NOT_RELEVANT
+                    rho = trace.actual[0, a] if stopped else trace.terms[0, a, Term.RELEVANCE]
+                    if not np.isnan(rho):
+                        seen.setdefault(name, []).append(rho)
+                        below[name] += stopped
+
+    shop.run(walk)
+    return seen, below
+
+
+def test_report_mix_counts_every_customer_once(shop, tmp_path):
+    """Everybody is counted once: with the action recommended first, or with nothing."""
+    path = tmp_path / "mix.json"
+    result = shop.cli("report", "mix", "--json", str(path))
+    assert result.exit_code == 0, result.output
+    document = json.loads(path.read_text())
+    assert document["customers"] == N
+    assert sum(document["desired"].values()) + document["idle"] == N
+    assert sum(document["parameters"].values()) == N - document["idle"]
+    assert "nothing for" in result.output

@@ -15,8 +15,10 @@ from nextbest.cli import (
     load,
     patterns,
     propensity,
+    report,
     rules,
     rules_authoring,
+    rules_balance,
     rules_show,
     rules_why,
     serve,
@@ -47,9 +49,11 @@ rules.app.command()(rules_authoring.new)
 rules.app.command("new-action")(rules_authoring.new_action)
 rules.app.command()(rules_authoring.fmt)
 rules.app.command()(rules_show.show)
+rules.app.command()(rules_balance.balance)
 rules.app.command()(rules_why.why)
 app.add_typer(fit.app, name="fit")
 app.add_typer(grid.app, name="grid")
+app.add_typer(report.app, name="report")
 app.add_typer(rules.app, name="rules")
 app.add_typer(behaviour.app, name="behaviour")
 app.add_typer(patterns.app, name="patterns")

@@ -135,6 +135,16 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Reward:
+    """What the customer gets for accepting; its worth is in `ActionTables.reward_worth`."""
+
+    type: str
+    """`monetary` or `emotional`."""
+    timing: str
+    """`immediate` or `saved`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Treatment:
     """An action as it is carried out in one channel and placement."""
 
@@ -168,6 +178,7 @@ class Action:
     tags: tuple[str, ...]
     owner: str
     promises: tuple[str, ...]
+    reward: Reward | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +362,18 @@ class Learning:
 
 
 @dataclass(frozen=True, slots=True)
+class RewardShare:
+    """A least share of the rewards that customers of a stage get first."""
+
+    stage: int
+    type: str
+    timing: str
+    """Empty = either."""
+    at_least: float
+    """Share of all rewards recommended to the stage, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Strategy:
     """What stands above all rules: goals, priorities, roles, promises, weights and budgets."""
 
@@ -389,6 +412,8 @@ class Strategy:
     ltv_steps: int
     ltv_discount_rate: float
     learning: Learning
+    reward_shares: tuple[RewardShare, ...]
+    """What `nextbest report mix` holds the recommendations against."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from nextbest.rulebook.rulebook import (
     Evidence,
     PolicyScope,
     PropensityKind,
+    Reward,
     Treatment,
 )
 
@@ -208,6 +209,7 @@ class _ActionCompiler:
             tags=tuple(entry.tags),
             owner=entry.owner or "",
             promises=tuple(entry.promises),
+            reward=Reward(entry.reward.type, entry.reward.timing) if entry.reward else None,
         )
 
     def _audience(self, entry: ActionEntry, at: At) -> Row:

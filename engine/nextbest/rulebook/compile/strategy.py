@@ -12,8 +12,16 @@ from nextbest.rulebook.compile.clock import load_time_zone
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report, with_article
 from nextbest.rulebook.compile.texts import Languages
-from nextbest.rulebook.documents.strategy import Goal, Group, StrategyFile
-from nextbest.rulebook.rulebook import Arbitration, Exploration, Learning, Role, Strategy, ValueModel
+from nextbest.rulebook.documents.strategy import Goal, Group, RewardShareEntry, StrategyFile
+from nextbest.rulebook.rulebook import (
+    Arbitration,
+    Exploration,
+    Learning,
+    RewardShare,
+    Role,
+    Strategy,
+    ValueModel,
+)
 
 CUSTOMER_WEIGHTS = (0.5, 0.6, 0.7, 0.7)
 """λ by stage (domain model, section 9)."""
@@ -162,7 +170,23 @@ def compile_strategy(
         ltv_steps=document.lifetime.steps,
         ltv_discount_rate=document.lifetime.discount_rate,
         learning=_learning(document, at / "learning", report),
+        reward_shares=_reward_shares(document.rewards, at / "rewards", report),
     )
+
+
+def _reward_shares(entries: list[RewardShareEntry], at: At, report: Report) -> tuple[RewardShare, ...]:
+    """Least shares stage by stage; those of one stage must leave room for each other."""
+    shares = [
+        RewardShare(stage, entry.type, entry.timing or "", entry.at_least)
+        for entry in entries
+        for stage, name in enumerate(STAGE_NAMES)
+        if name in entry.stages
+    ]
+    for stage, name in enumerate(STAGE_NAMES):
+        total = sum(share.at_least for share in shares if share.stage == stage)
+        if total > 1 + 1e-9:
+            report.error(at, "reward-shares", f"the least shares of `{name}` sum to {total:g}, more than 1")
+    return tuple(shares)
 
 
 def compile_value(read: Read[StrategyFile], catalogue: Catalogue, report: Report) -> ValueModel:

@@ -16,6 +16,7 @@ from nextbest.rulebook.documents.common import (
     Factor,
     Identifier,
     Share,
+    StageName,
     Texts,
     Words,
     form,
@@ -23,7 +24,6 @@ from nextbest.rulebook.documents.common import (
 from nextbest.rulebook.documents.facts import Member
 from nextbest.rulebook.documents.policies import EvidenceName, PolicyLimit
 
-StageName = Literal["know_me", "hear_me", "grow_me", "forgive_me"]
 Capability = Literal[
     "payment",
     "data_update",

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, LiteralString, TypeAlias
+from typing import Annotated, Literal, LiteralString, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -172,6 +172,7 @@ Expression = Annotated[
 ]
 """A CEL expression over `customer.<fact>`, `context.<key>` and `trigger.<id>`."""
 
+StageName = Literal["know_me", "hear_me", "grow_me", "forgive_me"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=-1e12, le=1e12)]
 """Money in the rulebook's currency; may be negative."""

@@ -15,6 +15,7 @@ from nextbest.rulebook.documents.common import (
     Identifier,
     Language,
     Share,
+    StageName,
     Texts,
     form,
 )
@@ -296,6 +297,19 @@ class LearningEntry(Document):
     explore: Explore = Field(default=Explore(), description="How decisions try what is not known yet.")
 
 
+class RewardShareEntry(Document):
+    """A least share of one kind among the rewards that customers of a stage are recommended first."""
+
+    stages: Annotated[list[StageName], Field(min_length=1)] = Field(
+        description="Stages it holds for.", examples=[["grow_me"]]
+    )
+    type: Literal["monetary", "emotional"] = Field(description="Kind of reward.", examples=["emotional"])
+    timing: Literal["immediate", "saved"] | None = Field(
+        default=None, description="At once, or saved up. Default: either."
+    )
+    at_least: Share = Field(description="Least share of the stage's rewards.", examples=[0.3])
+
+
 class StrategyFile(Document):
     """Goals, priorities, plan, roles and promises, and the numbers that stand above all rules."""
 
@@ -335,6 +349,11 @@ class StrategyFile(Document):
     )
     data_quality: DataQuality = Field(default=DataQuality(), description="What is asked of a snapshot.")
     sell_hold: SellHold = Field(default=SellHold(), description="When selling pauses after a bad touchpoint.")
+    rewards: list[RewardShareEntry] = Field(
+        default=[],
+        description="Least shares of kinds of reward by stage; `nextbest report mix` checks them on the"
+        " population.",
+    )
     learning: LearningEntry = Field(
         default=LearningEntry(), description="How propensities learn, and how decisions explore."
     )
