@@ -27,8 +27,8 @@ test: $(STAMP)  ## every test
 	$(BIN)/nextbest warm
 	$(BIN)/python -m pytest
 
-conformance: $(STAMP)  ## naive oracle against kernels on many more generated cases
-	NEXTBEST_CONFORMANCE=1000000 $(BIN)/python -m pytest tests/conformance
+conformance: $(STAMP)  ## a million generated decisions by kernels and by plain Python, on every core
+	$(BIN)/python -m tests.conformance.deciding 1000000
 
 check: $(STAMP) $(GEN)/.installed  ## lint, format, types, layers, contract, stub and schema drift
 	$(BIN)/ruff check .

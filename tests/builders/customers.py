@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from tests.builders.rulebooks import CONSENTS, INTENTS, NEEDS, OUTCOMES, TOPICS, ZONES
@@ -199,18 +200,24 @@ class CaseGenerator:
         return Learnt(outcomes=outcomes, prices=prices, contact_price=rng.choice((0.0, 0.0, 0.7)))
 
 
+@lru_cache(maxsize=4096)
+def _parsed(source):
+    """The syntax tree, which evaluation leaves as it is."""
+    return parse(source)
+
+
 def answers(case, rulebook):
     """What the expression oracle says of every expression, cool-downs included."""
     triggers = {}
     at = situation(case, triggers)
     for name, trigger in rulebook.triggers.items():
-        truth = evaluate(parse(trigger.key), trigger.key, at)
+        truth = evaluate(_parsed(trigger.key), trigger.key, at)
         suppressed = gates.is_suppressed(rulebook, name, case.customer, case.request)
         triggers[name] = False if suppressed else truth
 
     def value(key):
         source = str(key)
-        found = evaluate(parse(source), source, at)
+        found = evaluate(_parsed(source), source, at)
         return None if found is UNKNOWN else found
 
     return Answers(value)

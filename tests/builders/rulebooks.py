@@ -378,7 +378,7 @@ def facts():
     }
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(yaml.CSafeDumper):
     """Writes a value that is used twice out twice: rule files know no aliases."""
 
     def ignore_aliases(self, data):

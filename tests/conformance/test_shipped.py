@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.builders.customers import DAY, NOW, CaseGenerator, answers
 from tests.builders.worlds import World
-from tests.conformance.test_decide import compare
+from tests.conformance.deciding import compare
 from tests.naive.decide import naive_decide
 
 import nextbest.decide as use_case

@@ -1,0 +1,151 @@
+"""Generated rulebooks × customers × histories × contexts: the kernels against the plain-Python decision.
+
+One case is one decision: one generated customer with a history, in one situation, under one generated
+rulebook, with every action's reason, numbers, terms and rank compared. Rulebooks go through YAML and the
+real compiler, customers through the bytes of the store. Figures are drawn, because other oracles cover them.
+
+    python -m tests.conformance.deciding 1000000
+
+decides so many cases on every core and says what it compared.
+"""
+
+import argparse
+import math
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+from tests.builders.customers import CaseGenerator
+from tests.builders.rulebooks import RulebookGenerator
+from tests.builders.worlds import World
+
+from nextbest.model import Reason, Term
+
+PER_RULEBOOK = 40
+TOLERANCE = 1e-9
+COUNTED = Counter()
+"""What was compared in this process: rulebooks, decisions, verdicts, terms, nearly_tied."""
+
+
+class Drawn:
+    """One generated rulebook with its customers."""
+
+    def __init__(self, seed):
+        rng = random.Random(seed)
+        self.world = World(RulebookGenerator(rng).documents())
+        generator = CaseGenerator(rng, self.world.plain)
+        self.cases = [generator.case() for _ in range(PER_RULEBOOK)]
+        self.learnt = generator.learnt()
+        self.limit = rng.choice((1, 2, 3, 25))
+
+    def oracle(self, case):
+        """What plain Python decides."""
+        return self.world.oracle(case, self.learnt, limit=self.limit)
+
+
+def close(ours, expected):
+    """Equal to the tolerance, relative but for what is next to 0; NaN stands for None."""
+    if expected is None:
+        return np.isnan(ours)
+    return ours == expected or abs(ours - expected) <= TOLERANCE * max(1e-3, abs(expected))
+
+
+def nearly_tied(expected):
+    """Whether two scores differ by rounding alone, so that sums in another order may rank otherwise."""
+    scores = sorted(v.terms["score"] for v in expected.verdicts.values() if v.terms is not None)
+    return any(low < high <= low + 1e-13 * abs(low) for low, high in pairwise([*scores, math.inf]))
+
+
+def compare(world, row, decisions, trace, expected):
+    """Every reason with its numbers, every term, the whole ranking."""
+    rulebook = world.rulebook
+    for index, action in enumerate(rulebook.actions):
+        verdict, where = expected.verdicts[action.id], (world.documents, action.id)
+        assert Reason(trace.reason[row, index]).name == verdict.reason, where
+        treatment = int(trace.treatment[row, index])
+        assert (rulebook.treatments[treatment].id if treatment >= 0 else None) == verdict.treatment, where
+        if verdict.actual is not None:
+            assert close(trace.actual[row, index], verdict.actual), where
+        if verdict.required is not None:
+            assert close(trace.required[row, index], verdict.required), where
+        for name, value in (verdict.terms or {}).items():
+            assert close(trace.terms[row, index, Term[name.upper()]], value), (name, *where)
+        COUNTED["verdicts"] += 1
+        COUNTED["terms"] += len(verdict.terms or ())
+    count = int(decisions.count[row])
+    ranked = [rulebook.actions[a].id for a in decisions.action[row, :count]]
+    assert ranked == [verdict.action for verdict in expected.ranked]
+    assert (decisions.action[row, count:] == -1).all()
+    for place, verdict in enumerate(expected.ranked):
+        assert rulebook.treatments[decisions.treatment[row, place]].id == verdict.treatment
+        assert close(decisions.terms[row, place, Term.SCORE], verdict.terms["score"])
+    COUNTED["decisions"] += 1
+
+
+def check_rulebook(seed):
+    """Decide for all customers of one generated rulebook both ways.
+
+    Raises:
+        AssertionError: the two ways differ.
+    """
+    drawn = Drawn(seed)
+    COUNTED["rulebooks"] += 1
+    decisions, trace = drawn.world.explain(drawn.cases, drawn.learnt, limit=drawn.limit)
+    for row, case in enumerate(drawn.cases):
+        expected = drawn.oracle(case)
+        if nearly_tied(expected):
+            COUNTED["nearly_tied"] += 1
+        else:
+            compare(drawn.world, row, decisions, trace, expected)
+
+
+def said(counted):
+    """The count in words."""
+    return (
+        f"{counted['decisions']:,} decisions under {counted['rulebooks']:,} generated rulebooks"
+        f" ({counted['verdicts']:,} verdicts, {counted['terms']:,} terms) agree with plain Python;"
+        f" {counted['nearly_tied']:,} left out, since rounding alone ranks them"
+    )
+
+
+def _counted(seed):
+    """What one rulebook added, and what was wrong."""
+    COUNTED.clear()
+    try:
+        check_rulebook(seed)
+    except AssertionError as error:
+        return Counter(COUNTED), f"seed {seed}: {str(error)[:400]}"
+    return Counter(COUNTED), None
+
+
+def say(line):
+    """Write it at once, for whoever waits."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main():
+    """Compare as many decisions as asked for, on every core; 1 if any differs."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("decisions", type=int, nargs="?", default=1_000_000)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    start, counted, wrong = time.perf_counter(), Counter(), []
+    seeds = range(-(-given.decisions // PER_RULEBOOK))
+    with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
+        for done, (added, problem) in enumerate(pool.imap(_counted, seeds, chunksize=8), 1):
+            counted += added
+            wrong += [problem] if problem else []
+            if problem or done % 1000 == 0:
+                say(problem or f"{counted['decisions']:,} decisions")
+    say(f"{said(counted)}; {len(wrong)} rulebooks differ; {time.perf_counter() - start:.0f} s")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
