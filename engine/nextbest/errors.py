@@ -2,11 +2,13 @@
 
 NextBestError
 ├── InvalidInput               one or more violations, each with a field and a description
-│   └── InvalidFact            a fact value does not fit the catalogue
+│   ├── InvalidFact            a fact value does not fit the catalogue
+│   └── IdentifierTaken        an identifier belongs to another customer
 ├── CatalogueError             a catalogue is inconsistent or not an extension of the stored one
 ├── SnapshotError
 │   ├── SnapshotUnreadable     a row is cut short, of a foreign catalogue, or another customer's
 │   └── CustomerUnknown        no snapshot is stored for the customer
+│       └── CustomerErased     the customer was erased, and nothing is recorded any more
 ├── DecisionUnknown            no logged decision of that id is kept
 ├── DecisionUnreadable         a logged decision is damaged, of another format or another customer's
 ├── DecisionNotReplayable      it cannot be made again: its model is not kept, or facts were masked
@@ -17,6 +19,7 @@ NextBestError
 ├── NotBuilt                   the contract offers it, the service cannot do it yet
 ├── DeadlinePassed             the caller's deadline left no time, and the caller wants no fallback
 └── StoreUnavailable           Redis does not answer
+    ├── ErasureUnfinished      it stopped answering while a customer was being erased
     └── StoreRefused           Redis answers with an error
 """
 
@@ -50,6 +53,10 @@ class InvalidFact(InvalidInput):
     """A fact's value does not fit the catalogue."""
 
 
+class IdentifierTaken(InvalidInput):
+    """Identifiers belong to another customer; `violations` names the type of each, not the value."""
+
+
 class CatalogueError(NextBestError):
     """A fact catalogue is inconsistent, or does not extend the one already stored."""
 
@@ -68,6 +75,10 @@ class SnapshotUnreadable(SnapshotError):  # noqa: N818  (states a condition the 
 
 class CustomerUnknown(SnapshotError):  # noqa: N818  (states a condition the caller degrades on)
     """No snapshot is stored for the customer."""
+
+
+class CustomerErased(CustomerUnknown):
+    """The customer was erased: what was under way is not recorded any more."""
 
 
 class DecisionUnknown(NextBestError):  # noqa: N818  (states what is kept)
@@ -115,6 +126,10 @@ class DeadlinePassed(NextBestError):  # noqa: N818  (states a condition the call
 
 class StoreUnavailable(NextBestError):  # noqa: N818  (states a condition the caller degrades on)
     """Redis does not answer, or answers that it cannot serve."""
+
+
+class ErasureUnfinished(StoreUnavailable):
+    """Redis stopped answering while a customer was being erased; the text says what is left."""
 
 
 class StoreRefused(StoreUnavailable):

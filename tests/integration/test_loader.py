@@ -404,3 +404,18 @@ async def test_history_columns_are_checked(tmp_path, history):
     with pytest.raises(InvalidInput) as caught:
         await load_history(write(tmp_path / "h.csv", "customer_id,when\nc1,1\n"), *history)
     assert [v.description.split(" is ")[0] for v in caught.value.violations] == ["`time`", "`kind`", "`when`"]
+
+
+async def test_histories_of_the_erased_are_rejected(tmp_path, history, connection, keys):
+    """What a file tells of a customer who was erased is listed, and not recorded."""
+    store, registries = history
+    await connection.execute("SET", keys.tombstone("c1"), "1500000000")
+    path = write(
+        tmp_path / "h.csv",
+        HISTORY
+        + "c1,2017-01-03,event,pos,,,,,,,purchase,99.5,,,,\n"
+        + "c2,2017-01-03,event,pos,,,,,,,purchase,99.5,,,,\n",
+    )
+    report = await load_history(path, store, registries)
+    assert (report.recorded, report.rejected) == (1, 1)
+    assert rejected(report) == [(1, "", "the customer was erased; what happened before is not recorded")]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nextbest.data.connection import Commands, Reply, gather_replies
 from nextbest.data.keys import Keys, id_violations
-from nextbest.data.scripts import Script
+from nextbest.data.scripts import UNLESS_ERASED, Script
 from nextbest.errors import InvalidInput, Violation
 from nextbest.id_check import id_check, id_checks_of
 from nextbest.model import U8, EntryKind
@@ -18,11 +18,14 @@ from nextbest.rings import DecodedHistories, HistoryCodec
 DEFAULT_CAPACITY = 128
 """Entries a ring holds; the oldest make way."""
 
-# KEYS: a ring. ARGV: low half of the id check, capacity, retention in seconds (inf = for ever), entries.
+# KEYS: a ring, notes, tombstone, row, hash. ARGV: low half of the id check, capacity, retention in seconds
+# (inf = for ever), n, n entries, n notes (empty = none).
 # Entry bytes: 1..8 time, 65..72 idempotency key (Lua counts from 1). Gives per entry:
 # 1 recorded, 2 recorded before, 3 another content was recorded under its key (then nothing is written),
-# 4 older than all that the ring keeps.
-_APPEND = Script("""
+# 4 older than all that the ring keeps, 5 of a customer who was erased since.
+_APPEND = Script(
+    UNLESS_ERASED
+    + """
 local HEADER, ENTRY, NO_KEY = 16, 72, string.rep('\\0', 8)
 local function time_of(entry) return (struct.unpack('<d', entry)) end
 
@@ -39,25 +42,29 @@ if old and readable then
   end
 end
 
+local count, retention = tonumber(ARGV[4]), tonumber(ARGV[3])
+local erased = erased_until(KEYS[3], KEYS[4], KEYS[5])
 local status, fresh, conflict = {}, {}, false
-for i = 4, #ARGV do
-  local entry = ARGV[i]
+for i = 1, count do
+  local entry = ARGV[4 + i]
   local key = entry:sub(65, 72)
   local before = key ~= NO_KEY and by_key[key]
-  if not before then
+  if time_of(entry) <= erased then
+    status[i] = 5
+  elseif not before then
     by_key[key] = entry
-    fresh[#fresh + 1] = i - 3
-    status[i - 3] = 1
+    fresh[#fresh + 1] = i
+    status[i] = 1
   elseif before:sub(9) == entry:sub(9) then
-    status[i - 3] = 2
+    status[i] = 2
   else
-    status[i - 3], conflict = 3, true
+    status[i], conflict = 3, true
   end
 end
 if conflict or #fresh == 0 then return status end
 
 for _, i in ipairs(fresh) do
-  local entry = ARGV[i + 3]
+  local entry = ARGV[4 + i]
   local time, place = time_of(entry), #ring + 1
   while place > 1 and time_of(ring[place - 1]) > time do place = place - 1 end
   table.insert(ring, place, entry)
@@ -66,22 +73,35 @@ for _, i in ipairs(fresh) do
 end
 
 local first = math.max(1, #ring - tonumber(ARGV[2]) + 1)
-local oldest = time_of(ring[#ring]) - tonumber(ARGV[3])
+local oldest = time_of(ring[#ring]) - retention
 while first <= #ring and time_of(ring[first]) <= oldest do first = first + 1 end
 local lost = 0
 if first > 1 then
   truncated = math.max(truncated, time_of(ring[first - 1]))
   local dropped = {}
-  for i = 1, first - 1 do dropped[ring[i]] = true end
+  for i = 1, first - 1 do
+    dropped[ring[i]] = true
+    redis.call('HDEL', KEYS[2], ring[i]:sub(65, 72))
+  end
   for _, i in ipairs(fresh) do
-    if dropped[ARGV[i + 3]] then status[i], lost = 4, lost + 1 end
+    if dropped[ARGV[4 + i]] then status[i], lost = 4, lost + 1 end
   end
 end
 recorded = math.min(recorded + #fresh - lost, 4294967295)
 local header = struct.pack('<dI4', truncated, recorded) .. ARGV[1]
 redis.call('SET', KEYS[1], header .. table.concat(ring, '', first))
+for _, i in ipairs(fresh) do
+  local note = ARGV[4 + count + i]
+  if note ~= '' and status[i] == 1 then redis.call('HSET', KEYS[2], ARGV[4 + i]:sub(65, 72), note) end
+end
+-- What is older than the retention by then is outside every window: no value tells the same.
+if retention < math.huge then
+  redis.call('EXPIRE', KEYS[1], math.ceil(retention))
+  redis.call('EXPIRE', KEYS[2], math.ceil(retention))
+end
 return status
-""")
+"""
+)
 
 
 class AppendStatus(IntEnum):
@@ -94,6 +114,8 @@ class AppendStatus(IntEnum):
     """Something else was recorded under its idempotency key; nothing of the call's ring was written."""
     TOO_OLD = 4
     """Older than everything that the full ring keeps."""
+    ERASED = 5
+    """The customer was erased, and is gone or came back later than this happened."""
 
 
 class HistoryStore:
@@ -120,7 +142,9 @@ class HistoryStore:
         self._keys = keys
         self._limits = (capacity, repr(retention_s))
 
-    async def append(self, customer_id: str, entries: npt.NDArray[np.void]) -> U8:
+    async def append(
+        self, customer_id: str, entries: npt.NDArray[np.void], notes: Sequence[bytes] = ()
+    ) -> U8:
         """Record entries; those recorded before change nothing, so retries are safe.
 
         Args:
@@ -128,6 +152,8 @@ class HistoryStore:
             entries: (k,) of `HISTORY_ENTRY` with registry codes; `kind` says which ring they belong to.
                 An idempotency key of 0 is none. Entries with equal key and equal content but for
                 their time are the same.
+            notes: k texts kept beside the entries under their keys; empty = none. Of a duplicate the
+                first one stays.
 
         Returns:
             (k,) of `AppendStatus`. Contacts with outcomes, and events, are each recorded all or, if one
@@ -141,19 +167,34 @@ class HistoryStore:
         status = np.zeros(len(entries), np.uint8)
         is_event = np.asarray(entries["kind"] == EntryKind.EVENT)
         check = (id_check(customer_id.encode()) & 0xFFFFFFFF).to_bytes(4, "little")
+        guards = [
+            self._keys.outcome_notes(customer_id),
+            self._keys.tombstone(customer_id),
+            self._keys.snapshot(customer_id),
+            self._keys.hash_snapshot(customer_id),
+        ]
         for ring, where in (
             (self._keys.contacts(customer_id), np.flatnonzero(~is_event)),
             (self._keys.events(customer_id), np.flatnonzero(is_event)),
         ):
             if len(where):
                 values = [entries[i].tobytes() for i in where]
-                reply = await _APPEND.run(self._commands, [ring], [check, *self._limits, *values])
+                said = [notes[i] if notes else b"" for i in where.tolist()]
+                reply = await _APPEND.run(
+                    self._commands, [ring, *guards], [check, *self._limits, len(where), *values, *said]
+                )
                 status[where] = cast("list[int]", reply)
         return status
 
     async def read(self, customer_id: str, codec: HistoryCodec | None = None) -> DecodedHistories:
         """One customer's history, oldest first; codes as registered unless the codec translates them."""
         return await self.read_many([customer_id], codec)
+
+    async def notes(self, customer_id: str) -> dict[int, bytes]:
+        """What was said about a customer's outcomes, by idempotency key."""
+        reply = await self._commands.execute("HGETALL", self._keys.outcome_notes(customer_id))
+        flat = cast("list[bytes]", reply)
+        return {int.from_bytes(key, "little"): note for key, note in zip(flat[::2], flat[1::2], strict=True)}
 
     async def read_many(
         self, customer_ids: Sequence[str], codec: HistoryCodec | None = None

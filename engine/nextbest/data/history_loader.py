@@ -103,6 +103,9 @@ async def _load_batch(
     for index in np.flatnonzero(status == AppendStatus.CONTRADICTORY).tolist():
         reason = "contradicts what is recorded under this key"
         faults.append(RowFault(int(numbers[index]), "idempotency_key", reason))
+    for index in np.flatnonzero(status == AppendStatus.ERASED).tolist():
+        reason = "the customer was erased; what happened before is not recorded"
+        faults.append(RowFault(int(numbers[index]), "", reason))
     return status, faults
 
 

@@ -2,11 +2,30 @@
 
 from typing import cast
 
-from nextbest.data.connection import Commands
+from nextbest.data.connection import Commands, Reply
 from nextbest.data.keys import Keys
+from nextbest.data.scripts import UNLESS_ERASED, Script
 
 DEFAULT_KEPT_S = 15 * 60
 """Long enough for any client's retries, short enough to cost little memory."""
+
+# KEYS: reply, index of request ids, tombstone, row, hash. ARGV: reply, seconds it is kept, when the decision
+# began, request id, the reply that may be replaced (empty = none).
+# Gives the reply that counts, or nothing if the customer was erased since.
+_KEEP = Script(
+    UNLESS_ERASED
+    + """
+local began, seconds = tonumber(ARGV[3]), tonumber(ARGV[2])
+if began <= erased_until(KEYS[3], KEYS[4], KEYS[5]) then return false end
+local kept = redis.call('GET', KEYS[1])
+if kept and kept ~= ARGV[5] then return kept end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', seconds)
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', began - seconds)
+redis.call('ZADD', KEYS[2], began, ARGV[4])
+redis.call('EXPIRE', KEYS[2], 2 * seconds)
+return ARGV[1]
+"""
+)
 
 
 class RequestStore:
@@ -17,8 +36,17 @@ class RequestStore:
         self._keys = keys
         self._kept_s = kept_s
 
-    async def keep(self, customer_id: str, request_id: str, reply: bytes) -> bytes:
-        """Keep a reply unless one is kept already.
+    async def keep(
+        self, customer_id: str, request_id: str, reply: bytes, *, began: float, instead_of: bytes = b""
+    ) -> bytes:
+        """Keep a reply unless one is kept already; of an erased customer none is.
+
+        Args:
+            customer_id: the customer.
+            request_id: identity of the request.
+            reply: the answer.
+            began: when what it was made from was read, epoch seconds.
+            instead_of: a kept reply that may no longer be given, and is replaced.
 
         Returns:
             The reply that counts: the first one kept, this or another's.
@@ -26,15 +54,31 @@ class RequestStore:
         Raises:
             StoreUnavailable: Redis does not answer; it may have been kept.
         """
-        key = self._keys.request(customer_id, request_id)
-        # SET … NX GET needs Redis 7; the baseline is 6.2.
-        if await self._commands.execute("SET", key, reply, "NX", "EX", self._kept_s) is not None:
-            return reply
-        kept = await self.kept(customer_id, request_id)
-        return reply if kept is None else kept  # the other one has just expired
+        keys = self._keys
+        mine = (
+            keys.request(customer_id, request_id),
+            keys.request_index(customer_id),
+            keys.tombstone(customer_id),
+            keys.snapshot(customer_id),
+            keys.hash_snapshot(customer_id),
+        )
+        arguments = (reply, self._kept_s, began, request_id, instead_of)
+        kept: Reply = await _KEEP.run(self._commands, mine, arguments)
+        return kept if isinstance(kept, bytes) else reply
 
     async def kept(self, customer_id: str, request_id: str) -> bytes | None:
         """The reply kept for a request id, if there is one."""
         return cast(
             "bytes | None", await self._commands.execute("GET", self._keys.request(customer_id, request_id))
         )
+
+    async def erase(self, customer_id: str) -> int:
+        """Remove every reply kept for a customer, then the list of them; their count."""
+        index = self._keys.request_index(customer_id)
+        listed = cast("list[bytes]", await self._commands.execute("ZRANGE", index, 0, -1))
+        if not listed:
+            return 0
+        ids = [request_id.decode() for request_id in listed]
+        removed = await self._commands.execute("DEL", *(self._keys.request(customer_id, one) for one in ids))
+        await self._commands.execute("ZREM", index, *ids)
+        return cast("int", removed)

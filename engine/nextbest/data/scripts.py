@@ -6,6 +6,18 @@ from collections.abc import Sequence
 from nextbest.data.connection import Commands, Part, Reply
 from nextbest.errors import StoreRefused
 
+UNLESS_ERASED = """
+-- What happened up to this time must not be written: the customer was erased then, or is gone for good.
+-- A snapshot beside a tombstone means that the customer was put anew.
+local function erased_until(tombstone, row, hash)
+  local erased = redis.call('GET', tombstone)
+  if not erased then return -math.huge end
+  if redis.call('EXISTS', row, hash) == 0 then return math.huge end
+  return tonumber(erased)
+end
+"""
+"""Lua that begins every script which writes something of a customer but the snapshot itself."""
+
 
 class Script:
     """A Lua script, sent by its hash and in full only where the server does not know it yet."""
