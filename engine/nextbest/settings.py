@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     decision_log_masked: str = ""
     """Facts, and context keys as `context.<key>`, that are not logged, with commas between; decisions logged
     without them cannot be replayed."""
+    history_days: float = Field(default=0.0, ge=0)
+    """History older than this is dropped, at least the rulebook's longest window; 0 = only what overflows."""
+    snapshot_days: int = Field(default=0, ge=0)
+    """A snapshot that is not put anew for so long is dropped; 0 = it stays until it is erased."""
+    erasure_guard_s: int = Field(default=86_400, gt=0)
+    """After an erasure nothing that was under way is recorded for so long; at least kept_decisions_s."""
     drain_s: float = Field(default=10.0, ge=0)
     """Grace for requests in flight when the service is asked to stop."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -6,6 +6,7 @@ import contextlib
 import numpy as np
 import pytest
 
+from nextbest.data.decision_log import DecisionLogStore
 from nextbest.data.erasure import ErasureStore
 from nextbest.data.history import AppendStatus, HistoryStore
 from nextbest.data.identifier_forms import Identifier
@@ -35,6 +36,7 @@ class World:
             self.keys,
             identifiers=IdentifierStore(commands, self.keys),
             requests=RequestStore(commands, self.keys),
+            decisions=DecisionLogStore(commands, self.keys),
             guard_s=100,
         )
 

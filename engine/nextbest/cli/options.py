@@ -1,6 +1,7 @@
 """Options that several commands share; what is not given comes from the settings."""
 
 import datetime as dt
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from nextbest.data.decision_log import LogLimits
 from nextbest.data.store import StoreOptions
 from nextbest.errors import InvalidInput, Violation
 from nextbest.server.decision_log import LogOptions, WhenFull
+from nextbest.model import DAY_S
 from nextbest.settings import Settings
 
 DataDirectory = Annotated[
@@ -33,6 +35,9 @@ def store_options(settings: Settings, data_directory: Path | None, redis_url: st
         history_entries=settings.history_entries,
         kept_decisions_s=settings.kept_decisions_s,
         log=LogLimits(settings.decision_log_retention_s, settings.decision_log_most),
+        history_retention_s=settings.history_days * DAY_S or math.inf,
+        snapshot_expiry_s=int(settings.snapshot_days * DAY_S),
+        erasure_guard_s=settings.erasure_guard_s,
     )
 
 

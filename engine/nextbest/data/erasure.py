@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import cast
 
 from nextbest.data.connection import Commands
+from nextbest.data.decision_log import DecisionLogStore
 from nextbest.data.identifiers import IdentifierStore
 from nextbest.data.keys import Keys
 from nextbest.data.requests import RequestStore
@@ -38,7 +39,7 @@ class Erased:
     snapshot: bool
     identifiers: int
     history_entries: int
-    decisions: int = 0
+    decisions: int
 
 
 class ErasureStore:
@@ -51,12 +52,14 @@ class ErasureStore:
         *,
         identifiers: IdentifierStore,
         requests: RequestStore,
+        decisions: DecisionLogStore,
         guard_s: int = DEFAULT_GUARD_S,
     ) -> None:
         self._commands = commands
         self._keys = keys
         self._identifiers = identifiers
         self._requests = requests
+        self._decisions = decisions
         self._guard_s = guard_s
 
     async def erase(self, customer_id: str, *, now: float, reason: str) -> Erased:
@@ -87,13 +90,15 @@ class ErasureStore:
             keys.erased_identifiers(customer_id),
         )
         snapshot, history = cast("list[int]", await _ERASE.run(self._commands, mine, [now, self._guard_s]))
-        left = "kept answers, identifiers and logged decisions"
+        left = "kept answers, logged decisions and identifiers"
         try:
             await self._requests.erase(customer_id)
-            left = "identifiers and logged decisions"
+            left = "logged decisions and identifiers"
+            decisions = await self._decisions.erase(customer_id)
+            left = "identifiers"
             identifiers = await self._identifiers.finish_erasure(customer_id)
             left = "the record of the erasure"
-            erased = Erased(snapshot > 0, identifiers, history)
+            erased = Erased(snapshot > 0, identifiers, history, decisions)
             await self._record(erased, now=now, reason=reason)
         except StoreUnavailable as cause:
             raise ErasureUnfinished(

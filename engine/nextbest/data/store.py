@@ -1,5 +1,6 @@
 """Everything that is kept in one deployment's Redis, over one connection."""
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,9 @@ from nextbest.data.artifacts import ArtifactStore
 from nextbest.data.connection import RedisConnection
 from nextbest.data.decision_log import DecisionLogStore, LogLimits
 from nextbest.data.embedded import open_redis
+from nextbest.data.erasure import DEFAULT_GUARD_S, ErasureStore
 from nextbest.data.history import DEFAULT_CAPACITY, HistoryStore
+from nextbest.data.identifiers import IdentifierStore
 from nextbest.data.keys import Keys
 from nextbest.data.reader import CustomerReader
 from nextbest.data.registry import NameRegistries
@@ -31,6 +34,12 @@ class StoreOptions:
     kept_decisions_s: int = DEFAULT_KEPT_S
     log: LogLimits = field(default_factory=LogLimits)
     """How long logged decisions are kept."""
+    history_retention_s: float = math.inf
+    """Entries so much older than the newest are dropped; at least the rulebook's longest window."""
+    snapshot_expiry_s: int = 0
+    """A snapshot that is not put anew for so long is dropped; 0 = it stays."""
+    erasure_guard_s: int = DEFAULT_GUARD_S
+    """After an erasure nothing that was under way is recorded for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,8 @@ class Store:
     artifacts: ArtifactStore
     requests: RequestStore
     decisions: DecisionLogStore
+    identifiers: IdentifierStore
+    erasures: ErasureStore
 
 
 @asynccontextmanager
@@ -62,14 +73,34 @@ async def open_store(options: StoreOptions, catalogue: Catalogue) -> AsyncGenera
         async with RedisConnection(redis.address, timeout_s=options.timeout_s) as connection:
             names = NameRegistries(connection, keys)
             await names.refresh()
+            snapshots = await SnapshotStore.open(
+                connection, keys, catalogue, expiry_s=options.snapshot_expiry_s
+            )
+            requests = RequestStore(connection, keys, kept_s=options.kept_decisions_s)
+            identifiers = IdentifierStore(connection, keys)
+            decisions = DecisionLogStore(connection, keys, options.log)
             yield Store(
                 connection=connection,
                 keys=keys,
                 reader=CustomerReader(connection, keys),
-                snapshots=await SnapshotStore.open(connection, keys, catalogue),
-                histories=HistoryStore(connection, keys, capacity=options.history_entries),
+                snapshots=snapshots,
+                histories=HistoryStore(
+                    connection,
+                    keys,
+                    capacity=options.history_entries,
+                    retention_s=options.history_retention_s,
+                ),
                 names=names,
                 artifacts=ArtifactStore(connection, keys),
-                requests=RequestStore(connection, keys, kept_s=options.kept_decisions_s),
-                decisions=DecisionLogStore(connection, keys, options.log),
+                requests=requests,
+                decisions=decisions,
+                identifiers=identifiers,
+                erasures=ErasureStore(
+                    connection,
+                    keys,
+                    identifiers=identifiers,
+                    requests=requests,
+                    decisions=decisions,
+                    guard_s=max(options.erasure_guard_s, options.kept_decisions_s),
+                ),
             )
