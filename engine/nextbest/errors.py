@@ -16,6 +16,7 @@ NextBestError
 ├── RulebookCompileError       the rule files do not compile; carries every diagnostic
 ├── ArtifactError              an artifact is damaged, or was made for something else
 ├── FitError                   a model cannot be fitted to the data given
+├── AnswerTooLarge             an answer has no room beside the others of its batch
 ├── NotBuilt                   the contract offers it, the service cannot do it yet
 ├── DeadlinePassed             the caller's deadline left no time, and the caller wants no fallback
 └── StoreUnavailable           Redis does not answer
@@ -111,6 +112,10 @@ class ArtifactError(NextBestError):
 
 class FitError(NextBestError):
     """A model cannot be fitted to the data given; nothing in use was replaced."""
+
+
+class AnswerTooLarge(NextBestError):  # noqa: N818  (states a condition the caller acts on)
+    """An answer has no room beside the others of its batch, in what plain gRPC clients take."""
 
 
 class NotBuilt(NextBestError):  # noqa: N818  (states what the service is)

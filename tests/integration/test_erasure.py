@@ -5,9 +5,10 @@ import contextlib
 
 import numpy as np
 import pytest
+from tests.builders.decisions import record
 
 from nextbest.data.decision_log import DecisionLogStore
-from nextbest.data.erasure import ErasureStore
+from nextbest.data.erasure import Erased, ErasureStore
 from nextbest.data.history import AppendStatus, HistoryStore
 from nextbest.data.identifier_forms import Identifier
 from nextbest.data.identifiers import IdentifierStore
@@ -47,6 +48,7 @@ class World:
         await self.put_identifier(customer_id)
         await self.requests.keep(customer_id, "r1", b"one", began=10.0)
         await self.requests.keep(customer_id, "r2", b"two", began=11.0)
+        assert await DecisionLogStore(self.connection, self.keys).write([record(customer_id)]) == [True]
         assert (await self.append(customer_id, 10.0, 11.0, notes=[b"said", b""])).tolist() == [1, 1]
 
     async def put_identifier(self, customer_id):
@@ -79,8 +81,9 @@ async def test_everything_of_the_customer_goes(world):
     await world.fill("c1")
     await world.connection.execute("SET", world.keys.snapshot("c2"), b"row")
     erased = await world.erasures.erase("c1", now=20.0, reason="asked by letter")
-    assert (erased.snapshot, erased.identifiers, erased.history_entries) == (True, 1, 2)
+    assert erased == Erased(snapshot=True, identifiers=1, history_entries=2, decisions=1)
     assert await world.names() == {
+        world.keys.log,
         world.keys.tombstone("c1"),
         world.keys.snapshot("c2"),
         world.keys.identifier_secret,
@@ -101,7 +104,7 @@ async def test_the_record_has_no_identity(world):
         "snapshot": True,
         "identifiers": 1,
         "history_entries": 2,
-        "decisions": 0,
+        "decisions": 1,
     }
 
 
@@ -109,7 +112,7 @@ async def test_erasing_nobody_is_harmless(world):
     """A customer who is not known, or was erased before, is erased with all counts zero."""
     for _ in range(2):
         erased = await world.erasures.erase("c1", now=20.0, reason="")
-        assert (erased.snapshot, erased.identifiers, erased.history_entries) == (False, 0, 0)
+        assert erased == Erased(snapshot=False, identifiers=0, history_entries=0, decisions=0)
 
 
 async def test_what_is_under_way_writes_nothing(world):
@@ -161,7 +164,7 @@ async def test_an_erasure_that_stops_says_what_is_left(world):
         await world.eraser(Failing(world.connection, 2)).erase("c1", now=20.0, reason="")
 
 
-@pytest.mark.parametrize("after", range(1, 20))
+@pytest.mark.parametrize("after", range(1, 24))
 async def test_a_repetition_finishes_what_a_crash_left(world, after):
     """Wherever an erasure stops, nothing can be written, nothing resolves, and a repetition ends it."""
     await world.fill("c1")
@@ -173,6 +176,7 @@ async def test_a_repetition_finishes_what_a_crash_left(world, after):
     assert await world.identifiers.resolve(PHONE) is None
     await world.erasures.erase("c1", now=21.0, reason="")
     assert await world.names() == {
+        world.keys.log,
         world.keys.tombstone("c1"),
         world.keys.tombstone("warm"),
         world.keys.identifier_secret,

@@ -12,8 +12,8 @@ from nextbest.clock import Clock, shifted_clock, system_clock
 from nextbest.data.decision_log import LogLimits
 from nextbest.data.store import StoreOptions
 from nextbest.errors import InvalidInput, Violation
-from nextbest.server.decision_log import LogOptions, WhenFull
 from nextbest.model import DAY_S
+from nextbest.server.decision_log import LogOptions, WhenFull
 from nextbest.settings import Settings
 
 DataDirectory = Annotated[

@@ -74,7 +74,7 @@ class IdentifierStore:
         return customer_id
 
     async def candidate(self, identifier: Identifier) -> str | None:
-        """Whom the index names; `holds` says whether that is so, and may be asked beside other reads."""
+        """Whom the index names; `holds` says whether that is so."""
         secret = await self._known_secret()
         entry = await self._commands.execute("GET", self._key(identifier, secret))
         if entry is None and (fresh := await self._read_secret()) != secret:
@@ -84,8 +84,12 @@ class IdentifierStore:
 
     async def holds(self, customer_id: str, identifier: Identifier) -> bool:
         """Whether a customer's own list has the identifier."""
+        return await self.membership(customer_id, identifier) == 1
+
+    def membership(self, customer_id: str, identifier: Identifier) -> "asyncio.Future[Reply]":
+        """As `holds`, asked for at once: the future holds 1 or 0."""
         key = self._keys.identifiers(customer_id)
-        return await self._commands.execute("SISMEMBER", key, identifier.text) == 1
+        return self._commands.execute("SISMEMBER", key, identifier.text)
 
     async def of(self, customer_id: str) -> list[Identifier]:
         """A customer's identifiers, in order."""

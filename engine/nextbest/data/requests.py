@@ -11,7 +11,7 @@ DEFAULT_KEPT_S = 15 * 60
 
 # KEYS: reply, index of request ids, tombstone, row, hash. ARGV: reply, seconds it is kept, when the decision
 # began, request id, the reply that may be replaced (empty = none).
-# Gives the reply that counts, or nothing if the customer was erased since.
+# Gives 1 if it is kept, the reply that is kept already, or nothing if the customer was erased since.
 _KEEP = Script(
     UNLESS_ERASED
     + """
@@ -23,7 +23,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'EX', seconds)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', began - seconds)
 redis.call('ZADD', KEYS[2], began, ARGV[4])
 redis.call('EXPIRE', KEYS[2], 2 * seconds)
-return ARGV[1]
+return 1
 """
 )
 

@@ -13,7 +13,7 @@ local function erased_until(tombstone, row, hash)
   local erased = redis.call('GET', tombstone)
   if not erased then return -math.huge end
   if redis.call('EXISTS', row, hash) == 0 then return math.huge end
-  return tonumber(erased)
+  return tonumber(erased) or math.huge
 end
 """
 """Lua that begins every script which writes something of a customer but the snapshot itself."""

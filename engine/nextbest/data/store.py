@@ -14,6 +14,7 @@ from nextbest.data.erasure import DEFAULT_GUARD_S, ErasureStore
 from nextbest.data.history import DEFAULT_CAPACITY, HistoryStore
 from nextbest.data.identifiers import IdentifierStore
 from nextbest.data.keys import Keys
+from nextbest.data.lessons import LessonStore
 from nextbest.data.reader import CustomerReader
 from nextbest.data.registry import NameRegistries
 from nextbest.data.requests import DEFAULT_KEPT_S, RequestStore
@@ -57,6 +58,7 @@ class Store:
     decisions: DecisionLogStore
     identifiers: IdentifierStore
     erasures: ErasureStore
+    lessons: LessonStore
 
 
 @asynccontextmanager
@@ -95,6 +97,7 @@ async def open_store(options: StoreOptions, catalogue: Catalogue) -> AsyncGenera
                 requests=requests,
                 decisions=decisions,
                 identifiers=identifiers,
+                lessons=LessonStore(connection, keys),
                 erasures=ErasureStore(
                     connection,
                     keys,

@@ -197,7 +197,7 @@ def _answer(
         if question.strict:
             return snapshot_error(problem)
         reason = _DEGRADED[problem]
-        _note_fallback(problem.name.lower(), question)
+        _note_fallback(found.serving, question, reason, problem.name.lower())
         reply = degraded(question, found.serving.model, now, decision_id.hex(), reason).SerializeToString()
     else:
         reply = _encoded(found, decisions, valued, row, decision_id.hex())
@@ -284,11 +284,13 @@ def _decision_id(question: Question) -> bytes:
     """Sixteen bytes: the same for a retry of the same request, else fresh."""
     if not question.request_id:
         return os.urandom(16)
-    text = f"{question.customer_id}\0{question.request_id}"
-    return hashlib.blake2b(text.encode(), digest_size=16, person=b"nextbest-decide").digest()
+    text = f"{question.customer_id}\0{question.request_id}".encode() + question.instead_of
+    return hashlib.blake2b(text, digest_size=16, person=b"nextbest-decide").digest()
 
 
-def without_store(serving: Serving, question: Question, reason: Degraded, time: float) -> Answered:
+def without_store(
+    serving: Serving, question: Question, reason: Degraded, time: float, *, cause: str = ""
+) -> Answered:
     """The fallback decision when nothing could be read; its id is fresh, for it is not kept.
 
     Args:
@@ -296,8 +298,9 @@ def without_store(serving: Serving, question: Question, reason: Degraded, time: 
         question: what was asked.
         reason: why nothing could be read.
         time: by the service's clock, epoch seconds.
+        cause: what went wrong, for the log.
     """
-    _note_fallback(reason.name.lower(), question)
+    _note_fallback(serving, question, reason, reason.name.lower(), cause)
     now = time if question.evaluation_time is None else question.evaluation_time
     decision_id = os.urandom(16)
     reply = degraded(question, serving.model, now, decision_id.hex(), reason).SerializeToString()
@@ -305,6 +308,21 @@ def without_store(serving: Serving, question: Question, reason: Degraded, time: 
     return Answered(reply, serving, question, nothing, decision_id, now, time, reason, None, 0)
 
 
-def _note_fallback(reason: str, question: Question) -> None:
-    FALLBACKS[reason] += 1
-    logger().warning("degraded", reason=reason, customer=pseudonym(question.customer_id))
+def _note_fallback(
+    serving: Serving, question: Question, reason: Degraded, detail: str, cause: str = ""
+) -> None:
+    """One line a fallback, with all that whoever is paged wants to know.
+
+    That a customer is not known is an answer, not a fault of ours.
+    """
+    FALLBACKS[detail] += 1
+    log = logger().info if reason is Degraded.CUSTOMER_UNKNOWN else logger().warning
+    fields = {"cause": cause} if cause else {}
+    log(
+        "degraded",
+        reason=detail,
+        customer=pseudonym(question.customer_id) if question.customer_id else "",
+        channel=serving.model.rulebook.channels[question.channel].id,
+        request_id=question.request_id,
+        **fields,
+    )

@@ -1,7 +1,7 @@
 """DecisionService: check, read, decide, answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
 import grpc.aio
@@ -11,6 +11,8 @@ from nextbest.clock import Clock
 from nextbest.data.reader import Records
 from nextbest.data.store import Store
 from nextbest.errors import (
+    AnswerTooLarge,
+    DeadlinePassed,
     InvalidInput,
     NextBestError,
     NotBuilt,
@@ -20,6 +22,7 @@ from nextbest.errors import (
 )
 from nextbest.model import Degraded
 from nextbest.rows import RowProblem
+from nextbest.server.consents import may_give_again
 from nextbest.server.deciding import (
     Answered,
     Serving,
@@ -30,16 +33,19 @@ from nextbest.server.deciding import (
     without_store,
 )
 from nextbest.server.decision_log import DecisionLog
-from nextbest.server.gathering import Gathering
+from nextbest.server.gathering import RESERVE_S, Gathering, keep, note_not_kept
 from nextbest.server.guard import guarded
 from nextbest.server.handlers import add_service, streaming, unary
+from nextbest.server.identifying import ByIdentifier, nobody, of_customer, unknown_identifier
 from nextbest.server.live import LiveServing
 from nextbest.server.requests import Question, choose_language, parse_question
 from nextbest.server.streaming import answer_stream, status_of
 from nextbest.server.wire import bytes_tag, sized
-from nextbest.telemetry import logger, pseudonym
 
 MAX_BATCH = 1000
+MAX_ANSWER_BYTES = 3_900_000
+"""gRPC clients take answers of 4 MiB unless told otherwise, and a larger one fails as a whole."""
+_ITEM_OVERHEAD = 8
 EXPLAINED_IN = ("en", "da")
 """Languages of explanations; the first is the default."""
 
@@ -67,7 +73,9 @@ class DecisionService:
         self._kept = store.requests
         self._clock = clock
         self._log = log
+        self._identifiers = store.identifiers
         self._gathering = Gathering(store.reader, store.requests, clock, serving.learn_catalogues, log.add)
+        self._by_identifier = ByIdentifier(store.identifiers, self._gathering, clock)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Serve the methods on a server."""
@@ -109,31 +117,83 @@ class DecisionService:
             problem = f"{len(request.requests)} are given, 1 to {MAX_BATCH} are allowed"
             raise InvalidInput([Violation("requests", problem)])
         async with self._log.room(len(request.requests), context.time_remaining()):
-            return await self._answer_batch(request.requests)
+            return await self._answer_batch(request.requests, context.time_remaining())
 
-    async def _answer_batch(self, requests: Sequence[decision_pb2.DecideRequest]) -> bytes:
+    async def _answer_batch(
+        self, requests: Sequence[decision_pb2.DecideRequest], time_left_s: float | None
+    ) -> bytes:
         serving = self._serving()
         items: dict[int, bytes] = {}
         asked: list[Asked] = []
         for place, one in enumerate(requests):
             try:
                 asked.append((place, parse_question(one, serving.model.rulebook, serving.rows)))
-            except (InvalidInput, NotBuilt) as error:
+            except InvalidInput as error:
                 items[place] = _failed(error)
         try:
-            await self._fill_kept(asked, items)
-            await self._fill(serving, [one for one in asked if one[0] not in items], items)
+            async with asyncio.timeout(_time_to_decide(time_left_s)):
+                asked = await self._fill_unknown(serving, requests, asked, items)
+                asked = await self._fill_kept(serving, asked, items)
+                await self._fill(serving, asked, items)
         except StoreUnavailable as error:
-            self._fill_without_store(serving, asked, items, error)
-        return b"".join([sized(_ITEMS, items[place]) for place in range(len(requests))])
+            self._fill_fallbacks(serving, asked, items, error)
+        except TimeoutError:
+            self._fill_fallbacks(serving, asked, items, DeadlinePassed("the deadline left no time to decide"))
+        return b"".join(_within_bounds([items[place] for place in range(len(requests))]))
 
-    async def _fill_kept(self, asked: Sequence[Asked], items: dict[int, bytes]) -> None:
-        """Answer the retries among a batch with the decisions kept for them."""
-        retried = [(place, question) for place, question in asked if question.request_id]
-        kept = await asyncio.gather(*(self._kept.kept(q.customer_id, q.request_id) for _, q in retried))
-        for (place, _), reply in zip(retried, kept, strict=True):
-            if reply is not None:
+    async def _fill_unknown(
+        self,
+        serving: Serving,
+        requests: Sequence[decision_pb2.DecideRequest],
+        asked: Sequence[Asked],
+        items: dict[int, bytes],
+    ) -> list[Asked]:
+        """Find the customers behind identifiers, and answer for those who are nobody's; gives the others."""
+        found = await asyncio.gather(*(self._resolved(serving, requests[p], q) for p, q in asked))
+        known: list[Asked] = []
+        for (place, question), resolved in zip(asked, found, strict=True):
+            if isinstance(resolved, NextBestError):
+                items[place] = _failed(resolved)
+            elif resolved.identifier is None:
+                known.append((place, resolved))
+            elif question.strict:
+                items[place] = _failed(unknown_identifier(resolved.identifier))
+            else:
+                items[place] = sized(_DECISION, nobody(serving, question, self._clock))
+        return known
+
+    async def _resolved(
+        self, serving: Serving, request: decision_pb2.DecideRequest, question: Question
+    ) -> Question | InvalidInput:
+        """The question with its customer; as it is if nobody has the identifier."""
+        if question.identifier is None:
+            return question
+        customer_id = await self._identifiers.resolve(question.identifier)
+        try:
+            return question if customer_id is None else of_customer(serving, request, customer_id)
+        except InvalidInput as error:
+            return error
+
+    async def _fill_kept(
+        self, serving: Serving, asked: Sequence[Asked], items: dict[int, bytes]
+    ) -> list[Asked]:
+        """Answer the retries among a batch with the decisions kept for them; gives what is to be decided."""
+        retried = [question for _, question in asked if question.request_id]
+        replies = await asyncio.gather(*(self._kept.kept(q.customer_id, q.request_id) for q in retried))
+        kept = {id(q): reply for q, reply in zip(retried, replies, strict=True) if reply is not None}
+        again = [question for question in retried if id(question) in kept]
+        rows = (await self._reader.read_many([q.customer_id for q in again])).rows if again else []
+        row_of = {id(question): row for question, row in zip(again, rows, strict=True)}
+        new: list[Asked] = []
+        for place, question in asked:
+            reply = kept.get(id(question))
+            if reply is None:
+                new.append((place, question))
+            elif may_give_again(serving, question, reply, row_of[id(question)]):
                 items[place] = sized(_DECISION, reply)
+            else:
+                new.append((place, question._replace(instead_of=reply)))
+        return new
 
     async def _fill(self, serving: Serving, asked: Sequence[Asked], items: dict[int, bytes]) -> None:
         """Decide a batch together: one read, one pass of the kernels."""
@@ -157,17 +217,23 @@ class DecisionService:
             if reply is one.reply:
                 self._log.add(one)
 
-    def _fill_without_store(
-        self, serving: Serving, asked: Sequence[Asked], items: dict[int, bytes], error: StoreUnavailable
+    def _fill_fallbacks(
+        self,
+        serving: Serving,
+        asked: Sequence[Asked],
+        items: dict[int, bytes],
+        error: StoreUnavailable | DeadlinePassed,
     ) -> None:
+        """Answer what could not be decided."""
+        is_late = isinstance(error, DeadlinePassed)
+        reason = Degraded.DEADLINE if is_late else Degraded.SNAPSHOT_STORE_UNAVAILABLE
         for place, question in asked:
             if place in items:
                 continue
             if question.strict:
                 items[place] = _failed(error)
             else:
-                reason = Degraded.SNAPSHOT_STORE_UNAVAILABLE
-                answered = without_store(serving, question, reason, self._clock())
+                answered = without_store(serving, question, reason, self._clock(), cause=str(error))
                 items[place] = sized(_DECISION, answered.reply)
                 self._log.add(answered)
 
@@ -185,10 +251,16 @@ class DecisionService:
                 raise InvalidInput([Violation("subject", "is required: a request or a decision_id")])
             case _:
                 subject = request.request
-        if request.customer_id not in ("", subject.customer_id):
-            raise InvalidInput([Violation("customer_id", "is not the customer of the request")])
         serving = self._serving()
         question = parse_question(subject, serving.model.rulebook, serving.rows)
+        resolved = await self._resolved(serving, subject, question)
+        if isinstance(resolved, InvalidInput):
+            raise resolved
+        if resolved.identifier is not None:
+            raise unknown_identifier(resolved.identifier)
+        question = resolved
+        if request.customer_id not in ("", question.customer_id):
+            raise InvalidInput([Violation("customer_id", "is not the customer of the request")])
         began = self._clock()
         stored = _records(await self._reader.read(question.customer_id))
         language = choose_language(request.language or subject.language, EXPLAINED_IN)
@@ -225,11 +297,15 @@ class DecisionService:
         """Check a request and start deciding it.
 
         Raises:
-            InvalidInput, NotBuilt: at once; what the future may raise, `Gathering.ask` says.
+            InvalidInput: at once; what the future may raise, `Gathering.ask` says.
         """
         serving = self._serving()
         question = parse_question(request, serving.model.rulebook, serving.rows)
-        return self._gathering.ask(serving, question, time_left_s)
+        identifier = question.identifier
+        if identifier is None:
+            return self._gathering.ask(serving, question, time_left_s)
+        asked = self._by_identifier.ask(serving, request, question, identifier, time_left_s)
+        return asyncio.ensure_future(asked)
 
     async def _situation(
         self, serving: Serving, questions: Sequence[Question], stored: Records, began: float
@@ -244,12 +320,24 @@ class DecisionService:
 
     async def _keep(self, one: Answered) -> bytes:
         """Keep the answer for retries; whoever was first with a request_id is answered to all."""
-        customer_id = one.question.customer_id
         try:
-            return await self._kept.keep(customer_id, one.question.request_id, one.reply)
+            return await keep(self._kept, one)
         except StoreUnavailable:
-            logger().warning("decision_not_kept", customer=pseudonym(customer_id))
+            note_not_kept(one.question)
             return one.reply
+
+
+def _time_to_decide(time_left_s: float | None) -> float | None:
+    """Seconds until a batch is answered with what there is."""
+    return None if time_left_s is None else max(time_left_s - RESERVE_S, 0.0)
+
+
+def _within_bounds(items: Sequence[bytes]) -> Iterator[bytes]:
+    """The items of an answer, each with its tag; those beyond what plain clients take say so instead."""
+    size = 0
+    for item in items:
+        size += len(item) + _ITEM_OVERHEAD
+        yield sized(_ITEMS, item if size <= MAX_ANSWER_BYTES else _TOO_LARGE)
 
 
 def _records(values: list[bytes | None]) -> Records:
@@ -259,3 +347,10 @@ def _records(values: list[bytes | None]) -> Records:
 def _failed(error: NextBestError) -> bytes:
     """A batch item that says what is wrong with its request."""
     return sized(_STATUS, status_of(error))
+
+
+_TOO_LARGE = _failed(
+    AnswerTooLarge(
+        "no room is left for this answer: ask again in a smaller batch, with VIEW_BASIC or fewer max_results"
+    )
+)

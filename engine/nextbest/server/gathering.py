@@ -17,7 +17,8 @@ from nextbest.data.reader import CustomerReader, Records
 from nextbest.data.requests import RequestStore
 from nextbest.errors import DeadlinePassed, SnapshotError, StoreUnavailable
 from nextbest.model import Degraded
-from nextbest.rows import RowProblem
+from nextbest.rows import RowProblem, snapshot_error
+from nextbest.server.consents import may_give_again
 from nextbest.server.deciding import Answered, Serving, answers, situation, without_store
 from nextbest.server.requests import Question
 from nextbest.telemetry import logger, pseudonym
@@ -42,6 +43,8 @@ class _Asked:
     serving: Serving
     question: Question
     answer: "asyncio.Future[bytes]"
+    is_theirs: "asyncio.Future[Reply] | None" = None
+    """Whether the identifier in the request is the customer's; None = the customer id was given."""
     late: asyncio.TimerHandle | None = None
     """Ends the wait at the caller's deadline."""
     decided: Answered | None = None
@@ -99,14 +102,28 @@ class Gathering:
         self._open: _Gathered | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, serving: Serving, question: Question, time_left_s: float | None) -> "asyncio.Future[bytes]":
+    def ask(
+        self,
+        serving: Serving,
+        question: Question,
+        time_left_s: float | None,
+        *,
+        is_theirs: "asyncio.Future[Reply] | None" = None,
+    ) -> "asyncio.Future[bytes]":
         """Decide a question; the future holds a DecideResponse as bytes.
+
+        Args:
+            serving: what answers are made with.
+            question: what is asked.
+            time_left_s: until the caller's deadline; None = there is none.
+            is_theirs: a reply on its way that says whether the customer has the identifier in the request;
+                it comes before the customer's row, for it was asked for on the same connection before.
 
         Raises (in the future):
             SnapshotError, StoreUnavailable, DeadlinePassed: it cannot be decided, and it is strict.
         """
         loop = asyncio.get_running_loop()
-        asked = _Asked(serving, question, loop.create_future())
+        asked = _Asked(serving, question, loop.create_future(), is_theirs)
         if time_left_s is not None:
             left_s = time_left_s - RESERVE_S
             if left_s <= 0.0:
@@ -161,9 +178,15 @@ class Gathering:
         new: list[int] = []
         for place, one in enumerate(asked):
             reply = next(kept) if one.question.request_id else None
-            if reply is not None:
+            if one.is_theirs is not None and not _is_yes(one.is_theirs):
+                self._answer_unknown(one)
+            elif one.answer.done():
+                continue
+            elif reply is not None and may_give_again(one.serving, one.question, reply, rows[place]):
                 one.settle(reply)
-            elif not one.answer.done():
+            else:
+                if reply is not None:
+                    one.question = one.question._replace(instead_of=reply)
                 new.append(place)
         if new:
             stored = Records([rows[i] for i in new], [contacts[i] for i in new], [events[i] for i in new])
@@ -225,10 +248,9 @@ class Gathering:
 
     async def _answer_kept(self, one: _Asked, decided: Answered) -> None:
         try:
-            question = one.question
-            reply = await self._kept.keep(question.customer_id, question.request_id, decided.reply)
+            reply = await keep(self._kept, decided)
         except StoreUnavailable:
-            _note_not_kept(one)
+            note_not_kept(one.question)
             self._give(one, decided)
         except Exception as error:
             one.fail(error)
@@ -236,10 +258,18 @@ class Gathering:
             if one.settle(reply) and reply is decided.reply:
                 self._note(decided)
 
+    def _answer_unknown(self, one: _Asked) -> None:
+        """The index named a customer whose own list lacks the identifier."""
+        if one.question.strict:
+            one.fail(snapshot_error(RowProblem.ABSENT))
+        else:
+            nobody = one.question._replace(customer_id="")
+            one.settle(without_store(one.serving, nobody, Degraded.CUSTOMER_UNKNOWN, self._clock()).reply)
+
     def _be_late(self, one: _Asked) -> None:
         """The caller's deadline is here: give what there is."""
         if one.decided is not None:
-            _note_not_kept(one)
+            note_not_kept(one.question)
             self._give(one, one.decided)
         elif one.question.strict:
             one.fail(DeadlinePassed("the deadline left no time to decide"))
@@ -247,7 +277,6 @@ class Gathering:
             self._give(one, without_store(one.serving, one.question, Degraded.DEADLINE, self._clock()))
 
     def _answer_without_store(self, asked: Sequence[_Asked], error: StoreUnavailable) -> None:
-        logger().warning("store_unavailable", error=str(error), decisions=len(asked))
         for one in asked:
             if one.answer.done():
                 continue
@@ -255,7 +284,8 @@ class Gathering:
                 one.fail(error)
             else:
                 reason = Degraded.SNAPSHOT_STORE_UNAVAILABLE
-                self._give(one, without_store(one.serving, one.question, reason, self._clock()))
+                fallback = without_store(one.serving, one.question, reason, self._clock(), cause=str(error))
+                self._give(one, fallback)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -263,5 +293,24 @@ class Gathering:
         task.add_done_callback(self._tasks.discard)
 
 
-def _note_not_kept(one: _Asked) -> None:
-    logger().warning("decision_not_kept", customer=pseudonym(one.question.customer_id))
+async def keep(kept: RequestStore, one: Answered) -> bytes:
+    """Keep an answer for retries; gives the one that counts."""
+    question = one.question
+    return await kept.keep(
+        question.customer_id,
+        question.request_id,
+        one.reply,
+        began=one.began,
+        instead_of=question.instead_of,
+    )
+
+
+def note_not_kept(question: Question) -> None:
+    """Say that a retry of a request may be decided anew."""
+    logger().warning(
+        "decision_not_kept", customer=pseudonym(question.customer_id), request_id=question.request_id
+    )
+
+
+def _is_yes(reply: "asyncio.Future[Reply]") -> bool:
+    return reply.done() and reply.exception() is None and reply.result() == 1

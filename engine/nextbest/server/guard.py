@@ -1,5 +1,6 @@
 """Around every handler: the request's id in the logs, and errors as gRPC statuses."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TypeVar, cast
@@ -8,10 +9,14 @@ import grpc.aio
 from google.rpc.code_pb2 import Code
 
 from nextbest.data.keys import MAX_REQUEST_ID_BYTES
-from nextbest.errors import NextBestError, StoreUnavailable
+from nextbest.errors import InvalidInput, NextBestError, StoreUnavailable
 from nextbest.server.status import abort, code_of
 from nextbest.server.tally import CALLS
-from nextbest.telemetry import enter_call, logger
+from nextbest.telemetry import enter_call, logger, pseudonym
+
+MAX_FIELDS = 8
+_OWN_PATH = re.compile(r"[a-z_]*(\[\d+\])?(\.[a-z_]+(\[\d+\])?)?")
+"""The first two steps of a path; what follows may be the name of a fact as the caller wrote it."""
 
 H = TypeVar("H", bound=Callable[..., Awaitable[object]])
 
@@ -30,7 +35,7 @@ def guarded(handler: H) -> H:
         except grpc.aio.AbortError:
             raise
         except Exception as error:
-            _log(error)
+            _log(error, request)
             CALLS[name, Code.Name(Code.ValueType(code_of(error)))] += 1
             failure = error
         else:
@@ -53,12 +58,38 @@ def request_id_of(request: object) -> str:
     return str(own)[:MAX_REQUEST_ID_BYTES]
 
 
-def _log(error: Exception) -> None:
-    """Log why a call failed; no text of ours holds a customer's id, so the caller's faults are named only."""
+def _log(error: Exception, request: object) -> None:
+    """Log why a call failed; of what the caller wrote only where it was wrong, for it may name a customer."""
     match error:
         case StoreUnavailable():
-            logger().warning("store_unavailable", error=str(error))
+            logger().warning("store_unavailable", error=str(error), **_about(request))
         case NextBestError():
-            logger().info("refused", error=type(error).__name__)
+            code = Code.Name(Code.ValueType(code_of(error)))
+            faults = {"fields": wrong_fields(error)} if isinstance(error, InvalidInput) else {}
+            logger().info("refused", error=type(error).__name__, code=code, **faults, **_about(request))
         case _:
             logger().exception("internal_error")
+
+
+def wrong_fields(error: InvalidInput) -> list[str]:
+    """Where the faults of a request are, without names that the caller made up; the first few."""
+    paths = [_OWN_PATH.match(violation.field) for violation in error.violations[:MAX_FIELDS]]
+    return [path.group() for path in paths if path]
+
+
+def _about(request: object) -> dict[str, str]:
+    """Whom a request is about, as a stand-in, and in which channel; what it does not say is left out."""
+    about = {"customer": _customer_of(request), "channel": _text(request, "channel")[:MAX_REQUEST_ID_BYTES]}
+    return {name: value for name, value in about.items() if value}
+
+
+def _customer_of(request: object) -> str:
+    for part in (request, getattr(request, "request", None), getattr(request, "snapshot", None)):
+        if customer_id := _text(part, "customer_id"):
+            return pseudonym(customer_id)
+    return ""
+
+
+def _text(message: object, field: str) -> str:
+    value: object = getattr(message, field, "")
+    return value if isinstance(value, str) else ""

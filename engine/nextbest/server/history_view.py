@@ -1,10 +1,13 @@
 """A customer's history → the contract."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from loyalty.nextbest.v1 import common_pb2, interaction_pb2
 from nextbest.data.registry import NameRegistries
 from nextbest.model import NO_CODE, NO_NAME, EntryFlag, EntryKind, Histories, Ring
+from nextbest.server.outcome_notes import show_note
 from nextbest.server.requests import is_time, seconds
 from nextbest.server.responses import timestamp
 
@@ -12,14 +15,26 @@ _KINDS = frozenset(EntryKind)
 
 
 def history_response(
-    histories: Histories, request: interaction_pb2.GetHistoryRequest, names: NameRegistries, now: float
+    histories: Histories,
+    request: interaction_pb2.GetHistoryRequest,
+    names: NameRegistries,
+    now: float,
+    notes: Mapping[int, bytes],
 ) -> interaction_pb2.GetHistoryResponse:
-    """The wanted entries of one customer, the latest first, and before which time some may be lost."""
+    """The wanted entries of one customer, the latest first, and before which time some may be lost.
+
+    Args:
+        histories: of one customer, codes as registered.
+        request: which entries are wanted.
+        names: of the codes.
+        now: epoch seconds.
+        notes: what was said about outcomes, by idempotency key.
+    """
     both = np.concatenate([histories.contacts.entries, histories.events.entries])
     latest_first = both[np.argsort(both["time"], kind="stable")][::-1]
     wanted = [entry for entry in latest_first if _is_wanted(entry, request)]
     response = interaction_pb2.GetHistoryResponse(
-        entries=[_shown(entry, names) for entry in wanted[: request.max_entries or None]]
+        entries=[_shown(entry, names, notes) for entry in wanted[: request.max_entries or None]]
     )
     for ring, field in (
         (histories.contacts, response.contacts_truncated_before),
@@ -49,7 +64,7 @@ def _is_wanted(entry: np.void, request: interaction_pb2.GetHistoryRequest) -> bo
     return not request.HasField("until") or float(entry["time"]) <= seconds(request.until)
 
 
-def _shown(entry: np.void, names: NameRegistries) -> interaction_pb2.HistoryEntry:
+def _shown(entry: np.void, names: NameRegistries, notes: Mapping[int, bytes]) -> interaction_pb2.HistoryEntry:
     decision_id = bytes(entry["decision_id"]).ljust(16, b"\0")
     kind = EntryKind(int(entry["kind"]))
     message = interaction_pb2.HistoryEntry(
@@ -73,6 +88,8 @@ def _shown(entry: np.void, names: NameRegistries) -> interaction_pb2.HistoryEntr
         message.amount = float(entry["amount"])
     if not np.isnan(entry["cost"]):
         message.cost = float(entry["cost"])
+    if note := notes.get(int(entry["idempotency_key"])):
+        show_note(message, note)
     return message
 
 

@@ -8,12 +8,13 @@ from nextbest.clock import Clock
 from nextbest.data.history import AppendStatus
 from nextbest.data.keys import id_violations
 from nextbest.data.store import Store
-from nextbest.errors import InvalidInput, NotBuilt, Violation
+from nextbest.errors import CustomerErased, InvalidInput, NotBuilt, Violation
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.guard import guarded
 from nextbest.server.history_view import history_response
 from nextbest.server.live import LiveServing
-from nextbest.server.outcomes import Recorded, check_outcomes, history_entries
+from nextbest.server.outcome_notes import note_of
+from nextbest.server.outcomes import Recorded, check_outcomes, history_entries, lessons_of
 from nextbest.server.requests import too_many
 from nextbest.telemetry import logger, pseudonym
 
@@ -36,17 +37,25 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
             interaction_pb2.CaptureOutcomesRequest, interaction_pb2.CaptureOutcomesResponse
         ],
     ) -> interaction_pb2.CaptureOutcomesResponse:
-        """Record outcomes, all or none; the next decision sees them."""
+        """Record outcomes, all or none; the next decision sees them.
+
+        Only what happened before the customer was erased stays out of a call that has newer outcomes too.
+        """
         rulebook, now = self._serving().model.rulebook, self._clock()
         recorded = await self._checked(request, rulebook, now)
         entries = await history_entries(request.outcomes, recorded, rulebook, self._store.names, now)
-        status = await self._store.histories.append(request.customer_id, entries)
+        notes = [note_of(outcome) for outcome in request.outcomes]
+        status = await self._store.histories.append(request.customer_id, entries, notes)
         contradictory = np.flatnonzero(status == AppendStatus.CONTRADICTORY).tolist()
         if contradictory:
             problem = "something else is recorded under this key; nothing was recorded now"
             raise InvalidInput([Violation(f"outcomes[{i}].idempotency_key", problem) for i in contradictory])
         if (status == AppendStatus.TOO_OLD).any():
             logger().info("outcome_too_old_to_keep", customer=pseudonym(request.customer_id))
+        is_new = (status == AppendStatus.RECORDED).tolist()
+        await self._store.lessons.count(lessons_of(request.outcomes, recorded, entries, is_new))
+        if (status == AppendStatus.ERASED).any():
+            raise CustomerErased("the customer was erased; what happened before that is not recorded")
         return interaction_pb2.CaptureOutcomesResponse(
             results=[
                 interaction_pb2.RecordResult(idempotency_key=one.key, status=_status(s))
@@ -85,8 +94,9 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
         if found:
             raise InvalidInput(found)
         histories = (await self._store.histories.read(request.customer_id)).histories
+        notes = await self._store.histories.notes(request.customer_id)
         await self._store.names.refresh()  # after the entries, so that every name in them is known
-        return history_response(histories, request, self._store.names, self._clock())
+        return history_response(histories, request, self._store.names, self._clock(), notes)
 
     @guarded
     async def RecordEvents(

@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from loyalty.nextbest.v1 import common_pb2, interaction_pb2
 from nextbest.data.keys import id_violations
+from nextbest.data.lessons import Lesson
 from nextbest.data.registry import NameRegistries
 from nextbest.errors import InvalidInput, Violation
-from nextbest.model import EntryFlag, EntryKind, Outcome
+from nextbest.model import DesiredAction, EntryFlag, EntryKind, Outcome
 from nextbest.rings import new_entries
 from nextbest.rulebook.rulebook import Rulebook
+from nextbest.server.outcome_notes import check_notes
 from nextbest.server.requests import is_time, named, required, seconds
 from nextbest.server.responses import DO_NOTHING
 
@@ -23,6 +25,8 @@ MAX_OUTCOMES = 100
 MAX_KEY_BYTES = 64
 LATEST_AHEAD_S = 300.0
 """An outcome may be this far ahead of our clock, because clocks differ."""
+MAX_MONEY = 1e12
+"""Most money that an outcome may be about, in the rulebook's currency."""
 DECISION_ID_DIGITS = 32
 
 _OUTCOMES = frozenset(common_pb2.Outcome.values())
@@ -76,15 +80,34 @@ def _check(
 ) -> Recorded:
     required(outcome.outcome, _OUTCOMES, f"{field}.outcome", found)
     required(outcome.direction, _DIRECTIONS, f"{field}.direction", found)
-    if outcome.is_override and not outcome.override_reason:
-        found.append(Violation(f"{field}.override_reason", "is required with is_override"))
-    for name, amount in (("amount", outcome.amount), ("cost", outcome.cost)):
-        if not math.isfinite(amount):
-            found.append(Violation(f"{field}.{name}", "is not a finite number"))
+    check_notes(outcome, field, found)
+    _check_money(outcome, field, found)
     _check_identity(outcome, field, found)
     if outcome.HasField("event_time"):
         _check_time(seconds(outcome.event_time), f"{field}.event_time", now, found)
-    return _place(outcome, field, known, found)
+    recorded = _place(outcome, field, known, found)
+    if _closes_repair(outcome, recorded, known.rulebook) and not outcome.reason_code:
+        problem = "is required when a repair has solved the problem, so that something is learnt from it"
+        found.append(Violation(f"{field}.reason_code", problem))
+    return recorded
+
+
+def _closes_repair(outcome: interaction_pb2.CapturedOutcome, recorded: Recorded, rulebook: Rulebook) -> bool:
+    action = rulebook.action_index.get(recorded.action)
+    if action is None or outcome.outcome != Outcome.PROBLEM_SOLVED:
+        return False
+    return rulebook.actions[action].desired_action == DesiredAction.REPAIR
+
+
+def _check_money(outcome: interaction_pb2.CapturedOutcome, field: str, found: list[Violation]) -> None:
+    """Sums over a history must not overflow, and a cost below nothing would make an action pay for itself."""
+    for name, amount, least in (("amount", outcome.amount, -MAX_MONEY), ("cost", outcome.cost, 0.0)):
+        if not math.isfinite(amount):
+            found.append(Violation(f"{field}.{name}", "is not a finite number"))
+        elif not least <= amount <= MAX_MONEY:
+            found.append(
+                Violation(f"{field}.{name}", f"`{amount:g}` is not within {least:g} and {MAX_MONEY:g}")
+            )
 
 
 def _check_identity(outcome: interaction_pb2.CapturedOutcome, field: str, found: list[Violation]) -> None:
@@ -239,3 +262,19 @@ def _cost(outcome: int, rulebook: Rulebook, recorded: Recorded) -> float:
     if action is not None and outcome == Outcome.ACCEPTED:
         return float(tables.accepted_cost[action])
     return 0.0
+
+
+def lessons_of(
+    outcomes: Sequence[interaction_pb2.CapturedOutcome],
+    recorded: Sequence[Recorded],
+    entries: npt.NDArray[np.void],
+    is_new: Sequence[bool],
+) -> list[Lesson]:
+    """What is counted of outcomes recorded just now that have a reason code."""
+    return [
+        Lesson.of(
+            float(entry["time"]), outcome.reason_code, one.action, Outcome(outcome.outcome).name.lower()
+        )
+        for outcome, one, entry, new in zip(outcomes, recorded, entries, is_new, strict=True)
+        if new and outcome.reason_code
+    ]

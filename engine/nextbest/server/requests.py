@@ -9,8 +9,9 @@ import numpy.typing as npt
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, decision_pb2
+from nextbest.data.identifier_forms import Identifier, checked
 from nextbest.data.keys import id_violations, request_id_violations
-from nextbest.errors import InvalidFact, InvalidInput, NotBuilt, Violation
+from nextbest.errors import InvalidFact, InvalidInput, Violation
 from nextbest.fact_values import FIRST_TIME_S, LAST_TIME_S, UnfitValueError, number_of, unknown_fact
 from nextbest.facts import Catalogue, Fact, FactType
 from nextbest.model import DAY_S, Contexts, Direction
@@ -68,19 +69,24 @@ class Question(NamedTuple):
     """The inline snapshot as a row."""
     full: bool
     """Whether figures and breakdowns are wanted."""
+    identifier: Identifier | None = None
+    """Whom it is about, where the customer id is not known yet."""
+    instead_of: bytes = b""
+    """A kept answer that may no longer be given: the decision is made anew, under an id of its own."""
 
 
 def parse_question(request: decision_pb2.DecideRequest, rulebook: Rulebook, codec: RowCodec) -> Question:
     """Check a request against the rulebook.
 
+    A question by identifier is checked as far as it can be; `identifying.resolved` gives it its customer.
+
     Raises:
         InvalidInput: with every violation.
-        NotBuilt: the customer is given by an identifier.
     """
-    if request.WhichOneof("customer") == "identifier":
-        raise NotBuilt("deciding by identifier")
-    found: list[Violation] = [
-        *id_violations(request.customer_id),
+    found: list[Violation] = []
+    identifier = _identifier(request, found)
+    found += [
+        *(id_violations(request.customer_id) if identifier is None else ()),
         *request_id_violations(request.request_id),
         *_choice_violations(request),
     ]
@@ -100,10 +106,17 @@ def parse_question(request: decision_pb2.DecideRequest, rulebook: Rulebook, code
         evaluation_time=_time(request, found),
         row=_inline_row(request, codec, found),
         full=request.view != common_pb2.VIEW_BASIC,
+        identifier=identifier,
     )
     if found:
         raise InvalidInput(found)
     return question
+
+
+def _identifier(request: decision_pb2.DecideRequest, found: list[Violation]) -> Identifier | None:
+    if request.WhichOneof("customer") != "identifier":
+        return None
+    return checked(request.identifier.type, request.identifier.value, "identifier", found)
 
 
 def _choice_violations(request: decision_pb2.DecideRequest) -> list[Violation]:
@@ -341,7 +354,8 @@ def _inline_row(request: decision_pb2.DecideRequest, codec: RowCodec, found: lis
     if not request.HasField("snapshot"):
         return None
     snapshot = request.snapshot
-    if snapshot.customer_id not in ("", request.customer_id):
+    by_id = request.WhichOneof("customer") != "identifier"
+    if by_id and snapshot.customer_id not in ("", request.customer_id):
         found.append(Violation("snapshot.customer_id", "is not the request's customer"))
     if not snapshot.HasField("as_of"):
         found.append(Violation("snapshot.as_of", "is required"))

@@ -5,33 +5,37 @@ from functools import partial
 
 import grpc.aio
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from loyalty.nextbest.v1 import common_pb2, customer_pb2, snapshot_pb2, snapshot_pb2_grpc
+from loyalty.nextbest.v1 import common_pb2, snapshot_pb2, snapshot_pb2_grpc
 from nextbest.assembly import Model
 from nextbest.batch.stages import advanced_stages
 from nextbest.behaviour.stage import STAGE_STATE_FACTS
 from nextbest.clock import Clock
+from nextbest.data.identifier_forms import Identifier, checked, distinct
+from nextbest.data.identifiers import MAX_IDENTIFIERS
 from nextbest.data.keys import id_violations
 from nextbest.data.snapshots import SnapshotStore
 from nextbest.data.store import Store
-from nextbest.errors import InvalidFact, InvalidInput, NotBuilt, Violation
-from nextbest.fact_values import FactValue
-from nextbest.facts import Catalogue, FactType
+from nextbest.errors import InvalidFact, InvalidInput, SnapshotError, Violation
 from nextbest.id_check import id_check
-from nextbest.rows import RowProblem, Snapshot, snapshot_error, time_violations
+from nextbest.rows import time_violations
+from nextbest.server.customer_export import exported
 from nextbest.server.guard import guarded
+from nextbest.server.identifying import unknown_identifier
 from nextbest.server.live import LiveServing
 from nextbest.server.requests import (
     fact_violations,
-    is_time,
     prefixed,
     seconds,
     snapshot_facts,
+    too_many,
     unknown_facts,
 )
 from nextbest.server.responses import timestamp
+from nextbest.server.snapshot_view import snapshot_message
+from nextbest.telemetry import logger, pseudonym
 
+MAX_REASON_BYTES = 200
 _MODES = frozenset(snapshot_pb2.WriteMode.values())
 
 
@@ -40,6 +44,7 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
 
     def __init__(self, serving: LiveServing, store: Store, clock: Clock) -> None:
         self._serving = serving
+        self._store = store
         self._snapshots = store.snapshots
         self._clock = clock
 
@@ -50,13 +55,21 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         context: grpc.aio.ServicerContext[snapshot_pb2.PutRequest, snapshot_pb2.PutResponse],
     ) -> snapshot_pb2.PutResponse:
         """Write a snapshot and advance the customer's stage."""
-        facts = _checked_facts(request, self._snapshots)
+        facts, identifiers = _checked(request, self._snapshots)
+        customer_id, store = request.snapshot.customer_id, self._store.identifiers
+        beside = request.mode == snapshot_pb2.WRITE_MODE_MERGE
+        claims = await store.claim(customer_id, identifiers, beside=beside, field="identifiers")
         try:
             row = await self._write(request, facts)
         except InvalidFact as invalid:
+            await store.give_up(claims)
             # Merged facts may contradict stored ones, which only shows as they are written.
             raise InvalidFact(prefixed(invalid.violations, "snapshot")) from None
-        return self._put_response(request.snapshot.customer_id, row)
+        except SnapshotError:
+            await store.give_up(claims)
+            raise
+        await store.settle(customer_id, claims, beside=beside, field="identifiers")
+        return self._put_response(customer_id, row)
 
     async def _write(self, request: snapshot_pb2.PutRequest, facts: Mapping[str, object]) -> bytes:
         """Write the row with its stage advanced, both in one step."""
@@ -107,7 +120,7 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         (row,) = await self._snapshots.rows([request.customer_id])
         written_under = int.from_bytes(row[:8], "little") if row else catalogue.fingerprint
         return snapshot_pb2.GetResponse(
-            snapshot=_snapshot(request.customer_id, snapshot, catalogue, set(request.facts)),
+            snapshot=snapshot_message(request.customer_id, snapshot, catalogue, set(request.facts)),
             catalogue_fingerprint=f"{written_under:016x}",
         )
 
@@ -117,8 +130,15 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         request: snapshot_pb2.ResolveRequest,
         context: grpc.aio.ServicerContext[snapshot_pb2.ResolveRequest, snapshot_pb2.ResolveResponse],
     ) -> snapshot_pb2.ResolveResponse:
-        """Not built yet."""
-        raise NotBuilt("resolving identifiers")
+        """Find the customer behind an identifier."""
+        found: list[Violation] = []
+        identifier = checked(request.identifier.type, request.identifier.value, "identifier", found)
+        if found:
+            raise InvalidInput(found)
+        customer_id = await self._store.identifiers.resolve(identifier)
+        if customer_id is None:
+            raise unknown_identifier(identifier)
+        return snapshot_pb2.ResolveResponse(customer_id=customer_id)
 
     @guarded
     async def Export(
@@ -126,8 +146,10 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         request: snapshot_pb2.ExportRequest,
         context: grpc.aio.ServicerContext[snapshot_pb2.ExportRequest, snapshot_pb2.ExportResponse],
     ) -> snapshot_pb2.ExportResponse:
-        """Not built yet."""
-        raise NotBuilt("exporting a customer")
+        """Hand out all that is kept about a customer."""
+        _require_id(request.customer_id)
+        logger().info("exported", customer=pseudonym(request.customer_id))
+        return await exported(self._store, request.customer_id, self._clock())
 
     @guarded
     async def Erase(
@@ -135,19 +157,38 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         request: snapshot_pb2.EraseRequest,
         context: grpc.aio.ServicerContext[snapshot_pb2.EraseRequest, snapshot_pb2.EraseResponse],
     ) -> snapshot_pb2.EraseResponse:
-        """Not built yet."""
-        raise NotBuilt("erasing a customer")
+        """Remove all that is kept about a customer, for good."""
+        found = id_violations(request.customer_id)
+        if len(request.reason.encode()) > MAX_REASON_BYTES:
+            found.append(Violation("reason", f"is over {MAX_REASON_BYTES} bytes long"))
+        if found:
+            raise InvalidInput(found)
+        erased = await self._store.erasures.erase(
+            request.customer_id, now=self._clock(), reason=request.reason
+        )
+        logger().info("erased", customer=pseudonym(request.customer_id), history=erased.history_entries)
+        return snapshot_pb2.EraseResponse(
+            snapshot_erased=erased.snapshot,
+            identifiers_erased=erased.identifiers,
+            history_entries_erased=erased.history_entries,
+            decisions_erased=erased.decisions,
+        )
 
 
-def _checked_facts(request: snapshot_pb2.PutRequest, snapshots: SnapshotStore) -> dict[str, object]:
-    """The facts of a snapshot to write.
+def _require_id(customer_id: str) -> None:
+    found = id_violations(customer_id)
+    if found:
+        raise InvalidInput(found)
+
+
+def _checked(
+    request: snapshot_pb2.PutRequest, snapshots: SnapshotStore
+) -> tuple[dict[str, object], list[Identifier]]:
+    """The facts and identifiers of a snapshot to write.
 
     Raises:
         InvalidInput: with everything that is wrong with the request.
-        NotBuilt: it names identifiers.
     """
-    if request.identifiers:
-        raise NotBuilt("resolving identifiers")
     snapshot, codec = request.snapshot, snapshots.codec
     found = id_violations(snapshot.customer_id, field="snapshot.customer_id")
     found += _mode_violations(request)
@@ -156,9 +197,21 @@ def _checked_facts(request: snapshot_pb2.PutRequest, snapshots: SnapshotStore) -
     found += fact_violations(codec, facts, "snapshot")
     if snapshot.HasField("as_of"):
         found += prefixed(time_violations(seconds(snapshot.as_of)), "snapshot")
+    identifiers = _identifiers(request, found)
     if found:
         raise InvalidInput(found)
-    return facts
+    return facts, identifiers
+
+
+def _identifiers(request: snapshot_pb2.PutRequest, found: list[Violation]) -> list[Identifier]:
+    """The identifiers, each once; spellings of the same are the same."""
+    excess = too_many(request.identifiers, MAX_IDENTIFIERS, "identifiers")
+    if excess:
+        found += excess
+        return []
+    return distinct(
+        checked(one.type, one.value, f"identifiers[{i}]", found) for i, one in enumerate(request.identifiers)
+    )
 
 
 def _mode_violations(request: snapshot_pb2.PutRequest) -> list[Violation]:
@@ -177,41 +230,3 @@ def _mode_violations(request: snapshot_pb2.PutRequest) -> list[Violation]:
         if name in given
     ]
     return found
-
-
-def _snapshot(
-    customer_id: str, snapshot: Snapshot, catalogue: Catalogue, wanted: set[str]
-) -> customer_pb2.Snapshot:
-    facts: Mapping[str, FactValue] = snapshot.facts
-    return customer_pb2.Snapshot(
-        customer_id=customer_id,
-        as_of=_time(snapshot.as_of),
-        facts=[
-            _fact(catalogue, name, value) for name, value in facts.items() if not wanted or name in wanted
-        ],
-    )
-
-
-def _fact(catalogue: Catalogue, name: str, value: FactValue) -> customer_pb2.Fact:
-    match value:
-        case bool():
-            return customer_pb2.Fact(name=name, flag=value)
-        case str():
-            return customer_pb2.Fact(name=name, text=value)
-        case tuple():
-            return customer_pb2.Fact(name=name, members=common_pb2.StringSet(values=value))
-        case _ if catalogue[name].type is FactType.TIMESTAMP:
-            return customer_pb2.Fact(name=name, time=_time(value))
-        case _:
-            return customer_pb2.Fact(name=name, number=value)
-
-
-def _time(seconds: float) -> Timestamp:
-    """A stored time.
-
-    Raises:
-        SnapshotUnreadable: it is none, so the row is damaged.
-    """
-    if not is_time(seconds):
-        raise snapshot_error(RowProblem.DAMAGED)
-    return timestamp(seconds)

@@ -11,13 +11,17 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from nextbest.errors import (
+    AnswerTooLarge,
     ArtifactError,
     CatalogueError,
+    CustomerErased,
     CustomerUnknown,
     DeadlinePassed,
     DecisionNotReplayable,
     DecisionUnknown,
     DecisionUnreadable,
+    ErasureUnfinished,
+    IdentifierTaken,
     InvalidInput,
     LogFull,
     NextBestError,
@@ -35,11 +39,15 @@ DOMAIN = "nextbest"
 RETRY_AFTER_S = 1
 MAX_TEXT = 200
 """Longest field path or description that is repeated to the caller, in characters."""
+MAX_MESSAGE_BYTES = 1200
+"""Longest message of ours: it may end with the command to run, so only what is beyond reason is cut."""
 MAX_VIOLATIONS_BYTES = 3000
 """A status travels in headers, of which gRPC takes 8 KiB: a longer one would not arrive at all."""
 
 CODES: Mapping[type[NextBestError], tuple[int, str]] = {
+    IdentifierTaken: (Code.ALREADY_EXISTS, "IDENTIFIER_TAKEN"),
     InvalidInput: (Code.INVALID_ARGUMENT, "INVALID_INPUT"),
+    CustomerErased: (Code.NOT_FOUND, "CUSTOMER_ERASED"),
     CustomerUnknown: (Code.NOT_FOUND, "CUSTOMER_UNKNOWN"),
     SnapshotUnreadable: (Code.DATA_LOSS, "SNAPSHOT_UNREADABLE"),
     StoreUnavailable: (Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
@@ -48,12 +56,15 @@ CODES: Mapping[type[NextBestError], tuple[int, str]] = {
     DecisionUnreadable: (Code.DATA_LOSS, "DECISION_UNREADABLE"),
     DecisionNotReplayable: (Code.FAILED_PRECONDITION, "DECISION_NOT_REPLAYABLE"),
     LogFull: (Code.RESOURCE_EXHAUSTED, "DECISION_LOG_FULL"),
+    AnswerTooLarge: (Code.RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE"),
     NotBuilt: (Code.UNIMPLEMENTED, "NOT_BUILT"),
     RulebookCompileError: (Code.FAILED_PRECONDITION, "RULEBOOK_DOES_NOT_COMPILE"),
     CatalogueError: (Code.FAILED_PRECONDITION, "CATALOGUE_CONFLICT"),
     ArtifactError: (Code.FAILED_PRECONDITION, "ARTIFACT_UNUSABLE"),
 }
-"""gRPC code and reason of every error a client can cause or act on; all others are INTERNAL."""
+"""gRPC code and reason of every error a client can cause or act on; all others are INTERNAL.
+
+The first that fits counts: an error stands before the one it is a kind of."""
 
 
 def to_status(error: Exception) -> Status:
@@ -88,6 +99,8 @@ def cut(text: str) -> str:
 def _message(error: NextBestError) -> str:
     """What callers are told; where the store is and why it fails is for the log."""
     match error:
+        case ErasureUnfinished():
+            return str(error)
         case StoreUnavailable():
             return "the snapshot store does not answer"
         case InvalidInput():
@@ -95,7 +108,15 @@ def _message(error: NextBestError) -> str:
             rest = f"; and {len(others)} more" if others else ""
             return f"{cut(first.field)}: {cut(first.description)}{rest}"
         case _:
-            return cut(str(error))
+            return _whole(error)
+
+
+def _whole(error: NextBestError) -> str:
+    """A message of ours, in its length; it is percent-encoded on its way, which triples what is not ASCII."""
+    text = str(error)
+    if len(text.encode()) <= MAX_MESSAGE_BYTES:
+        return text
+    return f"{text.encode()[:MAX_MESSAGE_BYTES].decode(errors='ignore')}…"
 
 
 def _details(error: NextBestError, reason: str) -> list[any_pb2.Any]:
@@ -110,7 +131,7 @@ def _details(error: NextBestError, reason: str) -> list[any_pb2.Any]:
         delay = duration_pb2.Duration(seconds=RETRY_AFTER_S)
         details.append(_packed(RetryInfo(retry_delay=delay)))
     if isinstance(error, (RulebookCompileError, CatalogueError, ArtifactError, DecisionNotReplayable)):
-        violation = PreconditionFailure.Violation(type=reason, description=cut(str(error)))
+        violation = PreconditionFailure.Violation(type=reason, description=_whole(error))
         details.append(_packed(PreconditionFailure(violations=[violation])))
     return details
 

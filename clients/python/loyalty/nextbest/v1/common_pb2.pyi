@@ -342,9 +342,11 @@ class Identifier(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
-    """Kind of identifier, as the deployment names it, such as `phone` or `card`."""
+    """Kind of identifier in lower case, as the deployment names it, such as `phone` or `card`."""
     value: _builtins.str
-    """The identifier itself, 1 to 64 bytes, such as `+4512345678`."""
+    """The identifier itself, 1 to 64 bytes, such as `+4512345678`. A phone number needs its country's code; its blanks
+    and punctuation, and those of a card, mean nothing, nor do capitals of a card or an e-mail address.
+    """
     def __init__(
         self,
         *,

@@ -63,7 +63,8 @@ class DecisionServiceServicer(object):
 
     def Decide(self, request, context):
         """Decide ranks the actions for one customer. Repeating a request_id within the time that decisions are kept
-        gives the same decision.
+        gives the same decision; unless it proposes an outbound contact to which consent was withdrawn in between:
+        then a new decision is made, under an id of its own, and kept instead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,8 @@ class DecisionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DecisionServiceAsyncStub: ...
     Decide: _grpc.UnaryUnaryMultiCallable[_decision_pb2.DecideRequest, _decision_pb2.DecideResponse]
     """Decide ranks the actions for one customer. Repeating a request_id within the time that decisions are kept
-    gives the same decision.
+    gives the same decision; unless it proposes an outbound contact to which consent was withdrawn in between:
+    then a new decision is made, under an id of its own, and kept instead.
     """
     DecideBatch: _grpc.UnaryUnaryMultiCallable[_decision_pb2.DecideBatchRequest, _decision_pb2.DecideBatchResponse]
     """DecideBatch answers several requests at once; one that is wrong does not spoil the others."""
@@ -53,7 +54,8 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Decide: _aio.UnaryUnaryMultiCallable[_decision_pb2.DecideRequest, _decision_pb2.DecideResponse]  # type: ignore[assignment]
     """Decide ranks the actions for one customer. Repeating a request_id within the time that decisions are kept
-    gives the same decision.
+    gives the same decision; unless it proposes an outbound contact to which consent was withdrawn in between:
+    then a new decision is made, under an id of its own, and kept instead.
     """
     DecideBatch: _aio.UnaryUnaryMultiCallable[_decision_pb2.DecideBatchRequest, _decision_pb2.DecideBatchResponse]  # type: ignore[assignment]
     """DecideBatch answers several requests at once; one that is wrong does not spoil the others."""
@@ -74,7 +76,8 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.DecideResponse, _abc.Awaitable[_decision_pb2.DecideResponse]]:
         """Decide ranks the actions for one customer. Repeating a request_id within the time that decisions are kept
-        gives the same decision.
+        gives the same decision; unless it proposes an outbound contact to which consent was withdrawn in between:
+        then a new decision is made, under an id of its own, and kept instead.
         """
 
     @_abc_1.abstractmethod

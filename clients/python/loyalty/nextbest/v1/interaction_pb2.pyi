@@ -116,15 +116,17 @@ class CapturedOutcome(_message.Message):
     is_override: _builtins.bool
     """Whether staff chose otherwise than the decision said; such outcomes do not train propensities."""
     override_reason: _builtins.str
-    """Why staff chose otherwise; required with is_override. Not kept yet: the history keeps the mark alone."""
+    """Why staff chose otherwise, up to 500 bytes; required with is_override."""
     amount: _builtins.float
-    """Money that changed hands because of it, in the rulebook's currency."""
+    """Money that changed hands because of it, in the rulebook's currency, within ±1e12."""
     cost: _builtins.float
-    """What it cost the company, in the rulebook's currency; absent = the rulebook's cost."""
+    """What it cost the company, in the rulebook's currency, 0 to 1e12; absent = the rulebook's cost."""
     comment: _builtins.str
-    """The customer's own words; empty if none. Not kept yet."""
+    """The customer's own words, up to 2,000 bytes; empty if none."""
     reason_code: _builtins.str
-    """Code of the reason that the rulebook names, such as why a case of repair began; empty if none. Not kept yet."""
+    """Code of the reason, such as why a case of repair began: letters in lower case, digits and `_`, 1 to 64. Counted
+    by action and outcome (`nextbest lessons`). Required when a repair is said to be PROBLEM_SOLVED; else may be empty.
+    """
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened; absent = when the service receives it."""
@@ -407,6 +409,8 @@ class HistoryEntry(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     IS_OVERRIDE_FIELD_NUMBER: _builtins.int
     OVERRIDE_REASON_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
     kind: Global___HistoryKind.ValueType
     """What kind of entry it is."""
     channel: _builtins.str
@@ -437,6 +441,10 @@ class HistoryEntry(_message.Message):
     """Whether staff chose otherwise than the decision said."""
     override_reason: _builtins.str
     """Why staff chose otherwise; empty if they did not, or where only the flag is kept."""
+    comment: _builtins.str
+    """The customer's own words; empty if none."""
+    reason_code: _builtins.str
+    """Code of the reason; empty if none."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -460,10 +468,12 @@ class HistoryEntry(_message.Message):
         idempotency_key: _builtins.str = ...,
         is_override: _builtins.bool = ...,
         override_reason: _builtins.str = ...,
+        comment: _builtins.str = ...,
+        reason_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_cost", b"_cost", "amount", b"amount", "cost", b"cost", "event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_cost", b"_cost", "action", b"action", "amount", b"amount", "channel", b"channel", "cost", b"cost", "decision_id", b"decision_id", "direction", b"direction", "event_time", b"event_time", "event_type", b"event_type", "idempotency_key", b"idempotency_key", "is_override", b"is_override", "kind", b"kind", "outcome", b"outcome", "override_reason", b"override_reason", "placement", b"placement", "treatment_id", b"treatment_id", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount", b"_amount", "_cost", b"_cost", "action", b"action", "amount", b"amount", "channel", b"channel", "comment", b"comment", "cost", b"cost", "decision_id", b"decision_id", "direction", b"direction", "event_time", b"event_time", "event_type", b"event_type", "idempotency_key", b"idempotency_key", "is_override", b"is_override", "kind", b"kind", "outcome", b"outcome", "override_reason", b"override_reason", "placement", b"placement", "reason_code", b"reason_code", "treatment_id", b"treatment_id", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__amount: _TypeAlias = _typing.Literal["amount"]  # noqa: Y015
     _WhichOneofArgType__amount: _TypeAlias = _typing.Literal["_amount", b"_amount"]  # noqa: Y015

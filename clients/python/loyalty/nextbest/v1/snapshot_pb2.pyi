@@ -70,7 +70,10 @@ class PutRequest(_message.Message):
 
     @_builtins.property
     def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Identifier]:
-        """Identifiers that resolve to this customer from now on, beside those known (REPLACE: instead of them)."""
+        """Identifiers that resolve to this customer from now on, up to 32: with WRITE_MODE_MERGE beside those known, else
+        instead of them (none given = none are left). One that another customer has fails the call with ALREADY_EXISTS,
+        and nothing is written; it is free once that customer is put without it, or erased.
+        """
 
     def __init__(
         self,
@@ -335,7 +338,7 @@ class EraseRequest(_message.Message):
     customer_id: _builtins.str
     """The customer's id; required."""
     reason: _builtins.str
-    """Why, for the record of erasures; holds nothing that identifies the customer."""
+    """Why, for the record of erasures, up to 200 bytes; must hold nothing that identifies the customer."""
     def __init__(
         self,
         *,

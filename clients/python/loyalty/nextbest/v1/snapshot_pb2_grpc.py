@@ -81,7 +81,7 @@ class SnapshotServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Resolve(self, request, context):
-        """Resolve finds the customer behind an identifier; NOT_FOUND if there is none.
+        """Resolve finds the customer behind an identifier, in any spelling; NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,7 +95,8 @@ class SnapshotServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Erase(self, request, context):
-        """Erase removes all that is kept about a customer, for good.
+        """Erase removes all that is kept about a customer, for good. What is under way is not recorded any more: outcomes
+        fail with NOT_FOUND. A later Put is a new customer. If it is interrupted, repeat it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,11 +38,13 @@ class SnapshotServiceStub:
     Get: _grpc.UnaryUnaryMultiCallable[_snapshot_pb2.GetRequest, _snapshot_pb2.GetResponse]
     """Get returns a customer's stored snapshot; NOT_FOUND if there is none."""
     Resolve: _grpc.UnaryUnaryMultiCallable[_snapshot_pb2.ResolveRequest, _snapshot_pb2.ResolveResponse]
-    """Resolve finds the customer behind an identifier; NOT_FOUND if there is none."""
+    """Resolve finds the customer behind an identifier, in any spelling; NOT_FOUND if there is none."""
     Export: _grpc.UnaryUnaryMultiCallable[_snapshot_pb2.ExportRequest, _snapshot_pb2.ExportResponse]
     """Export returns all that is kept about a customer, as one document."""
     Erase: _grpc.UnaryUnaryMultiCallable[_snapshot_pb2.EraseRequest, _snapshot_pb2.EraseResponse]
-    """Erase removes all that is kept about a customer, for good."""
+    """Erase removes all that is kept about a customer, for good. What is under way is not recorded any more: outcomes
+    fail with NOT_FOUND. A later Put is a new customer. If it is interrupted, repeat it.
+    """
 
 @_typing.type_check_only
 class SnapshotServiceAsyncStub(SnapshotServiceStub):
@@ -54,11 +56,13 @@ class SnapshotServiceAsyncStub(SnapshotServiceStub):
     Get: _aio.UnaryUnaryMultiCallable[_snapshot_pb2.GetRequest, _snapshot_pb2.GetResponse]  # type: ignore[assignment]
     """Get returns a customer's stored snapshot; NOT_FOUND if there is none."""
     Resolve: _aio.UnaryUnaryMultiCallable[_snapshot_pb2.ResolveRequest, _snapshot_pb2.ResolveResponse]  # type: ignore[assignment]
-    """Resolve finds the customer behind an identifier; NOT_FOUND if there is none."""
+    """Resolve finds the customer behind an identifier, in any spelling; NOT_FOUND if there is none."""
     Export: _aio.UnaryUnaryMultiCallable[_snapshot_pb2.ExportRequest, _snapshot_pb2.ExportResponse]  # type: ignore[assignment]
     """Export returns all that is kept about a customer, as one document."""
     Erase: _aio.UnaryUnaryMultiCallable[_snapshot_pb2.EraseRequest, _snapshot_pb2.EraseResponse]  # type: ignore[assignment]
-    """Erase removes all that is kept about a customer, for good."""
+    """Erase removes all that is kept about a customer, for good. What is under way is not recorded any more: outcomes
+    fail with NOT_FOUND. A later Put is a new customer. If it is interrupted, repeat it.
+    """
 
 class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
     """SnapshotService keeps what is known about customers."""
@@ -85,7 +89,7 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _snapshot_pb2.ResolveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_snapshot_pb2.ResolveResponse, _abc.Awaitable[_snapshot_pb2.ResolveResponse]]:
-        """Resolve finds the customer behind an identifier; NOT_FOUND if there is none."""
+        """Resolve finds the customer behind an identifier, in any spelling; NOT_FOUND if there is none."""
 
     @_abc_1.abstractmethod
     def Export(
@@ -101,6 +105,8 @@ class SnapshotServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _snapshot_pb2.EraseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_snapshot_pb2.EraseResponse, _abc.Awaitable[_snapshot_pb2.EraseResponse]]:
-        """Erase removes all that is kept about a customer, for good."""
+        """Erase removes all that is kept about a customer, for good. What is under way is not recorded any more: outcomes
+        fail with NOT_FOUND. A later Put is a new customer. If it is interrupted, repeat it.
+        """
 
 def add_SnapshotServiceServicer_to_server(servicer: SnapshotServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
