@@ -235,7 +235,8 @@ class DecisionService:
             else:
                 answered = without_store(serving, question, reason, self._clock(), cause=str(error))
                 items[place] = sized(_DECISION, answered.reply)
-                self._log.add(answered)
+                if question.customer_id:
+                    self._log.add(answered)
 
     @guarded
     async def Explain(

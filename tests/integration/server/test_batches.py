@@ -22,13 +22,13 @@ def test_good_and_bad_items(client):
     ]
     items = client.decide_batch(requests).items
     kinds = [item.WhichOneof("result") for item in items]
-    assert kinds == ["decision", "status", "decision", "status", "status", "decision"]
+    assert kinds == ["decision", "status", "decision", "status", "decision", "decision"]
     assert items[0].decision.customer_id == "p0001"
     assert items[1].status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert {v.field for v in items[1].status.violations} == {"customer_id", "channel"}
     assert items[2].decision.HasField("fallback")
     assert items[3].status.code == grpc.StatusCode.NOT_FOUND.value[0]
-    assert items[4].status.code == grpc.StatusCode.UNIMPLEMENTED.value[0]
+    assert items[4].decision.fallback.reason == decision_pb2.FALLBACK_REASON_CUSTOMER_UNKNOWN
     assert items[5].decision.customer_id == "p0002"
 
 

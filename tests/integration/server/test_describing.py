@@ -12,7 +12,6 @@ from loyalty.nextbest.v1 import (
     decision_pb2,
     interaction_pb2,
     rulebook_pb2,
-    snapshot_pb2,
 )
 from nextbest_client import decide_request
 
@@ -128,13 +127,9 @@ def test_health_of_every_service(service):
             assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-PHONE = common_pb2.Identifier(type="phone", value="+4512345678")
-
-
 @pytest.mark.parametrize(
     ("stub", "method", "request_message", "what"),
     [
-        ("decisions", "Decide", decision_pb2.DecideRequest(identifier=PHONE), "deciding by identifier"),
         (
             "decisions",
             "Explain",
@@ -147,9 +142,6 @@ PHONE = common_pb2.Identifier(type="phone", value="+4512345678")
             interaction_pb2.RecordEventsRequest(customer_id="c"),
             "recording business events",
         ),
-        ("snapshots", "Resolve", snapshot_pb2.ResolveRequest(identifier=PHONE), "resolving identifiers"),
-        ("snapshots", "Export", snapshot_pb2.ExportRequest(customer_id="c"), "exporting a customer"),
-        ("snapshots", "Erase", snapshot_pb2.EraseRequest(customer_id="c"), "erasing a customer"),
         ("rulebooks", "Validate", rulebook_pb2.ValidateRequest(), "validating over the wire"),
         ("rulebooks", "Publish", rulebook_pb2.PublishRequest(), "publishing"),
         ("rulebooks", "Activate", rulebook_pb2.ActivateRequest(), "activating"),

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from tests.builders.small import NOW, offended, population, regular
 
-from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
+from loyalty.nextbest.v1 import common_pb2, explanation_pb2
 from nextbest_client import NotFound, NotSupported, decide_request
 
 OUTBOUND = common_pb2.DIRECTION_OUTBOUND
@@ -142,12 +142,3 @@ def test_decision_id_is_not_built(client):
     """Explaining a decision by its id is not built yet, and says so."""
     with pytest.raises(NotSupported, match="explaining by decision_id is not built yet"):
         client.explain("0" * 32, customer_id="p0001")
-
-
-def test_request_by_identifier_is_not_built(decisions, client):
-    """Nor is a request by identifier."""
-    request = decision_pb2.DecideRequest(
-        identifier=common_pb2.Identifier(type="phone", value="1"), channel="pos", direction=1
-    )
-    with pytest.raises(NotSupported, match="deciding by identifier is not built yet"):
-        client.explain(request)

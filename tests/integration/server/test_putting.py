@@ -6,7 +6,7 @@ import pytest
 from tests.builders.small import NOW, days_ago, newcomer, offended, regular
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, snapshot_pb2
-from nextbest_client import InvalidRequest, NotFound, NotSupported, customer_snapshot, fact
+from nextbest_client import InvalidRequest, NotFound, fact
 
 MERGE = snapshot_pb2.WRITE_MODE_MERGE
 HEAR_ME, FORGIVE_ME = common_pb2.STAGE_HEAR_ME, common_pb2.STAGE_FORGIVE_ME
@@ -156,13 +156,3 @@ def test_repeating_a_put_changes_nothing(put, client, customer_id):
     before = client.get_snapshot(customer_id)
     assert put(customer_id, regular()) == first
     assert client.get_snapshot(customer_id) == before
-
-
-def test_identifiers_are_not_built(client, customer_id):
-    """Identifiers are not built yet: nothing is written and that is said."""
-    snapshot = customer_snapshot(customer_id, as_of=NOW, facts=regular())
-    identifier = common_pb2.Identifier(type="phone", value="+4512345678")
-    with pytest.raises(NotSupported, match="resolving identifiers is not built yet"):
-        client.put_snapshot(snapshot, identifiers=[identifier])
-    with pytest.raises(NotFound):
-        client.get_snapshot(customer_id)
