@@ -18,6 +18,7 @@ from nextbest.potential.grid import PeerGrid
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.potential.peer_windows import asks_peers
 from nextbest.potential.peers import PeerRates
+from nextbest.potential.retention import RetentionModel
 from nextbest.potential.tables import MEDIAN, PotentialTables
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.valuation import WorthTables, worth_tables
@@ -62,9 +63,10 @@ class Artifacts:
 
     ltv: LtvParameters | None = None
     grid: FittedGrid | None = None
+    retention: RetentionModel | None = None
     propensity: Mapping[str, PropensityModel] = field(default_factory=dict[str, PropensityModel])
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Digest of each artifact by `ltv`, `grid` and `propensity/<id>`."""
+    """Digest of each artifact by `ltv`, `retention`, `grid` and `propensity/<id>`."""
 
 
 @dataclass(frozen=True, slots=True)

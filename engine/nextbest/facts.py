@@ -263,13 +263,31 @@ class Figure(IntEnum):
     SNAPSHOT_AGE_DAYS = 23
     PEER_CELL_SIZE = 24
     LTV_WITH_REFERRALS = 25
+    LTV_BACK = 26
+    EV_WIN_BACK = 27
+    EV_DAMAGE_CONTROL = 28
+    FORGIVE_MODE = 29
+    FORGIVE_CAUSE = 30
 
 
 STAGE_NAMES = ("know_me", "hear_me", "grow_me", "forgive_me")
 """Stages in code order."""
 
+FORGIVE_MODES = ("win_back", "damage_control", "apology")
+"""What is done in Forgive me, in code order."""
+
+FORGIVE_CAUSES = ("open_complaint", "detractor", "contract_cancelled", "lapsed", "ladder_bottom")
+"""Reason codes of Forgive me, in code order: what decided for it now."""
+
+FIGURE_VALUES: Mapping[Figure, tuple[str, ...]] = {
+    Figure.STAGE: STAGE_NAMES,
+    Figure.FORGIVE_MODE: FORGIVE_MODES,
+    Figure.FORGIVE_CAUSE: FORGIVE_CAUSES,
+}
+"""Members of the figures that are enums, in code order."""
+
 FIGURE_TYPES: Mapping[Figure, FactType] = {
-    Figure.STAGE: FactType.ENUM,
+    **dict.fromkeys(FIGURE_VALUES, FactType.ENUM),
     Figure.LEVEL: FactType.INT,
     Figure.VALUE_REACHED: FactType.BOOL,
     Figure.PROFIT_REACHED: FactType.BOOL,
@@ -298,6 +316,9 @@ FIGURE_UNITS: Mapping[Figure, str] = {
     Figure.SNAPSHOT_AGE_DAYS: "days",
     Figure.PEER_CELL_SIZE: "count",
     Figure.LTV_WITH_REFERRALS: "money",
+    Figure.LTV_BACK: "money",
+    Figure.EV_WIN_BACK: "money",
+    Figure.EV_DAMAGE_CONTROL: "money",
 }
 """Units of the figures that have one; others are plain numbers."""
 
@@ -309,5 +330,5 @@ def figure_fact(figure: Figure) -> Fact:
         type=FIGURE_TYPES.get(figure, FactType.DOUBLE),
         group=FactGroup.RELATION,
         unit=FIGURE_UNITS.get(figure, ""),
-        values=STAGE_NAMES if figure is Figure.STAGE else (),
+        values=FIGURE_VALUES.get(figure, ()),
     )

@@ -9,24 +9,36 @@ import numpy as np
 
 from nextbest.arena import Arena
 from nextbest.assembly import LTV_FACTS, PROFIT, VALUE
-from nextbest.behaviour.index import LoyaltyInput, fact_at, read_standing
+from nextbest.behaviour.forgive import (
+    ForgiveInput,
+    damage_value,
+    forgive_mode,
+    forgive_term,
+    win_back_value,
+)
+from nextbest.behaviour.index import YEAR_DAYS, LoyaltyInput, age_days, earlier, fact_at, read_standing
 from nextbest.behaviour.overdue import gap_survival
 from nextbest.behaviour.quality import quality_of
-from nextbest.behaviour.stage import effective_stage, loyalty_of
+from nextbest.behaviour.stage import StageCause, effective_stage, loyalty_of
 from nextbest.facts import Figure
 from nextbest.figure_tables import FactColumn, FigureNumber, FigureTables, Flag, unpack_figures
 from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, F64, I64, U64, Stage
+from nextbest.potential.bgnbd import is_rfm
 from nextbest.potential.cells import cell_of
 from nextbest.potential.gap import gap_of, is_reached
+from nextbest.potential.lifetime_table import purchases_by_table
 from nextbest.potential.ltv import (
     LtvColumn,
-    fill_contract,
+    contract_multiplier,
     fill_lifetime,
+    fill_renewed,
+    fill_worth,
     history_or_default,
     investment_ceiling,
     word_of_mouth_ltv,
 )
+from nextbest.potential.retention import renewal_multiplier
 from nextbest.potential.tables import PRIVACY_FLOOR, potential_of
 from nextbest.potential.value import (
     ProfitTerm,
@@ -45,7 +57,7 @@ from nextbest.standard_facts import CONTRACT_STATES
 IN_FORCE = float(CONTRACT_STATES.index("in_force"))
 
 _X, _T_X, _T, _ZBAR, _MARGIN, _CONTRACT, _CONTRACT_MARGIN, _RETENTION = range(len(LTV_FACTS))
-_EXPOSURE, _LAST_PURCHASE, _POSITIVE, _NEGATIVE, _SPENT = (int(c) for c in FactColumn)
+_EXPOSURE, _LAST_PURCHASE, _POSITIVE, _NEGATIVE, _SPENT, _JOINED, _FIRST = (int(c) for c in FactColumn)
 _COMPLAINT_OPEN, _LOCK_IN = (int(f) for f in Flag)
 _DEFAULT_MARGIN, _YEARS, _CAP, _FLOOR = (
     int(FigureNumber.DEFAULT_MARGIN),
@@ -69,6 +81,15 @@ _REVENUE, _SERVED = int(ValueInput.REVENUE_NET), int(ProfitTerm.COST_TO_SERVE)
 
 _MONEY, _PROFIT_TERMS, _VALUE_TERMS = len(ValueInput), len(ProfitTerm), len(ValueTerm)
 _ALIVE, _LTV, _MULTIPLIER = int(LtvColumn.ALIVE), int(LtvColumn.LTV), int(LtvColumn.MULTIPLIER)
+_IF_ALIVE, _TABLE_FIRST = int(LtvColumn.LTV_IF_ALIVE), int(FigureNumber.TABLE_FIRST)
+_ALPHA, _BETA, _RATE = (
+    int(FigureNumber.CHURN_ALPHA),
+    int(FigureNumber.CHURN_BETA),
+    int(FigureNumber.CONTRACT_RETENTION),
+)
+_FORGIVE_INPUTS, _BACK_LTV = len(ForgiveInput), int(ForgiveInput.BACK_LTV)
+_HARM_WORTH = int(ForgiveInput.REFERRAL_WORTH)
+_FIRST_CAUSE, _LAST_CAUSE = int(StageCause.OPEN_COMPLAINT), int(StageCause.LADDER_BOTTOM)
 
 
 @lean_kernel
@@ -87,43 +108,81 @@ def _take(numbers: F64, i: int, columns: I64, row: F64) -> None:
 
 
 @lean_kernel
-def _fill_lifetime(tables: FigureTables, numbers: F64, i: int, series: F64, row: F64, out: F64) -> None:
+def _fill_buyer(
+    tables: FigureTables,
+    x: float,
+    t_x: float,
+    observed: float,
+    zbar: float,
+    margin: float,
+    series: F64,
+    row: F64,
+) -> None:
+    """Lifetime figures by table; what it does not cover, by the series that the table was made of."""
+    parameters = tables.ltv
+    if is_rfm(x, t_x, observed):
+        start, first = parameters[1] + observed, tables.numbers[_TABLE_FIRST]
+        discounted, in_a_year = purchases_by_table(x, start, first, tables.lifetimes)
+        if not math.isnan(discounted):
+            fill_worth(x, t_x, observed, zbar, margin, parameters, discounted, in_a_year, row)
+            return
+    fill_lifetime(
+        x,
+        t_x,
+        observed,
+        zbar,
+        margin,
+        parameters,
+        tables.horizons,
+        tables.horizon_weights,
+        tables.places[0],
+        series[3],
+        series[:3],
+        row,
+    )
+
+
+@lean_kernel
+def _fill_contract(tables: FigureTables, numbers: F64, i: int, state: float, now: float, row: F64) -> None:
+    """Lifetime figures of a contract: by tenure where that is fitted, else by one yearly retention.
+
+    Who is won back starts anew, so a contract that has ended is valued as one without a renewal.
+    """
+    settings, facts = tables.numbers, tables.ltv_columns
+    discount, years = settings[_DISCOUNT], settings[_HORIZON]
+    start = earlier(fact_at(numbers, i, tables.facts[_JOINED]), fact_at(numbers, i, tables.facts[_FIRST]))
+    renewals = np.floor(age_days(start, now) / YEAR_DAYS) if state == IN_FORCE else 0.0
+    lasting = renewal_multiplier(renewals, settings[_ALPHA], settings[_BETA], discount, years)
+    if math.isnan(lasting):
+        retention = fact_at(numbers, i, facts[_RETENTION])
+        if math.isnan(retention):
+            retention = settings[_RATE]
+        lasting = contract_multiplier(retention, discount, years)
+    fill_renewed(fact_at(numbers, i, facts[_CONTRACT_MARGIN]), lasting, state == IN_FORCE, row)
+
+
+@lean_kernel
+def _fill_lifetime(
+    tables: FigureTables, numbers: F64, i: int, now: float, series: F64, row: F64, out: F64
+) -> None:
     """P(alive), LTV, multiplier and survival of buyers; contract customers by their closed form."""
     out[Figure.MULTIPLIER] = 1.0
-    parameters, settings = tables.ltv, tables.numbers
-    if len(parameters) == 0:
-        return
-    facts = tables.ltv_columns
+    parameters, facts = tables.ltv, tables.ltv_columns
     observed = fact_at(numbers, i, facts[_T])
     x, t_x, _ = history_or_default(fact_at(numbers, i, facts[_X]), fact_at(numbers, i, facts[_T_X]), observed)
     contract = fact_at(numbers, i, facts[_CONTRACT])
     if contract > 0.0:
-        margin, retention = (
-            fact_at(numbers, i, facts[_CONTRACT_MARGIN]),
-            fact_at(numbers, i, facts[_RETENTION]),
-        )
-        discount, years = settings[_DISCOUNT], settings[_HORIZON]
-        fill_contract(margin, retention, contract == IN_FORCE, discount, years, row)
-    else:
+        _fill_contract(tables, numbers, i, contract, now, row)
+    elif len(parameters) > 0:
         margin = fact_at(numbers, i, facts[_MARGIN])
         if math.isnan(margin):
-            margin = settings[_DEFAULT_MARGIN]
-        fill_lifetime(
-            x,
-            t_x,
-            observed,
-            fact_at(numbers, i, facts[_ZBAR]),
-            margin,
-            parameters,
-            tables.horizons,
-            tables.horizon_weights,
-            tables.places[0],
-            series[3],
-            series[:3],
-            row,
-        )
+            margin = tables.numbers[_DEFAULT_MARGIN]
+        _fill_buyer(tables, x, t_x, observed, fact_at(numbers, i, facts[_ZBAR]), margin, series, row)
+    else:
+        return
     out[Figure.ALIVE], out[Figure.LTV], out[Figure.MULTIPLIER] = row[_ALIVE], row[_LTV], row[_MULTIPLIER]
-    if x > 0.0:
+    out[Figure.LTV_BACK] = row[_IF_ALIVE]
+    if x > 0.0 and len(parameters) > 0:
         out[Figure.OVERDUE_SURVIVAL] = gap_survival(x, t_x, observed - t_x, parameters[0], parameters[1])
 
 
@@ -156,6 +215,8 @@ def _fill_loyalty(
     loyalty = loyalty_of(standing, bound, tables.stage_parameters, scratch[0], scratch[1])
     out[Figure.DATA_QUALITY] = quality
     out[Figure.STAGE] = effective_stage(fact_at(numbers, i, columns[_HELD]), loyalty.raw_stage)
+    if loyalty.cause <= _LAST_CAUSE:
+        out[Figure.FORGIVE_CAUSE] = loyalty.cause - _FIRST_CAUSE
     out[Figure.LEVEL] = loyalty.level
     out[Figure.LOYALTY_INDEX] = loyalty.loyalty_index
     out[Figure.FALSE_LOYALTY] = loyalty.false_loyalty
@@ -235,10 +296,23 @@ def _fill_ceiling(tables: FigureTables, numbers: F64, i: int, cell: int, out: F6
     if cell >= 0 and math.isnan(starred):
         worth = tables.peers.means[PROFIT, cell]
     if out[Figure.STAGE] == _FORGIVE:
-        worth = np.fmax(worth, ltv)
+        worth = np.fmax(worth, out[Figure.LTV_BACK])
     spent = fact_at(numbers, i, facts[_SPENT])
     spent = 0.0 if math.isnan(spent) else spent
     out[Figure.INVESTMENT_CEILING] = investment_ceiling(worth, spent, settings[_SHARE])
+
+
+@lean_kernel
+def _fill_forgive(tables: FigureTables, numbers: F64, i: int, case: F64, out: F64) -> None:
+    """In Forgive me: what winning back and damage control are worth, and which of them is done."""
+    if out[Figure.STAGE] != _FORGIVE:
+        return
+    for k in range(_FORGIVE_INPUTS):
+        case[k] = forgive_term(fact_at(numbers, i, tables.forgive_facts[k]), tables.forgive_terms[k])
+    case[_BACK_LTV], case[_HARM_WORTH] = out[Figure.LTV_BACK], tables.numbers[_WORTH]
+    win, damage = win_back_value(case), damage_value(case, tables.stage_parameters)
+    out[Figure.EV_WIN_BACK], out[Figure.EV_DAMAGE_CONTROL] = win, damage
+    out[Figure.FORGIVE_MODE] = forgive_mode(win, damage)
 
 
 @lean_kernel
@@ -273,7 +347,7 @@ def fill_figures(
     for i in range(len(now)):
         out = figures[i]
         out[:] = math.nan
-        _fill_lifetime(tables, numbers, i, series, scratch[5], out)
+        _fill_lifetime(tables, numbers, i, now[i], series, scratch[5], out)
         _fill_loyalty(tables, numbers, words, known, i, as_of[i], now[i], scratch, out)
         out[Figure.SNAPSHOT_AGE_DAYS] = (now[i] - as_of[i]) / DAY_S
         out[Figure.DAYS_SINCE_PURCHASE] = (now[i] - fact_at(numbers, i, facts[_LAST_PURCHASE])) / DAY_S
@@ -287,3 +361,4 @@ def fill_figures(
         if cell >= 0:
             _fill_potentials(tables, cell, exposure, as_of[i], scratch[5], out)
         _fill_ceiling(tables, numbers, i, cell, out)
+        _fill_forgive(tables, numbers, i, scratch[5], out)

@@ -1,5 +1,6 @@
 """What the figures of a customer are computed with: a model's parameters in the form one kernel takes."""
 
+import math
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -7,13 +8,16 @@ import numpy as np
 
 from nextbest.arena import Arena, pack, real1, real2, real4, short1, whole1, whole2
 from nextbest.assembly import Model, Peers
+from nextbest.behaviour.forgive import ForgiveInput
 from nextbest.behaviour.index import COMPONENTS
 from nextbest.behaviour.quality import QualityTables
 from nextbest.facts import Catalogue
 from nextbest.kernels import lean_kernel
 from nextbest.model import F64, I32, I64
-from nextbest.potential.ltv import LtvColumn, ltv_horizons
+from nextbest.potential.lifetime_table import LifetimeTable, lifetime_table
+from nextbest.potential.ltv import WEEKS_A_YEAR, LtvColumn, ltv_horizons
 from nextbest.potential.value import ProfitTerm, ValueInput, ValueTerm
+from nextbest.rulebook.rulebook import FORGIVE_TERMS, Strategy, Term
 
 
 class FactColumn(IntEnum):
@@ -24,6 +28,8 @@ class FactColumn(IntEnum):
     POSITIVE_MENTIONS = 2
     NEGATIVE_MENTIONS = 3
     SPENT_ON_CUSTOMER = 4
+    JOINED = 5
+    FIRST_PURCHASE = 6
 
 
 class Flag(IntEnum):
@@ -47,6 +53,13 @@ class FigureNumber(IntEnum):
     HORIZON_YEARS = 8
     FREQUENCY_BOUND = 9
     FITTED_AT = 10
+    TABLE_FIRST = 11
+    """`LifetimeTable.first`."""
+    CHURN_ALPHA = 12
+    """Of contracts by tenure, with the next; NaN = not fitted."""
+    CHURN_BETA = 13
+    CONTRACT_RETENTION = 14
+    """Of a contract whose own is unknown."""
 
 
 class PeerTables(NamedTuple):
@@ -85,10 +98,16 @@ class FigureTables(NamedTuple):
     """(m,) what `ltv_horizons` gives for the parameters."""
     horizon_weights: F64
     """(m,)."""
+    lifetimes: F64
+    """(x, segments, nodes, 2) `LifetimeTable.coefficients`."""
     places: I64
     """(2,) of one year among the horizons, and of .5 among the grid's quantiles."""
     loyalty_columns: I64
     stage_parameters: F64
+    forgive_facts: I64
+    """(ForgiveInput,) columns of the facts that the choice of the Forgive mode reads, -1 = none."""
+    forgive_terms: F64
+    """(ForgiveInput, TermPart)."""
     quality: QualityTables
     value_columns: I64
     """Columns of `valuation.VALUE_FACTS`."""
@@ -106,17 +125,22 @@ def figure_tables(model: Model) -> FigureTables:
     rulebook, worth = model.rulebook, model.worth
     column = rulebook.catalogue.column
     horizons, weights, year = _horizons(model.ltv_parameters)
+    table = _table(model.ltv_parameters)
+    terms = [_term_of(rulebook.strategy, entry) for entry in ForgiveInput]
     return FigureTables(
         facts=_whole([column(fact.name.lower()) for fact in FactColumn]),
         flags=np.array([_place(rulebook.catalogue, f.name.lower()) for f in Flag], np.int64),
-        numbers=_numbers(model),
+        numbers=_numbers(model, table.first),
         ltv=np.empty(0) if model.ltv_parameters is None else model.ltv_parameters,
         ltv_columns=model.ltv_columns,
         horizons=horizons,
         horizon_weights=weights,
+        lifetimes=table.coefficients,
         places=_whole([year, 0 if model.peers is None else model.peers.median]),
         loyalty_columns=model.loyalty_columns,
         stage_parameters=rulebook.stages.array,
+        forgive_facts=_whole([column(term.fact) for term in terms]),
+        forgive_terms=np.array([(t.times, t.plus, t.otherwise, t.low, t.high) for t in terms]),
         quality=model.quality,
         value_columns=worth.columns,
         activities=worth.activities,
@@ -146,32 +170,35 @@ def unpack_figures(arena: Arena) -> FigureTables:
         ltv_columns=whole1(arena, 4),
         horizons=real1(arena, 5),
         horizon_weights=real1(arena, 6),
-        places=whole1(arena, 7),
-        loyalty_columns=whole1(arena, 8),
-        stage_parameters=real1(arena, 9),
+        lifetimes=real4(arena, 7),
+        places=whole1(arena, 8),
+        loyalty_columns=whole1(arena, 9),
+        stage_parameters=real1(arena, 10),
+        forgive_facts=whole1(arena, 11),
+        forgive_terms=real2(arena, 12),
         quality=QualityTables(
-            column=whole1(arena, 10),
-            known_word=whole1(arena, 11),
-            known_bit=whole1(arena, 12),
-            observed_column=whole1(arena, 13),
-            fresh_days=real1(arena, 14),
-            weight=real1(arena, 15),
+            column=whole1(arena, 13),
+            known_word=whole1(arena, 14),
+            known_bit=whole1(arena, 15),
+            observed_column=whole1(arena, 16),
+            fresh_days=real1(arena, 17),
+            weight=real1(arena, 18),
         ),
-        value_columns=whole1(arena, 16),
-        activities=whole1(arena, 17),
-        activity_costs=real1(arena, 18),
-        benefits=whole1(arena, 19),
-        benefit_worths=real1(arena, 20),
-        rates=real1(arena, 21),
+        value_columns=whole1(arena, 19),
+        activities=whole1(arena, 20),
+        activity_costs=real1(arena, 21),
+        benefits=whole1(arena, 22),
+        benefit_worths=real1(arena, 23),
+        rates=real1(arena, 24),
         peers=PeerTables(
-            columns=whole1(arena, 22),
-            pointers=short1(arena, 23),
-            codes=short1(arena, 24),
-            cells=short1(arena, 25),
-            tau_of_stage=whole1(arena, 26),
-            quantiles=real4(arena, 27),
-            means=real2(arena, 28),
-            sizes=whole2(arena, 29),
+            columns=whole1(arena, 25),
+            pointers=short1(arena, 26),
+            codes=short1(arena, 27),
+            cells=short1(arena, 28),
+            tau_of_stage=whole1(arena, 29),
+            quantiles=real4(arena, 30),
+            means=real2(arena, 31),
+            sizes=whole2(arena, 32),
         ),
     )
 
@@ -182,10 +209,22 @@ def new_scratch(tables: FigureTables) -> tuple[F64, F64]:
     return np.empty((4, len(tables.horizons))), np.empty((7, width))
 
 
-_WIDEST = max(map(len, (LtvColumn, ValueInput, ProfitTerm, ValueTerm, COMPONENTS)))
+_WIDEST = max(map(len, (LtvColumn, ValueInput, ProfitTerm, ValueTerm, COMPONENTS, ForgiveInput)))
 
 
-def _numbers(model: Model) -> F64:
+def _term_of(strategy: Strategy, entry: ForgiveInput) -> Term:
+    """How one input of the Forgive mode is read; lifetime value and v_ref are filled in by the kernel."""
+    name = entry.name.lower()
+    return strategy.forgive[FORGIVE_TERMS.index(name)] if name in FORGIVE_TERMS else Term()
+
+
+def _table(parameters: F64 | None) -> LifetimeTable:
+    if parameters is None:
+        return LifetimeTable(math.nan, np.empty((0, 0, 0, 0)))
+    return lifetime_table(parameters)
+
+
+def _numbers(model: Model, table_first: float) -> F64:
     strategy, value = model.rulebook.strategy, model.rulebook.value
     numbers = np.full(len(FigureNumber), np.nan)
     numbers[FigureNumber.DEFAULT_MARGIN] = value.default_margin_rate
@@ -195,10 +234,19 @@ def _numbers(model: Model) -> F64:
     numbers[FigureNumber.REFERRAL_WORTH] = strategy.referral_worth
     numbers[FigureNumber.REFERRAL_WEIGHT] = strategy.referral_weight
     numbers[FigureNumber.CEILING_SHARE] = strategy.ceiling_share
+    numbers[FigureNumber.YEARLY_DISCOUNT] = strategy.ltv_discount_rate
+    numbers[FigureNumber.HORIZON_YEARS] = strategy.ltv_steps * strategy.ltv_step_weeks / WEEKS_A_YEAR
     if model.artifacts.ltv is not None:
         numbers[FigureNumber.YEARLY_DISCOUNT] = model.artifacts.ltv.yearly_discount
         numbers[FigureNumber.HORIZON_YEARS] = model.artifacts.ltv.horizon_years
         numbers[FigureNumber.FREQUENCY_BOUND] = model.artifacts.ltv.frequency_top_quartile
+    retention = model.artifacts.retention
+    if retention is not None:
+        numbers[FigureNumber.CONTRACT_RETENTION] = retention.rate
+        if retention.alpha is not None and retention.beta is not None:
+            numbers[FigureNumber.CHURN_ALPHA] = retention.alpha
+            numbers[FigureNumber.CHURN_BETA] = retention.beta
+    numbers[FigureNumber.TABLE_FIRST] = table_first
     if model.peers is not None:
         numbers[FigureNumber.FITTED_AT] = model.peers.fitted_at
     return numbers

@@ -10,8 +10,9 @@ from nextbest.learning.propensity import PropensityModel
 from nextbest.potential.grid import PeerGrid
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.potential.peers import PeerRates
+from nextbest.potential.retention import RetentionModel
 
-LTV, GRID, PROPENSITY = "ltv", "grid", "propensity"
+LTV, GRID, PROPENSITY, RETENTION = "ltv", "grid", "propensity", "retention"
 PEERS = "peers/"
 """First part of the names of the peer rates' arrays, which lie in the grid's artifact."""
 
@@ -19,6 +20,11 @@ PEERS = "peers/"
 def pack_ltv(parameters: LtvParameters) -> bytes:
     """Lifetime-value parameters as an artifact; they depend on no catalogue."""
     return pack(LTV, parameters.to_dict(), {})
+
+
+def pack_retention(model: RetentionModel) -> bytes:
+    """Retention of contracts as an artifact; it depends on no catalogue."""
+    return pack(RETENTION, model.to_dict(), {})
 
 
 def pack_grid(fitted: FittedGrid, catalogue_fingerprint: int) -> bytes:
@@ -39,7 +45,7 @@ def pack_propensity(model: PropensityModel) -> bytes:
 
 
 def role_of(artifact: Artifact) -> str:
-    """What an artifact is used as: `ltv`, `grid` or `propensity/<id>`."""
+    """What an artifact is used as: `ltv`, `retention`, `grid` or `propensity/<id>`."""
     return f"{PROPENSITY}/{artifact.meta.get('id', '')}" if artifact.kind == PROPENSITY else artifact.kind
 
 
@@ -54,12 +60,15 @@ def read_artifacts(contents: Iterable[bytes]) -> Artifacts:
         artifact = unpack(content)
         if found.setdefault(role_of(artifact), artifact) is not artifact:
             raise ArtifactError(f"two artifacts are given as `{role_of(artifact)}`")
-    unknown = [role for role, artifact in found.items() if artifact.kind not in (LTV, GRID, PROPENSITY)]
+    unknown = [
+        role for role, artifact in found.items() if artifact.kind not in (LTV, RETENTION, GRID, PROPENSITY)
+    ]
     if unknown:
         raise ArtifactError(f"artifacts of kind {unknown} are not fitted models")
     models = [_propensity(artifact) for artifact in found.values() if artifact.kind == PROPENSITY]
     return Artifacts(
         ltv=LtvParameters.from_dict(found[LTV].meta) if LTV in found else None,
+        retention=RetentionModel.from_dict(found[RETENTION].meta) if RETENTION in found else None,
         grid=read_grid(found[GRID]) if GRID in found else None,
         propensity={model.id: model for model in models},
         digests={role: artifact.digest for role, artifact in found.items()},

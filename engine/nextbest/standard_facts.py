@@ -339,6 +339,7 @@ STANDARD_FACTS: tuple[Fact, ...] = (
         values=STAGE_NAMES,
     ),
     _fact("stage_since", _T.TIMESTAMP, _G.RELATION, "since when the stage is held"),
+    _fact("cancelled_at", _T.TIMESTAMP, _G.RELATION, "when the contract ended or was cancelled"),
     _fact(
         "up_qualified_since",
         _T.TIMESTAMP,

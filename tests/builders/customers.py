@@ -10,6 +10,7 @@ from tests.builders.rulebooks import CONSENTS, INTENTS, NEEDS, OUTCOMES, TOPICS,
 from tests.naive import gates
 from tests.naive.contact import is_cut, within
 from tests.naive.expressions import UNKNOWN, Instant, Situation, evaluate
+from tests.naive.forgive import CAUSES, MODES
 from tests.naive.plain import STAGES, Answers, Customer, Entry, History, Learnt, Request
 
 from nextbest.facts import FactType, Figure
@@ -228,7 +229,9 @@ def situation(case, triggers):
     times = {f.name for f in STANDARD_FACTS if f.type is FactType.TIMESTAMP}
     facts = {name: Instant(Fraction(v)) if name in times else v for name, v in case.facts.items()}
     figures = {name: value for name, value in case.figures.items() if value is not None}
-    figures["stage"] = STAGES[figures["stage"]]
+    for name, members in (("stage", STAGES), ("forgive_mode", MODES), ("forgive_cause", CAUSES)):
+        if name in figures:
+            figures[name] = members[figures[name]]
     context = {
         "channel": case.request.channel,
         "direction": case.request.direction,

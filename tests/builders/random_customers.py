@@ -1,5 +1,7 @@
 """Random customers with facts missing, and what the naive figures need to know of the small rulebook."""
 
+import math
+
 import numpy as np
 from tests.builders.small import NOW
 from tests.naive import figures as naive
@@ -8,6 +10,7 @@ from nextbest.facts import STAGE_NAMES
 from nextbest.id_check import id_checks_of
 from nextbest.potential.ltv_parameters import BgNbd, GammaGamma, LtvParameters
 from nextbest.rows import RowCodec
+from nextbest.rulebook.rulebook import FORGIVE_TERMS
 
 T0 = NOW.timestamp()
 DAY = 86400.0
@@ -53,7 +56,23 @@ def settings_of(rulebook, **fitted):
         referral_worth=strategy.referral_worth,
         referral_weight=strategy.referral_weight,
         ceiling_share=strategy.ceiling_share,
-        **fitted,
+        forgive={
+            name: {
+                "fact": term.fact,
+                "times": term.times,
+                "plus": term.plus,
+                "otherwise": None if math.isnan(term.otherwise) else term.otherwise,
+                "low": term.low,
+                "high": term.high,
+            }
+            for name, term in zip(FORGIVE_TERMS, strategy.forgive, strict=True)
+        },
+        **{
+            "yearly_discount": strategy.ltv_discount_rate,
+            "step_weeks": strategy.ltv_step_weeks,
+            "steps": strategy.ltv_steps,
+        }
+        | fitted,
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from tests.naive import gap, ltv, overdue, stage, value
+from tests.naive import forgive, gap, ltv, overdue, stage, value
 from tests.naive.grid import Grid, cell_of, counts_of
 from tests.naive.quality import data_quality
 from tests.naive.sketch import representative
@@ -30,6 +30,11 @@ class Settings:
     referral_worth: float
     referral_weight: float
     ceiling_share: float
+    forgive: dict[str, dict[str, object]]
+    """How each input of the Forgive mode is read: fact, times, plus, otherwise, low and high."""
+    retention: tuple[float, float] | None = None
+    """α and β of contracts by tenure."""
+    retention_rate: float | None = None
     bgnbd: tuple[float, ...] | None = None
     gamma_gamma: tuple[float, ...] | None = None
     yearly_discount: float = math.nan
@@ -72,11 +77,12 @@ def worth(settings, facts):
     return {"profit": sum(profit), "value": sum(customer), "cost_to_serve": served}
 
 
-def lifetime(settings, facts):
+def lifetime(settings, facts, now):
     """P(alive), LTV, multiplier and survival; None = missing."""
-    found = {"alive": None, "ltv": None, "multiplier": 1.0, "overdue_survival": None}
+    found = {"alive": None, "ltv": None, "ltv_back": None, "multiplier": 1.0, "overdue_survival": None}
+    has_contract = facts.get("contract_state") not in (None, "none")
     if settings.bgnbd is None:
-        return found
+        return found | _contract(settings, facts, now) if has_contract else found
     x, t_x, weeks = (facts.get(n) for n in ("repeat_purchases", "recency_weeks", "observed_weeks"))
     if x is None and weeks is not None:
         x, t_x = 0, 0.0
@@ -85,8 +91,8 @@ def lifetime(settings, facts):
     r, alpha, _, _ = settings.bgnbd
     if None not in (x, t_x, weeks) and x > 0:
         found["overdue_survival"] = float(overdue.gap_survival(x, t_x, weeks - t_x, r, alpha))
-    if facts.get("contract_state") not in (None, "none"):
-        return found | _contract(settings, facts)
+    if has_contract:
+        return found | _contract(settings, facts, now)
     if None in (x, t_x, weeks):
         return found
     found["alive"] = float(ltv.alive_probability(x, t_x, weeks, *settings.bgnbd))
@@ -100,19 +106,37 @@ def lifetime(settings, facts):
         margin = facts.get("margin_rate")
         margin = settings.default_margin if margin is None else margin
         found["ltv"] = float(margin * ltv.expected_spend(x, zbar or 0.0, *settings.gamma_gamma) * discounted)
+        # Of the same customer if alive for certain: the expectation is P(alive) times that.
+        chance = ltv.alive_probability(x, t_x, weeks, *settings.bgnbd)
+        found["ltv_back"] = float(
+            margin * ltv.expected_spend(x, zbar or 0.0, *settings.gamma_gamma) * discounted / chance
+        )
     return found
 
 
-def _contract(settings, facts):
+def _lasting(settings, facts, now):
+    """What a yearly 1 comes to while the contract is renewed; None = unknown."""
+    years = settings.steps * settings.step_weeks / 52.0
+    starts = [facts[name] for name in ("joined", "first_purchase") if name in facts]
+    running = facts["contract_state"] == "in_force"
+    if settings.retention is not None and (starts or not running):
+        renewals = math.floor(max(0.0, now - min(starts)) / (365.25 * DAY_S)) if running else 0
+        return float(ltv.renewal_multiplier(renewals, *settings.retention, settings.yearly_discount, years))
+    retention = facts.get("contract_retention", settings.retention_rate)
+    if retention is None:
+        return None
+    return float(ltv.contract_multiplier(retention, settings.yearly_discount, round(years)))
+
+
+def _contract(settings, facts, now):
     alive = 1.0 if facts["contract_state"] == "in_force" else 0.0
-    margin, retention = facts.get("contract_margin"), facts.get("contract_retention")
-    found = {"alive": alive, "ltv": None, "multiplier": 1.0}
-    if retention is not None:
-        years = round(settings.steps * settings.step_weeks / 52.0)
-        lasts = alive * float(ltv.contract_multiplier(retention, settings.yearly_discount, years))
+    margin, renewed = facts.get("contract_margin"), _lasting(settings, facts, now)
+    found = {"alive": alive, "ltv": None, "ltv_back": None, "multiplier": 1.0}
+    if renewed is not None:
+        lasts = alive * renewed
         found["multiplier"] = max(1.0, lasts)
         if margin is not None:
-            found["ltv"] = margin * lasts
+            found["ltv"], found["ltv_back"] = margin * lasts, margin * renewed
     return found
 
 
@@ -133,7 +157,11 @@ def _loyalty(settings, facts, figures, as_of, now):
     )
     held = facts.get("held_stage")
     code = None if held is None else STAGES.index(held)
+    reason = forgive.cause(
+        facts, loyalty, complaint_open=facts.get("complaint_open"), alive=figures["alive"], now=now
+    )
     return {
+        "forgive_cause": None if reason is None else forgive.CAUSES.index(reason),
         "data_quality": quality,
         "stage": stage.effective_stage(code, loyalty["raw_stage"]),
         "level": loyalty["level"],
@@ -174,7 +202,7 @@ def _peers(settings, facts, actual, code, as_of):
 
 def figures(settings, facts, *, as_of, now):
     """All figures by name; None or NaN = missing."""
-    found = lifetime(settings, facts)
+    found = lifetime(settings, facts, now)
     found |= _loyalty(settings, facts, found, as_of, now)
     actual = worth(settings, facts)
     revenue = facts.get("revenue_net")
@@ -185,10 +213,27 @@ def figures(settings, facts, *, as_of, now):
     found["actual_value"], found["actual_profit"] = credited["value"], credited["profit"]
     found["cost_to_serve"] = credited["cost_to_serve"]
     found |= _ceiling(settings, facts, found, look_alike)
+    found |= _forgive(settings, facts, found)
     found["snapshot_age_days"] = (now - as_of) / DAY_S
     last = facts.get("last_purchase")
     found["days_since_purchase"] = None if last is None else (now - last) / DAY_S
     return found
+
+
+def _forgive(settings, facts, found):
+    """Both expected values and the mode, in Forgive me only."""
+    if found["stage"] != STAGES.index("forgive_me"):
+        return {}
+    case = {"back_ltv": found["ltv_back"], "referral_worth": settings.referral_worth}
+    for name, how in settings.forgive.items():
+        numbers = {key: part for key, part in how.items() if key != "fact"}
+        case[name] = forgive.term(facts.get(how["fact"]), **numbers)
+    mode, win, damage = forgive.forgive_mode(case)
+    return {
+        "ev_win_back": win,
+        "ev_damage_control": damage,
+        "forgive_mode": forgive.MODES.index(mode),
+    }
 
 
 def _ceiling(settings, facts, found, look_alike):
@@ -201,8 +246,9 @@ def _ceiling(settings, facts, found, look_alike):
     worth_now = starred
     if math.isnan(starred) and look_alike is not None:
         worth_now = look_alike
-    if found["stage"] == STAGES.index("forgive_me") and not math.isnan(plain):
-        worth_now = plain if math.isnan(worth_now) else max(worth_now, plain)
+    back = found["ltv_back"]
+    if found["stage"] == STAGES.index("forgive_me") and back is not None:
+        worth_now = back if math.isnan(worth_now) else max(worth_now, back)
     spent = facts.get("spent_on_customer") or 0.0
     return {
         "ltv_with_referrals": starred,

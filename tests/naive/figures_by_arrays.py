@@ -3,9 +3,10 @@
 import numpy as np
 
 from nextbest.assembly import PROFIT, VALUE
+from nextbest.behaviour.forgive import ForgiveInput, forgive_modes
 from nextbest.behaviour.overdue import gap_survival_rows
 from nextbest.behaviour.quality import data_quality
-from nextbest.behaviour.stage import effective_stages
+from nextbest.behaviour.stage import StageCause, effective_stages
 from nextbest.facts import Figure
 from nextbest.figures import loyalty_at, valued_of
 from nextbest.model import DAY_S, Stage
@@ -19,6 +20,7 @@ from nextbest.potential.ltv import (
     word_of_mouth_rows,
 )
 from nextbest.potential.value import ProfitTerm
+from nextbest.rulebook.rulebook import FORGIVE_TERMS
 from nextbest.standard_facts import CONTRACT_STATES
 
 
@@ -37,6 +39,7 @@ def figures_of(model, rows, now):
     if valued.cells is not None:
         _potentials(model, rows, valued.cells, valued.worth.exposure, figures)
     _ceiling(model, rows, valued.cells, figures)
+    _forgive(model, rows, figures)
     return figures
 
 
@@ -47,31 +50,33 @@ def _fact(model, rows, name):
 
 def _lifetime(model, rows, figures):
     figures[:, Figure.MULTIPLIER] = 1.0
-    if model.ltv_parameters is None:
-        return
+    lifetime = np.full((len(rows), len(LtvColumn)), np.nan)
+    lifetime[:, LtvColumn.MULTIPLIER] = 1.0
     observed = _fact(model, rows, "observed_weeks")
     x, t_x, _ = rfm_or_default(
         _fact(model, rows, "repeat_purchases"), _fact(model, rows, "recency_weeks"), observed
     )
-    margin = _fact(model, rows, "margin_rate")
-    margin = np.where(np.isnan(margin), model.rulebook.value.default_margin_rate, margin)
-    zbar = _fact(model, rows, "mean_repeat_value")
-    lifetime = ltv_rows(x, t_x, observed, zbar, margin, model.ltv_parameters)
-    state = _fact(model, rows, "contract_state")
+    if model.ltv_parameters is not None:
+        margin = _fact(model, rows, "margin_rate")
+        margin = np.where(np.isnan(margin), model.rulebook.value.default_margin_rate, margin)
+        zbar = _fact(model, rows, "mean_repeat_value")
+        lifetime = ltv_rows(x, t_x, observed, zbar, margin, model.ltv_parameters)
+        r, alpha = (float(p) for p in model.ltv_parameters[:2])
+        survival = gap_survival_rows(x, t_x, observed - t_x, r, alpha)
+        figures[:, Figure.OVERDUE_SURVIVAL] = np.where(x > 0.0, survival, np.nan)
+    state, strategy = _fact(model, rows, "contract_state"), model.rulebook.strategy
     of_contract = contract_rows(
         _fact(model, rows, "contract_margin"),
         _fact(model, rows, "contract_retention"),
         state == CONTRACT_STATES.index("in_force"),
-        model.artifacts.ltv.yearly_discount,
-        model.artifacts.ltv.horizon_years,
+        strategy.ltv_discount_rate,
+        strategy.ltv_steps * strategy.ltv_step_weeks / 52.0,
     )
     lifetime[state > 0] = of_contract[state > 0]
     figures[:, Figure.ALIVE] = lifetime[:, LtvColumn.ALIVE]
     figures[:, Figure.LTV] = lifetime[:, LtvColumn.LTV]
+    figures[:, Figure.LTV_BACK] = lifetime[:, LtvColumn.LTV_IF_ALIVE]
     figures[:, Figure.MULTIPLIER] = lifetime[:, LtvColumn.MULTIPLIER]
-    r, alpha = (float(p) for p in model.ltv_parameters[:2])
-    survival = gap_survival_rows(x, t_x, observed - t_x, r, alpha)
-    figures[:, Figure.OVERDUE_SURVIVAL] = np.where(x > 0.0, survival, np.nan)
 
 
 def _loyalty(model, rows, now, figures):
@@ -80,6 +85,8 @@ def _loyalty(model, rows, now, figures):
     figures[:, Figure.DATA_QUALITY] = quality.quality
     figures[:, Figure.STAGE] = effective_stages(rows.numbers, model.loyalty_columns, loyalty.raw_stage)
     figures[:, Figure.LEVEL] = loyalty.level
+    reason = loyalty.cause - StageCause.OPEN_COMPLAINT
+    figures[:, Figure.FORGIVE_CAUSE] = np.where(loyalty.cause <= StageCause.LADDER_BOTTOM, reason, np.nan)
     figures[:, Figure.LOYALTY_INDEX] = loyalty.loyalty_index
     figures[:, Figure.FALSE_LOYALTY] = loyalty.false_loyalty
     figures[:, Figure.ACTION_LOYAL] = loyalty.action_loyal
@@ -101,6 +108,22 @@ def _potentials(model, rows, cells, exposure, figures):
     figures[:, Figure.PEER_CELL_SIZE] = peers.tables.sizes(PROFIT, cells)
 
 
+def _forgive(model, rows, figures):
+    strategy = model.rulebook.strategy
+    cases = np.full((len(rows), len(ForgiveInput)), np.nan)
+    for name, term in zip(FORGIVE_TERMS, strategy.forgive, strict=True):
+        read = _fact(model, rows, term.fact) * term.times + term.plus
+        read = np.where(np.isnan(read), term.otherwise, read)
+        cases[:, ForgiveInput[name.upper()]] = np.clip(read, term.low, term.high)
+    cases[:, ForgiveInput.BACK_LTV] = figures[:, Figure.LTV_BACK]
+    cases[:, ForgiveInput.REFERRAL_WORTH] = strategy.referral_worth
+    choice = forgive_modes(cases, model.rulebook.stages.array)
+    forgive = figures[:, Figure.STAGE] == Stage.FORGIVE_ME
+    figures[:, Figure.EV_WIN_BACK] = np.where(forgive, choice.win_back_value, np.nan)
+    figures[:, Figure.EV_DAMAGE_CONTROL] = np.where(forgive, choice.damage_value, np.nan)
+    figures[:, Figure.FORGIVE_MODE] = np.where(forgive, choice.mode, np.nan)
+
+
 def _ceiling(model, rows, cells, figures):
     strategy, ltv = model.rulebook.strategy, np.ascontiguousarray(figures[:, Figure.LTV])
     starred = word_of_mouth_rows(
@@ -115,7 +138,7 @@ def _ceiling(model, rows, cells, figures):
     if cells is not None:
         worth = np.where(np.isnan(starred), model.peers.tables.look_alike(PROFIT, cells), starred)
     forgive = figures[:, Figure.STAGE] == Stage.FORGIVE_ME
-    worth = np.where(forgive, np.fmax(worth, ltv), worth)
+    worth = np.where(forgive, np.fmax(worth, figures[:, Figure.LTV_BACK]), worth)
     spent = np.nan_to_num(_fact(model, rows, "spent_on_customer"), nan=0.0)
     share = strategy.ceiling_share
     figures[:, Figure.INVESTMENT_CEILING] = investment_ceiling_rows(worth, spent, share)

@@ -172,6 +172,21 @@ def retention_at(renewals, alpha, beta):
         return mp.beta(alpha, beta + renewals + 1) / mp.beta(alpha, beta + renewals)
 
 
+def renewal_multiplier(renewals, alpha, beta, d, years):
+    """Σ S(t+k)/S(t)/(1+d)^k over N years, the last in part if N is no whole number."""
+    with mp.workdps(DIGITS):
+        alpha, beta = mp.mpf(float(alpha)), mp.mpf(float(beta))
+
+        def survival(t):
+            return mp.beta(alpha, beta + t) / mp.beta(alpha, beta)
+
+        terms = [
+            survival(renewals + k) / survival(renewals) / (1 + mp.mpf(d)) ** k
+            for k in range(1, math.floor(years) + 2)
+        ]
+        return mp.fsum(terms[:-1]) + (mp.mpf(years) - math.floor(years)) * terms[-1]
+
+
 def retention_log_likelihood(theta, survivors):
     """One cohort as published: Σ lost·ln P(T=t) + left·ln S(T), from the survivors at each time."""
     with mp.workdps(DIGITS):

@@ -49,7 +49,7 @@ def advanced_by_hand(settings, facts, as_of, now):
         coded,
         complaint_open=facts.get("complaint_open"),
         lock_in=facts.get("lock_in"),
-        alive=naive.lifetime(settings, facts)["alive"],
+        alive=naive.lifetime(settings, facts, now)["alive"],
         completeness=completeness,
         now=now,
         frequency_bound=settings.frequency_bound,

@@ -10,7 +10,7 @@ from google.protobuf import descriptor_pb2
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2, decision_pb2, explanation_pb2, interaction_pb2
 from nextbest import model
-from nextbest.facts import FIGURE_TYPES, FactType, Figure
+from nextbest.facts import FIGURE_TYPES, FIGURE_VALUES, FactType, Figure
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "loyalty.nextbest.v1"
@@ -239,10 +239,17 @@ PROTO_TYPE = {FactType.INT: FieldProto.TYPE_INT32, FactType.BOOL: FieldProto.TYP
 
 @pytest.mark.parametrize("figure", Figure, ids=lambda figure: figure.name.lower())
 def test_every_figure_is_in_the_answer(figure):
-    """Every computed figure has a field of its own name and type, optional but for the stage."""
+    """Every computed figure has a field of its own name and type, optional but for enums."""
     field = next(f for f in MESSAGES["CustomerFigures"].field if f.name == figure.name.lower())
-    if figure is Figure.STAGE:
-        assert field.type_name == f".{PACKAGE}.Stage"
+    if figure in FIGURE_VALUES:
+        enum = figure.name.title().replace("_", "")
+        assert field.type_name == f".{PACKAGE}.{enum}"
+        values = (
+            customer_pb2.DESCRIPTOR.enum_types_by_name.get(enum)
+            or common_pb2.DESCRIPTOR.enum_types_by_name[enum]
+        )
+        names = [f"{figure.name}_{name.upper()}" for name in FIGURE_VALUES[figure]]
+        assert [value.name for value in values.values] == [f"{figure.name}_UNSPECIFIED", *names]
         return
     assert field.proto3_optional
     assert field.type == PROTO_TYPE.get(FIGURE_TYPES.get(figure), FieldProto.TYPE_DOUBLE)

@@ -14,6 +14,7 @@ from nextbest.facts import FIGURE_TYPES, STAGE_NAMES, FactType, Figure
 from nextbest.figures import figures_of, valued_of
 from nextbest.id_check import id_checks_of
 from nextbest.potential.grid import PeerGrid
+from nextbest.potential.retention import RetentionModel
 from nextbest.rows import RowCodec
 from nextbest.rulebook.compile import compile_rulebook
 
@@ -49,6 +50,26 @@ def fitted(rulebook):
         codes, values, dimensions=settings.peer_dimensions, outcomes=OUTCOMES, m=30.0, full=full
     )
     return assemble(rulebook, Artifacts(ltv=LTV, grid=FittedGrid(grid, FITTED_AT))), settings
+
+
+RATE = RetentionModel(rate=0.7, contracts=100, renewals=300)
+BY_TENURE = replace(RATE, alpha=0.7, beta=3.8)
+
+
+@pytest.mark.parametrize("retention", [RATE, BY_TENURE], ids=["one rate", "by tenure"])
+@pytest.mark.parametrize("ltv", [None, LTV], ids=["contracts only", "buyers too"])
+def test_contracts_are_valued_by_tenure(rulebook, ltv, retention):
+    """A contract is worth what renewals by tenure give, or one rate where tenure tells nothing (B6)."""
+    model = assemble(rulebook, Artifacts(ltv=ltv, retention=retention))
+    buyers = {} if ltv is None else {"bgnbd": (0.9, 5.0, 0.7, 2.6), "gamma_gamma": (6.0, 4.0, 500.0)}
+    horizon = {} if ltv is None else {"step_weeks": 26.0, "steps": 6, "frequency_bound": 0.35}
+    settings = settings_of(rulebook, retention_rate=0.7, **buyers, **horizon)
+    if retention.alpha is not None:
+        settings.retention = retention.alpha, retention.beta
+    customers = people(21, 60)
+    found = figures_of(model, rows_of(rulebook, customers), np.full(60, T0))
+    for i, (facts, as_of) in enumerate(customers):
+        compare(found[i], naive.figures(settings, facts, as_of=as_of, now=T0), of=facts)
 
 
 def compare(found, expected, *, of):

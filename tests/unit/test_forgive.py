@@ -14,6 +14,7 @@ from nextbest.behaviour.forgive import (
     ForgiveInput,
     ForgiveMode,
     forgive_modes,
+    forgive_term,
     lessons_by_reason,
 )
 from nextbest.behaviour.index import default_stage_parameters
@@ -93,3 +94,18 @@ def test_lessons_are_counted_by_reason():
     assert found["rude"].lessons == ("train the desk",)
     assert late.is_open
     assert math.isnan(late.closed_at)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    value=maybe(st.floats(-1e6, 1e6)),
+    times=st.floats(-100, 100),
+    plus=st.floats(-100, 100),
+    otherwise=maybe(st.floats(-10, 10)),
+    high=st.sampled_from([1.0, math.inf]),
+)
+def test_a_term_follows_its_fact(value, times, plus, otherwise, high):
+    """An input is times·fact + plus, or what holds where the fact is unknown, within its bounds."""
+    term = np.array([times, plus, as_float(otherwise), 0.0, high])
+    expected = naive.term(value, times=times, plus=plus, otherwise=otherwise, low=0.0, high=high)
+    assert forgive_term(as_float(value), term) == pytest.approx(as_float(expected), nan_ok=True)

@@ -392,9 +392,11 @@ def test_contract_and_other_customers_share_a_horizon():
     )
     over_three = float(naive.contract_multiplier(0.8, 0.1, 3))
     assert years == 3.0
-    assert rows[0].tolist()[LtvColumn.LTV :] == pytest.approx([100 * over_three, over_three], rel=1e-12)
+    assert rows[0].tolist()[LtvColumn.LTV :] == pytest.approx(
+        [100 * over_three, over_three, 100 * over_three], rel=1e-12
+    )
     assert rows[:, LtvColumn.ALIVE].tolist() == [1.0, 0.0, 1.0, 1.0]
-    assert rows[1].tolist()[LtvColumn.LTV :] == [0.0, 1.0]
+    assert rows[1].tolist()[LtvColumn.LTV :] == pytest.approx([0.0, 1.0, 100 * over_three], rel=1e-12)
     assert math.isnan(rows[2, LtvColumn.LTV])
     assert rows[2, LtvColumn.MULTIPLIER] == pytest.approx(over_three, rel=1e-12)
     assert math.isnan(rows[3, LtvColumn.LTV])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.naive import ltv as naive
 
-from nextbest.errors import FitError, InvalidInput
+from nextbest.errors import ArtifactError, FitError, InvalidInput
 from nextbest.potential import retention
 
 # Fader & Hardie (2007), table 1: of 1,000 customers, those left after each year.
@@ -82,3 +82,69 @@ def test_bad_counts_are_refused():
         retention.fit_retention(np.array([9.0, -1.0, 4.0]), np.array([1.0, 1.0, math.nan]))
     with pytest.raises(FitError, match="there are none"):
         retention.fit_retention(np.zeros(3), np.zeros(3))
+
+
+@pytest.mark.parametrize("renewals", [0, 1, 7, 40])
+@pytest.mark.parametrize("years", [0.0, 0.4, 1.0, 3.0, 7.75])
+@pytest.mark.parametrize(("alpha", "beta"), [(0.668, 3.806), (0.704, 1.182), (1e-3, 1e3), (1e4, 1e-3)])
+def test_the_multiplier_by_tenure_is_the_sum_of_its_terms(renewals, years, alpha, beta):
+    """What a yearly 1 is worth while a contract is renewed is Σ S(t+k)/S(t)/(1+d)^k."""
+    exact = float(naive.renewal_multiplier(renewals, alpha, beta, 0.1, years))
+    found = retention.renewal_multiplier(float(renewals), alpha, beta, 0.1, years)
+    assert found == pytest.approx(exact, rel=1e-12)
+
+
+def test_who_has_renewed_more_is_worth_more():
+    """Lifetime value of a contract rises with its tenure."""
+    worth = [retention.renewal_multiplier(float(t), 0.668, 3.806, 0.1, 3.0) for t in range(20)]
+    assert (np.diff(worth) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [(math.nan, 0.7, 1.2, 0.1, 3.0), (-1.0, 0.7, 1.2, 0.1, 3.0), (1.0, math.nan, 1.2, 0.1, 3.0),
+     (1.0, 0.7, 1.2, -0.1, 3.0), (1.0, 0.7, 1.2, 0.1, math.inf), (1.0, 0.7, 1.2, 0.1, -1.0)],
+)  # fmt: skip
+def test_a_multiplier_needs_a_tenure_a_fit_and_an_end(wrong):
+    """Unknown or impossible inputs give NaN; a horizon without end has no yearly sum."""
+    assert math.isnan(retention.renewal_multiplier(*wrong))
+
+
+def test_contracts_are_fitted_by_tenure_where_cohorts_differ():
+    """The published cohorts go into the model as published, with the pooled rate beside."""
+    kept, lost = counts(REGULAR)
+    model = retention.fit_contracts(kept, lost, 1000)
+    assert (model.alpha, model.beta) == pytest.approx((0.704, 1.182), abs=1e-3)
+    assert model.rate == pytest.approx(kept.sum() / (kept + lost).sum())
+    assert retention.RetentionModel.from_dict(model.to_dict()) == model
+
+
+def test_one_rate_holds_where_tenure_tells_nothing():
+    """Cohorts that lose the same share each year leave one rate, and say so."""
+    model = retention.fit_contracts(*counts(1e6 * 0.8 ** np.arange(8)), 1_000_000)
+    assert (model.alpha, model.beta) == (None, None)
+    assert model.rate == pytest.approx(0.8)
+    assert "one rate, `0.800`" in model.warnings[0]
+
+
+@pytest.mark.parametrize("contracts", [0, 29])
+def test_a_handful_of_contracts_is_no_fit(contracts):
+    """Too few contracts are an error that says how many it takes."""
+    with pytest.raises(FitError, match=f"30 contracts, and there are {contracts}"):
+        retention.fit_contracts(np.array([3.0]), np.array([1.0]), contracts)
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"rate": 1.5}, "share"),
+        ({"alpha": -1.0}, "alpha"),
+        ({"beta": None}, "together"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_a_damaged_retention_model_is_refused(changed, text):
+    """A model outside its ranges, or of another form, is an ArtifactError."""
+    sound = retention.fit_contracts(*counts(REGULAR), 1000).to_dict()
+    with pytest.raises(ArtifactError, match=text):
+        retention.RetentionModel.from_dict(sound | changed)

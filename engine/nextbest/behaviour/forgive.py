@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nextbest.errors import InvalidInput, Violation
-from nextbest.kernels import kernel
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I64
 from nextbest.parameters import StageParameter
 
@@ -38,6 +38,17 @@ class ForgiveInput(IntEnum):
     """c of damage control, money."""
 
 
+class TermPart(IntEnum):
+    """Columns of the terms that inputs are read with."""
+
+    TIMES = 0
+    PLUS = 1
+    OTHERWISE = 2
+    """What holds where the fact is unknown, or nothing is named; NaN = unknown."""
+    LOW = 3
+    HIGH = 4
+
+
 class ForgiveMode(IntEnum):
     """What is done in Forgive me."""
 
@@ -58,21 +69,38 @@ class ForgiveChoice(NamedTuple):
     """(n,) expected value, money, NaN = unknown."""
 
 
-@kernel
+@lean_kernel
+def forgive_term(value: float, term: F64) -> float:
+    """One input of the choice from a fact: times·value + plus, or `otherwise` where the fact is unknown.
+
+    Args:
+        value: the fact, NaN = unknown.
+        term: (5,) by `TermPart`; the result is held within its bounds, NaN stays NaN.
+
+    Oracle: `tests.naive.forgive.term`.
+    """
+    if math.isnan(value):
+        found = term[TermPart.OTHERWISE]
+    else:
+        found = term[TermPart.TIMES] * value + term[TermPart.PLUS]
+    return min(max(found, term[TermPart.LOW]), term[TermPart.HIGH]) if not math.isnan(found) else found
+
+
+@lean_kernel
 def win_back_value(case: F64) -> float:
     """EV_win = p_back·LTV_back − c − p_back·reward, NaN if anything is unknown."""
     gain = case[ForgiveInput.BACK_LTV] - case[ForgiveInput.BACK_REWARD]
     return case[ForgiveInput.BACK_PROBABILITY] * gain - case[ForgiveInput.BACK_COST]
 
 
-@kernel
+@lean_kernel
 def damage_value(case: F64, parameters: F64) -> float:
     """EV_damage = reach·Δp·v_ref·5 − c, NaN if anything is unknown."""
     loss = case[ForgiveInput.REFERRAL_WORTH] * parameters[StageParameter.NEGATIVE_MENTION_FACTOR]
     return case[ForgiveInput.REACH] * case[ForgiveInput.HARM_AVOIDED] * loss - case[ForgiveInput.DAMAGE_COST]
 
 
-@kernel
+@lean_kernel
 def forgive_mode(win: float, damage: float) -> int:
     """The larger of the two if above 0, winning back on a tie, else the apology."""
     if win > 0.0 and not damage > win:

@@ -26,6 +26,14 @@ from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.suggest import did_you_mean
 
 _FIGURES = (Figure.STAGE, Figure.LEVEL, Figure.LTV, Figure.VALUE_GAP, Figure.PROFIT_GAP, Figure.DATA_QUALITY)
+_FORGIVE = (
+    Figure.FORGIVE_CAUSE,
+    Figure.FORGIVE_MODE,
+    Figure.LTV_BACK,
+    Figure.EV_WIN_BACK,
+    Figure.EV_DAMAGE_CONTROL,
+)
+"""Shown of customers in Forgive me: why they are there, and what the choice of the mode rests on."""
 
 
 def why(
@@ -101,7 +109,8 @@ def _print(
     customer: str, channel: str, explainer: Explainer, candidates: Sequence[Candidate], model: Model
 ) -> None:
     console = Console(highlight=False)
-    figures = [f"{f.name.lower().replace('_', ' ')} {explainer.facts.text(f.name.lower())}" for f in _FIGURES]
+    wanted = _FIGURES + (_FORGIVE if explainer.facts.value("forgive_mode") is not None else ())
+    figures = [f"{f.name.lower().replace('_', ' ')} {explainer.facts.text(f.name.lower())}" for f in wanted]
     console.print(f"{' · '.join(figures)} ({model.rulebook.currency})", markup=False)
     table = Table(title=f"{customer} · {channel}")
     for heading in ("action", "ended at", "actual", "required", "because"):

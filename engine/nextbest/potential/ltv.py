@@ -20,6 +20,8 @@ from nextbest.potential.bgnbd import (
 
 WEEKS_A_YEAR = 52.0
 """Weeks in a year, as the model counts them."""
+_NO_LOSS = 1e-300
+"""1−ρ below this is none: its reciprocal overflows, and the sum is the number of years to the last digit."""
 
 
 class LtvColumn(IntEnum):
@@ -37,10 +39,12 @@ class LtvColumn(IntEnum):
     """Lifetime value over the horizon, money."""
     MULTIPLIER = 5
     """Λ: what a lasting yearly gain of 1 is worth over the horizon; ≥ 1, and 1 if LTV is unknown."""
+    LTV_IF_ALIVE = 6
+    """LTV of a customer who is alive, or would be again: what there is to win back."""
 
 
 N_COLUMNS = len(LtvColumn)
-_ALIVE, _YEAR, _DISCOUNTED, _SPEND, _LTV, _MULTIPLIER = (int(c) for c in LtvColumn)
+_ALIVE, _YEAR, _DISCOUNTED, _SPEND, _LTV, _MULTIPLIER, _IF_ALIVE = (int(c) for c in LtvColumn)
 
 
 @lean_kernel
@@ -127,7 +131,7 @@ def fill_lifetime(
     scratch: F64,
     figures: F64,
 ) -> None:
-    """Write one customer's figures by `LtvColumn` into `figures` (6,); see `ltv_rows`.
+    """Write one customer's figures by `LtvColumn` into `figures` (7,); see `ltv_rows`.
 
     Args:
         x: Repeat buying occasions; with the next four, one row of the arguments of `ltv_rows`.
@@ -141,25 +145,54 @@ def fill_lifetime(
         year: Place of one year among the horizons.
         expected: (m,) is written.
         scratch: (3, m) is written.
-        figures: (6,) is written.
+        figures: (7,) is written.
     """
-    r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
-    figures[:] = math.nan
-    figures[_MULTIPLIER] = 1.0
     if not is_rfm(x, t_x, T):
+        figures[:] = math.nan
+        figures[_MULTIPLIER] = 1.0
         return
-    alive = alive_probability(x, t_x, T, r, alpha, a, b)
+    r, alpha, a, b = parameters[0], parameters[1], parameters[2], parameters[3]
     expected_at(x, alpha + T, horizons, r, a, b, expected, scratch)
     discounted = 0.0
     for k in range(len(horizons)):
         discounted += weights[k] * expected[k]
+    fill_worth(x, t_x, T, zbar, margin, parameters, discounted, expected[year], figures)
+
+
+@lean_kernel
+def fill_worth(
+    x: float,
+    t_x: float,
+    T: float,
+    zbar: float,
+    margin: float,
+    parameters: F64,
+    discounted: float,
+    in_a_year: float,
+    figures: F64,
+) -> None:
+    """Write the figures of a possible history into `figures` (7,) from its purchases if alive.
+
+    Args:
+        x: with the next five as in `fill_lifetime`.
+        t_x: see there.
+        T: see there.
+        zbar: see there.
+        margin: see there.
+        parameters: see there.
+        discounted: purchases over the horizon, discounted, if alive.
+        in_a_year: purchases in the next 52 weeks, if alive.
+        figures: (7,) is written.
+    """
+    alive = alive_probability(x, t_x, T, parameters[0], parameters[1], parameters[2], parameters[3])
+    spend = expected_spend(x, zbar, parameters[4], parameters[5], parameters[6])
     figures[_ALIVE] = alive
-    figures[_YEAR] = alive * expected[year]
+    figures[_YEAR] = alive * in_a_year
     figures[_DISCOUNTED] = alive * discounted
-    figures[_SPEND] = expected_spend(x, zbar, parameters[4], parameters[5], parameters[6])
-    figures[_LTV] = margin * figures[_SPEND] * figures[_DISCOUNTED]
-    if discounted > expected[year]:
-        figures[_MULTIPLIER] = discounted / expected[year]
+    figures[_SPEND] = spend
+    figures[_LTV] = margin * spend * (alive * discounted)
+    figures[_MULTIPLIER] = discounted / in_a_year if discounted > in_a_year else 1.0
+    figures[_IF_ALIVE] = margin * spend * discounted
 
 
 @kernel
@@ -175,7 +208,7 @@ def ltv_rows(x: F64, t_x: F64, T: F64, zbar: F64, margin: F64, parameters: F64) 
         parameters: (10,) as `LtvParameters.to_array` gives them.
 
     Returns:
-        (n, 6) figures by `LtvColumn`. An impossible or unknown history makes all NaN but the
+        (n, 7) figures by `LtvColumn`. An impossible or unknown history makes all NaN but the
         multiplier, which is 1; an unknown zbar or margin makes SPEND and LTV, or LTV, NaN.
 
     Cost: about 1.5 µs a customer at 39 steps; a customer with T near 0 several times that.
@@ -216,7 +249,7 @@ def contract_multiplier(r: float, d: float, years: float) -> float:
         return 0.0
     # In this order a d far below 1 keeps its digits.
     loss = (1.0 - r) + d
-    if loss == 0.0:
+    if loss < _NO_LOSS:
         return years if years < math.inf else math.nan
     return r / loss * -math.expm1(-years * (math.log1p(d) - math.log(r)))
 
@@ -277,13 +310,25 @@ def fill_contract(
     years: float,
     figures: F64,
 ) -> None:
-    """Write one contract customer's figures by `LtvColumn` into `figures` (6,); see `contract_rows`."""
+    """Write one contract customer's figures by `LtvColumn` into `figures` (7,); see `contract_rows`."""
+    fill_renewed(margin, contract_multiplier(retention, yearly_discount, years), in_force, figures)
+
+
+@lean_kernel
+def fill_renewed(
+    margin: float,
+    lasting: float,
+    in_force: bool,  # noqa: FBT001  (a kernel takes no keywords)
+    figures: F64,
+) -> None:
+    """Write a contract customer's figures into `figures` (7,); `lasting` is that of one in force."""
     alive = 1.0 if in_force else 0.0
-    multiplier = alive * contract_multiplier(retention, yearly_discount, years)
+    multiplier = alive * lasting
     figures[:] = math.nan
     figures[_ALIVE] = alive
     figures[_LTV] = margin * multiplier
     figures[_MULTIPLIER] = multiplier if multiplier > 1.0 else 1.0
+    figures[_IF_ALIVE] = margin * lasting
 
 
 @kernel
@@ -298,7 +343,7 @@ def contract_rows(margin: F64, retention: F64, in_force: Bools, yearly_discount:
         years: `LtvParameters.horizon_years`, so that both kinds compare; inf for the closed form.
 
     Returns:
-        (n, 6) figures by `LtvColumn`; LTV is NaN and the multiplier 1 where a term is unknown
+        (n, 7) figures by `LtvColumn`; LTV is NaN and the multiplier 1 where a term is unknown
         or outside its range.
 
     Oracle: `tests.naive.ltv.contract_multiplier`.

@@ -6,12 +6,14 @@ the retention of those who remain rises with tenure; one constant r undervalues 
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import numpy as np
 
-from nextbest.errors import FitError, InvalidInput, Violation
-from nextbest.kernels import kernel
+from nextbest.errors import ArtifactError, FitError, InvalidInput, Violation
+from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64
 from nextbest.potential.maximum_likelihood import (
     MAX_ITERATIONS,
@@ -19,6 +21,11 @@ from nextbest.potential.maximum_likelihood import (
     minimise,
     standard_errors,
 )
+
+MOST_YEARS = 10_000.0
+"""Horizon up to which contracts are valued year by year."""
+LEAST_CONTRACTS = 30
+"""Below so many contracts no retention is fitted: a handful says nothing about those to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class RetentionFit:
     warnings: tuple[str, ...]
 
 
-@kernel
+@lean_kernel
 def retention_at(renewals: float, alpha: float, beta: float) -> float:
     """Probability that a customer with so many renewals behind them renews once more.
 
@@ -43,6 +50,23 @@ def retention_at(renewals: float, alpha: float, beta: float) -> float:
     if not 0.0 <= renewals < math.inf:
         return math.nan
     return (beta + renewals) / (alpha + beta + renewals)
+
+
+@lean_kernel
+def renewal_multiplier(renewals: float, alpha: float, beta: float, d: float, years: float) -> float:
+    """Σ_k S(t+k)/S(t)/(1+d)^k: a yearly 1 while a contract of t renewals is renewed, over N years.
+
+    Part of a year counts as that part of its term. NaN for an unknown tenure or parameter, and beyond
+    `MOST_YEARS`.
+    Oracle: `tests.naive.ltv.renewal_multiplier`.
+    """
+    if not (0.0 <= renewals < math.inf and d >= 0.0 and 0.0 <= years <= MOST_YEARS):
+        return math.nan
+    total, term, whole = 0.0, 1.0, math.floor(years)
+    for k in range(int(whole) + 1):
+        term *= retention_at(renewals + k, alpha, beta) / (1.0 + d)
+        total += term if k < whole else (years - whole) * term
+    return total
 
 
 @kernel
@@ -116,4 +140,78 @@ def fit_retention(kept: F64, lost: F64, *, max_iterations: int = MAX_ITERATIONS)
         warnings=("the cohorts do not tell customers apart: retention does not rise with tenure",)
         if unclear
         else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionModel:
+    """Retention of contracts as `fit ltv` leaves it behind."""
+
+    rate: float
+    """Share of renewals that were made, whatever the tenure: r where tenure tells nothing."""
+    contracts: int
+    """Customers in the fit."""
+    renewals: float
+    """Renewals that came up."""
+    alpha: float | None = None
+    """Churn per renewal ~ Beta(α, β); None = the cohorts allow no fit, and `rate` holds for all."""
+    beta: float | None = None
+    log_likelihood: float | None = None
+    standard_errors: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    warnings: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.rate <= 1.0:
+            raise ValueError(f"retention must be a share in [0, 1], not `{self.rate}`")
+        for name, value in (("alpha", self.alpha), ("beta", self.beta)):
+            if value is not None and not 0.0 < value < math.inf:
+                raise ValueError(f"retention parameter {name} must be positive and finite, not `{value}`")
+        if (self.alpha is None) != (self.beta is None):
+            raise ValueError("retention parameters alpha and beta come together")
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-able values only; `from_dict` gives an equal object back."""
+        content: dict[str, object] = asdict(self)
+        content["standard_errors"] = dict(self.standard_errors)
+        content["warnings"] = list(self.warnings)
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, object]) -> "RetentionModel":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ArtifactError: a field is missing, unknown, or out of its range.
+        """
+        try:
+            values = dict(content)
+            values["warnings"] = tuple(cast("Sequence[str]", values["warnings"]))
+            values["standard_errors"] = dict(cast("Mapping[str, float | None]", values["standard_errors"]))
+            return cls(**values)  # pyright: ignore[reportArgumentType]  (from JSON)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"retention of contracts cannot be read: {error}") from error
+
+
+def fit_contracts(kept: F64, lost: F64, contracts: int) -> RetentionModel:
+    """Retention of contracts by tenure, or one rate for all where the cohorts do not tell them apart.
+
+    Args:
+        kept: (T,) contracts renewed at their first, second, … renewal.
+        lost: (T,) contracts that were not.
+        contracts: customers counted.
+
+    Raises:
+        InvalidInput: negative or missing counts, listed by renewal.
+        FitError: fewer than `LEAST_CONTRACTS` contracts, no renewals yet, or no convergence.
+    """
+    if contracts < LEAST_CONTRACTS:
+        raise FitError(f"retention needs {LEAST_CONTRACTS} contracts, and there are {contracts}")
+    fit = fit_retention(kept, lost)
+    came_up = float((kept + lost).sum())
+    rate = float(kept.sum()) / came_up
+    if fit.warnings:
+        warning = f"{fit.warnings[0]}: one rate, `{rate:.3f}`, holds for every contract"
+        return RetentionModel(rate, contracts, came_up, warnings=(warning,))
+    return RetentionModel(
+        rate, contracts, came_up, fit.alpha, fit.beta, fit.log_likelihood, fit.standard_errors
     )

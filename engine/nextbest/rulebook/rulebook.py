@@ -338,6 +338,31 @@ class StageModel:
     """The same numbers as the kernels take them."""
 
 
+FORGIVE_TERMS = (
+    "back_probability",
+    "back_cost",
+    "back_reward",
+    "reach",
+    "harm_avoided",
+    "damage_cost",
+)
+"""Inputs of the Forgive mode that rulebooks set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A number that follows a fact: times·fact + plus."""
+
+    fact: str = ""
+    """Empty = none: the number is `otherwise` for everybody."""
+    times: float = 0.0
+    plus: float = 0.0
+    otherwise: float = float("nan")
+    """Where the fact is unknown; NaN = unknown."""
+    low: float = 0.0
+    high: float = float("inf")
+
+
 @dataclass(frozen=True, slots=True)
 class Learning:
     """How propensities learn from captured outcomes, and how decisions explore."""
@@ -406,6 +431,8 @@ class Strategy:
     """λ_ref."""
     referral_worth: float
     """v_ref."""
+    forgive: tuple[Term, ...]
+    """What the choice of the Forgive mode reads of the rulebook, in the order of `FORGIVE_TERMS`."""
     peer_dimensions: tuple[str, ...]
     """Facts, in order; a cell's parent drops the last."""
     ltv_step_weeks: int

@@ -7,13 +7,13 @@ import numpy as np
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2
 from nextbest.assembly import Model
-from nextbest.facts import Figure
+from nextbest.facts import FIGURE_VALUES, Figure
 from nextbest.figures import Valued
 from nextbest.model import F64, Rows
 from nextbest.potential.value import ProfitTerm, ValueFlag, ValueTerm
 from nextbest.valuation import VALUE_FACTS
 
-_FIELDS = [(figure, figure.name.lower()) for figure in Figure if figure is not Figure.STAGE]
+_FIELDS = [(figure, figure.name.lower()) for figure in Figure if figure not in FIGURE_VALUES]
 _WHOLE = {Figure.LEVEL, Figure.PEER_CELL_SIZE}
 _FLAGS = {Figure.VALUE_REACHED, Figure.PROFIT_REACHED, Figure.FALSE_LOYALTY, Figure.ACTION_LOYAL}
 _NEVER_DEFAULTED = {"revenue_net", "cogs", "margin_rate"}
@@ -43,6 +43,10 @@ def customer_figures(
         message.stage = common_pb2.Stage.ValueType(stage + 1)
         if message.HasField("potential_profit") or message.HasField("potential_value"):
             message.potential_quantile = float(model.rulebook.strategy.stretch[stage])
+    if not np.isnan(mine[Figure.FORGIVE_MODE]):
+        message.forgive_mode = customer_pb2.ForgiveMode.ValueType(int(mine[Figure.FORGIVE_MODE]) + 1)
+    if not np.isnan(mine[Figure.FORGIVE_CAUSE]):
+        message.forgive_cause = customer_pb2.ForgiveCause.ValueType(int(mine[Figure.FORGIVE_CAUSE]) + 1)
     if model.peers is not None and valued.cells is not None:
         message.peer_cell = _path(model, int(valued.cells[row]))
     message.drivers.extend(_drivers("actual_profit", ProfitTerm, valued.worth.profit_terms[row]))

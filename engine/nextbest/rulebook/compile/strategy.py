@@ -12,14 +12,23 @@ from nextbest.rulebook.compile.clock import load_time_zone
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report, with_article
 from nextbest.rulebook.compile.texts import Languages
-from nextbest.rulebook.documents.strategy import Goal, Group, RewardShareEntry, StrategyFile
+from nextbest.rulebook.documents.strategy import (
+    FactTerm,
+    Forgive,
+    Goal,
+    Group,
+    RewardShareEntry,
+    StrategyFile,
+)
 from nextbest.rulebook.rulebook import (
+    FORGIVE_TERMS,
     Arbitration,
     Exploration,
     Learning,
     RewardShare,
     Role,
     Strategy,
+    Term,
     ValueModel,
 )
 
@@ -30,6 +39,8 @@ STRETCH = (0.70, 0.80, 0.90, 0.50)
 PRESSURE_CAPS = (4.0, 6.0, 8.0, 3.0)
 """Cap on contact pressure by stage (section 8)."""
 
+SHARES = frozenset({"back_probability", "harm_avoided"})
+"""Inputs of the Forgive mode that are at most 1."""
 NEVER_A_GOAL = frozenset({"handle_time", "cross_sell_count"})
 """What staff must not be measured by: problems solved are the goal."""
 NO_GOAL_ALONE = frozenset({"enrolments", "email_addresses", "app_downloads"})
@@ -165,6 +176,7 @@ def compile_strategy(
         time_zone=document.time_zone,
         referral_weight=document.referral.weight,
         referral_worth=document.referral.worth,
+        forgive=_forgive_terms(document.forgive, at / "forgive", catalogue, report),
         peer_dimensions=_peer_dimensions(read, catalogue, report),
         ltv_step_weeks=document.lifetime.step_weeks,
         ltv_steps=document.lifetime.steps,
@@ -187,6 +199,27 @@ def _reward_shares(entries: list[RewardShareEntry], at: At, report: Report) -> t
         if total > 1 + 1e-9:
             report.error(at, "reward-shares", f"the least shares of `{name}` sum to {total:g}, more than 1")
     return tuple(shares)
+
+
+def _forgive_terms(document: Forgive, at: At, catalogue: Catalogue, report: Report) -> tuple[Term, ...]:
+    terms: list[Term] = []
+    for name in FORGIVE_TERMS:
+        given, high = getattr(document, name), 1.0 if name in SHARES else float("inf")
+        if isinstance(given, FactTerm):
+            _check_number(given.fact, at / name / "fact", catalogue, report)
+            otherwise = float("nan") if given.otherwise is None else given.otherwise
+            terms.append(Term(given.fact, given.times, given.plus, otherwise, 0.0, high))
+        else:
+            terms.append(Term(otherwise=float("nan") if given is None else float(given), high=high))
+    return tuple(terms)
+
+
+def _check_number(name: str, at: At, catalogue: Catalogue, report: Report) -> None:
+    numbers = (FactType.INT, FactType.DOUBLE)
+    if name not in catalogue:
+        report.unknown(at, "fact", name, [f.name for f in catalogue.facts if f.type in numbers])
+    elif catalogue[name].type not in numbers:
+        report.error(at, "invalid-value", f"`{name}` is {with_article(catalogue[name].type)}, not a number")
 
 
 def compile_value(read: Read[StrategyFile], catalogue: Catalogue, report: Report) -> ValueModel:

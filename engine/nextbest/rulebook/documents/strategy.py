@@ -1,8 +1,9 @@
 """strategy.yaml: what stands above all rules."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Discriminator, Field, Tag, WithJsonSchema
 
 from nextbest.rulebook.documents.common import (
     Amount,
@@ -209,6 +210,61 @@ class Referral(Document):
     worth: Cost = Field(default=0, description="v_ref: money a recommendation is worth.")
 
 
+class FactTerm(Document):
+    """A number that follows a fact: `times` · fact + `plus`."""
+
+    fact: FactName = Field(description="A number of the catalogue.", examples=["negative_mentions"])
+    times: Annotated[float, Field(ge=-1e9, le=1e9)] = Field(default=1, description="Its factor.")
+    plus: Amount = Field(default=0, description="What is added.")
+    otherwise: Amount | None = Field(
+        default=None,
+        description="What holds where the fact is unknown; left out, the number is unknown too.",
+        examples=[1],
+    )
+
+
+def _term_kind(value: object) -> str:
+    return "fact" if isinstance(value, Mapping) else "number"
+
+
+ShareTerm: TypeAlias = Annotated[
+    Annotated[Share, Tag("number")] | Annotated[FactTerm, Tag("fact")], Discriminator(_term_kind)
+]
+"""A share from 0 to 1, or a fact that gives one."""
+CostTerm: TypeAlias = Annotated[
+    Annotated[Cost, Tag("number")] | Annotated[FactTerm, Tag("fact")], Discriminator(_term_kind)
+]
+"""A number of at least 0, or a fact that gives one."""
+
+
+class Forgive(Document):
+    """What the choice between winning back, damage control and an apology is made with (section 6).
+
+    What is left out is unknown, and what it leaves unknown is no reason to act.
+    """
+
+    back_probability: ShareTerm | None = Field(
+        default=None, description="p_back: chance that an effort brings the customer back.", examples=[0.1]
+    )
+    back_cost: CostTerm | None = Field(default=None, description="Cost of that effort, money.", examples=[5])
+    back_reward: CostTerm | None = Field(
+        default=None, description="What a customer who comes back is given, money.", examples=[20]
+    )
+    reach: CostTerm | None = Field(
+        default=None,
+        description="People whom the customer's word reaches.",
+        examples=[{"fact": "negative_mentions", "times": 10, "plus": 1, "otherwise": 1}],
+    )
+    harm_avoided: ShareTerm | None = Field(
+        default=None,
+        description="Δp: by how much damage control lowers the chance that each of them turns away.",
+        examples=[0.02],
+    )
+    damage_cost: CostTerm | None = Field(
+        default=None, description="Cost of damage control, money.", examples=[5]
+    )
+
+
 class DataQuality(Document):
     """What is asked of a snapshot before anything is sold on it."""
 
@@ -344,6 +400,9 @@ class StrategyFile(Document):
     potential: Potential = Field(default=Potential(), description="Peers, potential and gaps.")
     lifetime: Lifetime = Field(default=Lifetime(), description="Lifetime value.")
     referral: Referral = Field(default=Referral(), description="Word of mouth.")
+    forgive: Forgive = Field(
+        default=Forgive(), description="What a customer in Forgive me is worth winning back, or calming."
+    )
     ceiling_share: Share = Field(
         default=0.10, description="Share of lifetime value that may be invested in a customer in 12 months."
     )

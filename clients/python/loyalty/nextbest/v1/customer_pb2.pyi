@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from loyalty.nextbest.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,70 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ForgiveMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ForgiveModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ForgiveMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FORGIVE_MODE_UNSPECIFIED: _ForgiveMode.ValueType  # 0
+    """Not in Forgive me."""
+    FORGIVE_MODE_WIN_BACK: _ForgiveMode.ValueType  # 1
+    """The customer is worth winning back."""
+    FORGIVE_MODE_DAMAGE_CONTROL: _ForgiveMode.ValueType  # 2
+    """The customer is not, but what they tell others is worth an effort."""
+    FORGIVE_MODE_APOLOGY: _ForgiveMode.ValueType  # 3
+    """Neither pays: an apology and a closing message, never silence."""
+
+class ForgiveMode(_ForgiveMode, metaclass=_ForgiveModeEnumTypeWrapper):
+    """ForgiveMode is what is done for a customer whose trust is broken."""
+
+FORGIVE_MODE_UNSPECIFIED: ForgiveMode.ValueType  # 0
+"""Not in Forgive me."""
+FORGIVE_MODE_WIN_BACK: ForgiveMode.ValueType  # 1
+"""The customer is worth winning back."""
+FORGIVE_MODE_DAMAGE_CONTROL: ForgiveMode.ValueType  # 2
+"""The customer is not, but what they tell others is worth an effort."""
+FORGIVE_MODE_APOLOGY: ForgiveMode.ValueType  # 3
+"""Neither pays: an apology and a closing message, never silence."""
+Global___ForgiveMode: _TypeAlias = ForgiveMode  # noqa: Y015
+
+class _ForgiveCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ForgiveCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ForgiveCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FORGIVE_CAUSE_UNSPECIFIED: _ForgiveCause.ValueType  # 0
+    """Nothing decides for it now; the stage may still be held until the customer forgives."""
+    FORGIVE_CAUSE_OPEN_COMPLAINT: _ForgiveCause.ValueType  # 1
+    """A grave complaint is open."""
+    FORGIVE_CAUSE_DETRACTOR: _ForgiveCause.ValueType  # 2
+    """A low relation NPS was given lately."""
+    FORGIVE_CAUSE_CONTRACT_CANCELLED: _ForgiveCause.ValueType  # 3
+    """The contract was cancelled."""
+    FORGIVE_CAUSE_LAPSED: _ForgiveCause.ValueType  # 4
+    """The customer probably buys elsewhere by now."""
+    FORGIVE_CAUSE_LADDER_BOTTOM: _ForgiveCause.ValueType  # 5
+    """The loyalty index is at the bottom of the ladder."""
+
+class ForgiveCause(_ForgiveCause, metaclass=_ForgiveCauseEnumTypeWrapper):
+    """ForgiveCause is why a customer is in Forgive me; the first that holds."""
+
+FORGIVE_CAUSE_UNSPECIFIED: ForgiveCause.ValueType  # 0
+"""Nothing decides for it now; the stage may still be held until the customer forgives."""
+FORGIVE_CAUSE_OPEN_COMPLAINT: ForgiveCause.ValueType  # 1
+"""A grave complaint is open."""
+FORGIVE_CAUSE_DETRACTOR: ForgiveCause.ValueType  # 2
+"""A low relation NPS was given lately."""
+FORGIVE_CAUSE_CONTRACT_CANCELLED: ForgiveCause.ValueType  # 3
+"""The contract was cancelled."""
+FORGIVE_CAUSE_LAPSED: ForgiveCause.ValueType  # 4
+"""The customer probably buys elsewhere by now."""
+FORGIVE_CAUSE_LADDER_BOTTOM: ForgiveCause.ValueType  # 5
+"""The loyalty index is at the bottom of the ladder."""
+Global___ForgiveCause: _TypeAlias = ForgiveCause  # noqa: Y015
 
 @_typing.final
 class Fact(_message.Message):
@@ -140,6 +205,11 @@ class CustomerFigures(_message.Message):
     POTENTIAL_QUANTILE_FIELD_NUMBER: _builtins.int
     DRIVERS_FIELD_NUMBER: _builtins.int
     DEFAULTED_FIELD_NUMBER: _builtins.int
+    LTV_BACK_FIELD_NUMBER: _builtins.int
+    EV_WIN_BACK_FIELD_NUMBER: _builtins.int
+    EV_DAMAGE_CONTROL_FIELD_NUMBER: _builtins.int
+    FORGIVE_MODE_FIELD_NUMBER: _builtins.int
+    FORGIVE_CAUSE_FIELD_NUMBER: _builtins.int
     stage: _common_pb2.Stage.ValueType
     """Loyalty stage."""
     level: _builtins.int
@@ -196,6 +266,16 @@ class CustomerFigures(_message.Message):
     """Path of that peer cell from the root, such as `family/2-adults/2-5-years`; empty if unknown."""
     potential_quantile: _builtins.float
     """Stretch quantile at which the potentials were read, 0 to 1."""
+    ltv_back: _builtins.float
+    """Lifetime value of the customer once won back: as if surely still a customer, in money."""
+    ev_win_back: _builtins.float
+    """Expected value of winning the customer back, in money; only in Forgive me."""
+    ev_damage_control: _builtins.float
+    """Expected value of damage control, in money; only in Forgive me."""
+    forgive_mode: Global___ForgiveMode.ValueType
+    """What is done in Forgive me: the larger of the two if above 0, else an apology; unspecified elsewhere."""
+    forgive_cause: Global___ForgiveCause.ValueType
+    """Reason code of Forgive me: what decides for it now; unspecified if nothing does."""
     @_builtins.property
     def drivers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueDriver]:
         """Signed parts that actual value and actual profit are the sums of, the largest first."""
@@ -237,10 +317,15 @@ class CustomerFigures(_message.Message):
         potential_quantile: _builtins.float | None = ...,
         drivers: _abc.Iterable[Global___ValueDriver] | None = ...,
         defaulted: _abc.Iterable[_builtins.str] | None = ...,
+        ltv_back: _builtins.float | None = ...,
+        ev_win_back: _builtins.float | None = ...,
+        ev_damage_control: _builtins.float | None = ...,
+        forgive_mode: Global___ForgiveMode.ValueType = ...,
+        forgive_cause: Global___ForgiveCause.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal", "_actual_profit", b"_actual_profit", "_actual_value", b"_actual_value", "_alive", b"_alive", "_cost_to_serve", b"_cost_to_serve", "_data_quality", b"_data_quality", "_days_since_purchase", b"_days_since_purchase", "_false_loyalty", b"_false_loyalty", "_investment_ceiling", b"_investment_ceiling", "_level", b"_level", "_loyalty_index", b"_loyalty_index", "_ltv", b"_ltv", "_ltv_with_referrals", b"_ltv_with_referrals", "_multiplier", b"_multiplier", "_overdue_survival", b"_overdue_survival", "_peer_cell_size", b"_peer_cell_size", "_potential_profit", b"_potential_profit", "_potential_quantile", b"_potential_quantile", "_potential_value", b"_potential_value", "_profit_gap", b"_profit_gap", "_profit_reached", b"_profit_reached", "_snapshot_age_days", b"_snapshot_age_days", "_tenure_days", b"_tenure_days", "_value_for_money", b"_value_for_money", "_value_gap", b"_value_gap", "_value_reached", b"_value_reached", "action_loyal", b"action_loyal", "actual_profit", b"actual_profit", "actual_value", b"actual_value", "alive", b"alive", "cost_to_serve", b"cost_to_serve", "data_quality", b"data_quality", "days_since_purchase", b"days_since_purchase", "false_loyalty", b"false_loyalty", "investment_ceiling", b"investment_ceiling", "level", b"level", "loyalty_index", b"loyalty_index", "ltv", b"ltv", "ltv_with_referrals", b"ltv_with_referrals", "multiplier", b"multiplier", "overdue_survival", b"overdue_survival", "peer_cell_size", b"peer_cell_size", "potential_profit", b"potential_profit", "potential_quantile", b"potential_quantile", "potential_value", b"potential_value", "profit_gap", b"profit_gap", "profit_reached", b"profit_reached", "snapshot_age_days", b"snapshot_age_days", "tenure_days", b"tenure_days", "value_for_money", b"value_for_money", "value_gap", b"value_gap", "value_reached", b"value_reached"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal", "_actual_profit", b"_actual_profit", "_actual_value", b"_actual_value", "_alive", b"_alive", "_cost_to_serve", b"_cost_to_serve", "_data_quality", b"_data_quality", "_days_since_purchase", b"_days_since_purchase", "_ev_damage_control", b"_ev_damage_control", "_ev_win_back", b"_ev_win_back", "_false_loyalty", b"_false_loyalty", "_investment_ceiling", b"_investment_ceiling", "_level", b"_level", "_loyalty_index", b"_loyalty_index", "_ltv", b"_ltv", "_ltv_back", b"_ltv_back", "_ltv_with_referrals", b"_ltv_with_referrals", "_multiplier", b"_multiplier", "_overdue_survival", b"_overdue_survival", "_peer_cell_size", b"_peer_cell_size", "_potential_profit", b"_potential_profit", "_potential_quantile", b"_potential_quantile", "_potential_value", b"_potential_value", "_profit_gap", b"_profit_gap", "_profit_reached", b"_profit_reached", "_snapshot_age_days", b"_snapshot_age_days", "_tenure_days", b"_tenure_days", "_value_for_money", b"_value_for_money", "_value_gap", b"_value_gap", "_value_reached", b"_value_reached", "action_loyal", b"action_loyal", "actual_profit", b"actual_profit", "actual_value", b"actual_value", "alive", b"alive", "cost_to_serve", b"cost_to_serve", "data_quality", b"data_quality", "days_since_purchase", b"days_since_purchase", "ev_damage_control", b"ev_damage_control", "ev_win_back", b"ev_win_back", "false_loyalty", b"false_loyalty", "investment_ceiling", b"investment_ceiling", "level", b"level", "loyalty_index", b"loyalty_index", "ltv", b"ltv", "ltv_back", b"ltv_back", "ltv_with_referrals", b"ltv_with_referrals", "multiplier", b"multiplier", "overdue_survival", b"overdue_survival", "peer_cell_size", b"peer_cell_size", "potential_profit", b"potential_profit", "potential_quantile", b"potential_quantile", "potential_value", b"potential_value", "profit_gap", b"profit_gap", "profit_reached", b"profit_reached", "snapshot_age_days", b"snapshot_age_days", "tenure_days", b"tenure_days", "value_for_money", b"value_for_money", "value_gap", b"value_gap", "value_reached", b"value_reached"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal", "_actual_profit", b"_actual_profit", "_actual_value", b"_actual_value", "_alive", b"_alive", "_cost_to_serve", b"_cost_to_serve", "_data_quality", b"_data_quality", "_days_since_purchase", b"_days_since_purchase", "_false_loyalty", b"_false_loyalty", "_investment_ceiling", b"_investment_ceiling", "_level", b"_level", "_loyalty_index", b"_loyalty_index", "_ltv", b"_ltv", "_ltv_with_referrals", b"_ltv_with_referrals", "_multiplier", b"_multiplier", "_overdue_survival", b"_overdue_survival", "_peer_cell_size", b"_peer_cell_size", "_potential_profit", b"_potential_profit", "_potential_quantile", b"_potential_quantile", "_potential_value", b"_potential_value", "_profit_gap", b"_profit_gap", "_profit_reached", b"_profit_reached", "_snapshot_age_days", b"_snapshot_age_days", "_tenure_days", b"_tenure_days", "_value_for_money", b"_value_for_money", "_value_gap", b"_value_gap", "_value_reached", b"_value_reached", "action_loyal", b"action_loyal", "actual_profit", b"actual_profit", "actual_value", b"actual_value", "alive", b"alive", "cost_to_serve", b"cost_to_serve", "data_quality", b"data_quality", "days_since_purchase", b"days_since_purchase", "defaulted", b"defaulted", "drivers", b"drivers", "false_loyalty", b"false_loyalty", "investment_ceiling", b"investment_ceiling", "level", b"level", "loyalty_index", b"loyalty_index", "ltv", b"ltv", "ltv_with_referrals", b"ltv_with_referrals", "multiplier", b"multiplier", "overdue_survival", b"overdue_survival", "peer_cell", b"peer_cell", "peer_cell_size", b"peer_cell_size", "potential_profit", b"potential_profit", "potential_quantile", b"potential_quantile", "potential_value", b"potential_value", "profit_gap", b"profit_gap", "profit_reached", b"profit_reached", "snapshot_age_days", b"snapshot_age_days", "stage", b"stage", "tenure_days", b"tenure_days", "value_for_money", b"value_for_money", "value_gap", b"value_gap", "value_reached", b"value_reached"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal", "_actual_profit", b"_actual_profit", "_actual_value", b"_actual_value", "_alive", b"_alive", "_cost_to_serve", b"_cost_to_serve", "_data_quality", b"_data_quality", "_days_since_purchase", b"_days_since_purchase", "_ev_damage_control", b"_ev_damage_control", "_ev_win_back", b"_ev_win_back", "_false_loyalty", b"_false_loyalty", "_investment_ceiling", b"_investment_ceiling", "_level", b"_level", "_loyalty_index", b"_loyalty_index", "_ltv", b"_ltv", "_ltv_back", b"_ltv_back", "_ltv_with_referrals", b"_ltv_with_referrals", "_multiplier", b"_multiplier", "_overdue_survival", b"_overdue_survival", "_peer_cell_size", b"_peer_cell_size", "_potential_profit", b"_potential_profit", "_potential_quantile", b"_potential_quantile", "_potential_value", b"_potential_value", "_profit_gap", b"_profit_gap", "_profit_reached", b"_profit_reached", "_snapshot_age_days", b"_snapshot_age_days", "_tenure_days", b"_tenure_days", "_value_for_money", b"_value_for_money", "_value_gap", b"_value_gap", "_value_reached", b"_value_reached", "action_loyal", b"action_loyal", "actual_profit", b"actual_profit", "actual_value", b"actual_value", "alive", b"alive", "cost_to_serve", b"cost_to_serve", "data_quality", b"data_quality", "days_since_purchase", b"days_since_purchase", "defaulted", b"defaulted", "drivers", b"drivers", "ev_damage_control", b"ev_damage_control", "ev_win_back", b"ev_win_back", "false_loyalty", b"false_loyalty", "forgive_cause", b"forgive_cause", "forgive_mode", b"forgive_mode", "investment_ceiling", b"investment_ceiling", "level", b"level", "loyalty_index", b"loyalty_index", "ltv", b"ltv", "ltv_back", b"ltv_back", "ltv_with_referrals", b"ltv_with_referrals", "multiplier", b"multiplier", "overdue_survival", b"overdue_survival", "peer_cell", b"peer_cell", "peer_cell_size", b"peer_cell_size", "potential_profit", b"potential_profit", "potential_quantile", b"potential_quantile", "potential_value", b"potential_value", "profit_gap", b"profit_gap", "profit_reached", b"profit_reached", "snapshot_age_days", b"snapshot_age_days", "stage", b"stage", "tenure_days", b"tenure_days", "value_for_money", b"value_for_money", "value_gap", b"value_gap", "value_reached", b"value_reached"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action_loyal: _TypeAlias = _typing.Literal["action_loyal"]  # noqa: Y015
     _WhichOneofArgType__action_loyal: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal"]  # noqa: Y015
@@ -256,6 +341,10 @@ class CustomerFigures(_message.Message):
     _WhichOneofArgType__data_quality: _TypeAlias = _typing.Literal["_data_quality", b"_data_quality"]  # noqa: Y015
     _WhichOneofReturnType__days_since_purchase: _TypeAlias = _typing.Literal["days_since_purchase"]  # noqa: Y015
     _WhichOneofArgType__days_since_purchase: _TypeAlias = _typing.Literal["_days_since_purchase", b"_days_since_purchase"]  # noqa: Y015
+    _WhichOneofReturnType__ev_damage_control: _TypeAlias = _typing.Literal["ev_damage_control"]  # noqa: Y015
+    _WhichOneofArgType__ev_damage_control: _TypeAlias = _typing.Literal["_ev_damage_control", b"_ev_damage_control"]  # noqa: Y015
+    _WhichOneofReturnType__ev_win_back: _TypeAlias = _typing.Literal["ev_win_back"]  # noqa: Y015
+    _WhichOneofArgType__ev_win_back: _TypeAlias = _typing.Literal["_ev_win_back", b"_ev_win_back"]  # noqa: Y015
     _WhichOneofReturnType__false_loyalty: _TypeAlias = _typing.Literal["false_loyalty"]  # noqa: Y015
     _WhichOneofArgType__false_loyalty: _TypeAlias = _typing.Literal["_false_loyalty", b"_false_loyalty"]  # noqa: Y015
     _WhichOneofReturnType__investment_ceiling: _TypeAlias = _typing.Literal["investment_ceiling"]  # noqa: Y015
@@ -266,6 +355,8 @@ class CustomerFigures(_message.Message):
     _WhichOneofArgType__loyalty_index: _TypeAlias = _typing.Literal["_loyalty_index", b"_loyalty_index"]  # noqa: Y015
     _WhichOneofReturnType__ltv: _TypeAlias = _typing.Literal["ltv"]  # noqa: Y015
     _WhichOneofArgType__ltv: _TypeAlias = _typing.Literal["_ltv", b"_ltv"]  # noqa: Y015
+    _WhichOneofReturnType__ltv_back: _TypeAlias = _typing.Literal["ltv_back"]  # noqa: Y015
+    _WhichOneofArgType__ltv_back: _TypeAlias = _typing.Literal["_ltv_back", b"_ltv_back"]  # noqa: Y015
     _WhichOneofReturnType__ltv_with_referrals: _TypeAlias = _typing.Literal["ltv_with_referrals"]  # noqa: Y015
     _WhichOneofArgType__ltv_with_referrals: _TypeAlias = _typing.Literal["_ltv_with_referrals", b"_ltv_with_referrals"]  # noqa: Y015
     _WhichOneofReturnType__multiplier: _TypeAlias = _typing.Literal["multiplier"]  # noqa: Y015
@@ -309,6 +400,10 @@ class CustomerFigures(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__days_since_purchase) -> _WhichOneofReturnType__days_since_purchase | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ev_damage_control) -> _WhichOneofReturnType__ev_damage_control | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ev_win_back) -> _WhichOneofReturnType__ev_win_back | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__false_loyalty) -> _WhichOneofReturnType__false_loyalty | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__investment_ceiling) -> _WhichOneofReturnType__investment_ceiling | None: ...
@@ -318,6 +413,8 @@ class CustomerFigures(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__loyalty_index) -> _WhichOneofReturnType__loyalty_index | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ltv) -> _WhichOneofReturnType__ltv | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ltv_back) -> _WhichOneofReturnType__ltv_back | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ltv_with_referrals) -> _WhichOneofReturnType__ltv_with_referrals | None: ...
     @_typing.overload
