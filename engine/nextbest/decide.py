@@ -11,11 +11,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from nextbest.action.arbitration import arbitrate, settle_reasons
+from nextbest.action.admission import n_words
+from nextbest.action.arbitration import arbitrate
 from nextbest.action.contact import fill_cooling
 from nextbest.action.posteriors import ROOT_ONLY
-from nextbest.action.tables import Batch, Raw
+from nextbest.action.tables import Batch, Code, Raw
 from nextbest.action.terms import Learnt, pack_state
+from nextbest.action.tracing import settle_reasons, trace_arbitration
 from nextbest.arena import Arena, pack
 from nextbest.assembly import Model
 from nextbest.figures import figures_of
@@ -24,7 +26,7 @@ from nextbest.local_time import local_hours
 from nextbest.model import (
     F64,
     I64,
-    U8,
+    U16,
     U64,
     Contexts,
     Decisions,
@@ -37,7 +39,7 @@ from nextbest.model import (
 from nextbest.potential.cells import locate
 from nextbest.potential.peer_windows import fill_peers_have
 from nextbest.rulebook.matching import inputs_of, match, n_blocks, no_suppression
-from nextbest.rulebook.program import Matches
+from nextbest.rulebook.program import LANES, Matches
 from nextbest.rulebook.windows import fill_windows
 from nextbest.valuation import take_columns
 
@@ -129,23 +131,20 @@ def _run(
         count=np.empty(n, np.int32),
         fired=np.empty_like(room.cooling),
     )
-    trace, numbers = _new_trace(n, len(model.rulebook.actions)) if traced else (room.trace, room.numbers)
-    arbitrate(
-        _arena(model),
-        _raw(model, rows, contexts, now),
-        batch,
-        learnt.terms,
-        trace.reason,
-        numbers,
-        trace.treatment,
-        trace.terms,
+    given = (_arena(model), _raw(model, rows, contexts, now), batch, learnt.terms)
+    answers = (
         decisions.action,
         decisions.treatment,
         decisions.terms,
         decisions.count,
         decisions.fired,
-        traced,
     )
+    if traced:
+        trace, numbers = _new_trace(n, len(model.rulebook.actions))
+        trace_arbitration(*given, trace.reason, numbers, trace.treatment, trace.terms, *answers)
+        return decisions, trace
+    trace = room.trace
+    arbitrate(*given, trace.reason, trace.treatment, trace.terms, *answers)
     return decisions, trace
 
 
@@ -172,14 +171,15 @@ class _Room(NamedTuple):
     facts: F64
     requests: I64
     pressure: F64
-    refused: U8
+    seen: U16
+    words: U64
+    open: I64
     cooling: U64
     places: I64
     """Row 0 of the posteriors for all."""
     matches: Matches
     trace: Trace
     """One row, for all customers to share."""
-    numbers: F64
 
 
 def _room(model: Model, n: int) -> _Room:
@@ -199,20 +199,22 @@ def _room_of_one(model: Model, _thread: int) -> _Room:
 def _new_room(model: Model, n: int) -> _Room:
     rulebook, program = model.rulebook, model.rulebook.program
     planes = (n_blocks(n), program.n_conditions)
-    trace, numbers = _new_trace(1, len(rulebook.actions))
+    actions, lanes = len(rulebook.actions), min(n, LANES)
+    groups = int(model.tables.codes[:, Code.GROUP].max(initial=-1)) + 1
     return _Room(
         masks=np.empty((n, 2), np.uint64),
         facts=np.empty((n, 3)),
         requests=np.empty((n, 4), np.int64),
         pressure=np.empty((n, 3)),
-        refused=np.empty(len(rulebook.actions), np.uint8),
+        seen=np.empty((lanes, actions + groups + 1), np.uint16),
+        words=np.empty(n_words(model.tables), np.uint64),
+        open=np.empty((lanes, actions + 1), np.int64),
         cooling=no_suppression(len(rulebook.triggers), n),
         places=fixed(np.zeros(n, np.int64)),
         matches=Matches(
             np.empty(planes, np.uint64), np.empty(planes, np.uint64), np.empty((n, program.n_values))
         ),
-        trace=trace,
-        numbers=numbers,
+        trace=_new_trace(1, actions)[0],
     )
 
 
@@ -288,7 +290,9 @@ def _batch(
         truncated=truncated,
         pressure=room.pressure,
         cooling=room.cooling,
-        refused=room.refused,
+        seen=room.seen,
+        words=room.words,
+        open=room.open,
         places=_posterior_places(model, rows, learnt, room),
         seeds=fixed(seed),
     )

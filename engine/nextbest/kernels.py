@@ -1,9 +1,12 @@
 """The one place that says how kernels are compiled."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from nextbest.kernel_cache import stamp_with_callees
 
@@ -37,3 +40,21 @@ def lean_kernel(function: F) -> F:
     dispatcher = njit(**options, forceinline=True, _nrt=False)(function)
     stamp_with_callees(dispatcher)
     return dispatcher
+
+
+def _trailing_zeros(_typing: object, _word: object) -> tuple[object, Callable[..., object]]:
+    """Count trailing zeros: one instruction, for which numba has no function."""
+
+    def generate(context: Any, builder: Any, _signature: object, arguments: list[object]) -> object:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, 0))
+
+    return types.int64(types.uint64), generate
+
+
+_count_trailing_zeros = cast("Callable[[np.uint64], int]", intrinsic(_trailing_zeros))
+
+
+@lean_kernel
+def lowest_bit(word: np.uint64) -> int:
+    """Place of the lowest set bit of a word that is not 0."""
+    return _count_trailing_zeros(word)

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from nextbest.model import F64, Contexts, Rows
+from nextbest.model import F64, I64, Contexts, Rows
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.zones import zone_named
 
@@ -22,13 +22,38 @@ def local_hours(rulebook: Rulebook, rows: Rows, contexts: Contexts, now: F64) ->
     outbound = np.flatnonzero(contexts.direction)  # inbound is 0
     if not len(outbound) or np.isnan(rulebook.channel_tables.quiet_from).all():
         return _not_asked(len(rows))
+    if len(rows) == 1:
+        return np.array([_hour_of_one(rulebook, rows, float(now[0]))])
     hours = np.full(len(rows), np.nan)
-    column = rulebook.catalogue.column("time_zone")
-    for i in outbound:
-        zone = _zone(rulebook, float(rows.numbers[i, column]) if column >= 0 else np.nan)
-        time = float(now[i])
-        hours[i] = (time + _offset_s(zone, int(time // _SLOT_S))) % 86400.0 / 3600.0
+    offsets = _offsets_s(rulebook, _zone_codes(rulebook, rows, outbound), now[outbound] // _SLOT_S)
+    hours[outbound] = (now[outbound] + offsets) % 86400.0 / 3600.0
     return hours
+
+
+def _hour_of_one(rulebook: Rulebook, rows: Rows, now: float) -> float:
+    """The hour of one customer, for whom arrays would take longer than looking it up."""
+    column = rulebook.catalogue.column("time_zone")
+    code = float(rows.numbers[0, column]) if column >= 0 else -1.0
+    known = 0 <= code < len(_zones(rulebook))
+    zone = _zone(rulebook, int(code) if known else -1)
+    return (now + _offset_s(zone, int(now // _SLOT_S))) % 86400.0 / 3600.0
+
+
+def _zone_codes(rulebook: Rulebook, rows: Rows, outbound: I64) -> F64:
+    """Codes of the customers' zones, -1 = not known."""
+    column, zones = rulebook.catalogue.column("time_zone"), _zones(rulebook)
+    if column < 0:
+        return np.full(len(outbound), -1.0)
+    codes = rows.numbers[outbound, column]
+    return np.where((codes >= 0) & (codes < len(zones)), np.floor(codes), -1.0)
+
+
+def _offsets_s(rulebook: Rulebook, codes: F64, slots: F64) -> F64:
+    """(n,) offsets from UTC, seconds; a zone and a slot are looked up once for all who share them."""
+    ways = len(_zones(rulebook)) + 1
+    keys, own = np.unique(slots.astype(np.int64) * ways + codes.astype(np.int64) + 1, return_inverse=True)
+    pairs = [divmod(key, ways) for key in keys.tolist()]
+    return np.array([_offset_s(_zone(rulebook, code - 1), slot) for slot, code in pairs])[own]
 
 
 @lru_cache(maxsize=4)
@@ -38,10 +63,14 @@ def _not_asked(n: int) -> F64:
     return hours
 
 
-def _zone(rulebook: Rulebook, code: float) -> str:
-    zones = rulebook.catalogue["time_zone"].values if "time_zone" in rulebook.catalogue else ()
-    if 0 <= code < len(zones) and zone_named(zones[int(code)]) is not None:
-        return zones[int(code)]
+def _zones(rulebook: Rulebook) -> tuple[str, ...]:
+    return rulebook.catalogue["time_zone"].values if "time_zone" in rulebook.catalogue else ()
+
+
+def _zone(rulebook: Rulebook, code: int) -> str:
+    zones = _zones(rulebook)
+    if code >= 0 and zone_named(zones[code]) is not None:
+        return zones[code]
     return rulebook.strategy.time_zone
 
 

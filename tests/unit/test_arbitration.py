@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders.worlds import World, action, customer, documents, small
 
-from nextbest.action.arbitration import best_of_group, insert_ranked, is_better, settle_reasons
+from nextbest.action.ranking import best_of_group, insert_ranked, is_better
 from nextbest.action.tables import Code
+from nextbest.action.tracing import settle_reasons
 from nextbest.model import Reason, Term
 
 MOST = 12

@@ -9,7 +9,7 @@ import numpy as np
 from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables, unpack_tables
 from nextbest.arena import Arena
 from nextbest.kernels import lean_kernel
-from nextbest.model import DAY_S, F64, I32, I64, U8, U32, U64, Direction, EntryKind, Outcome
+from nextbest.model import DAY_S, F64, I32, I64, U8, U16, U32, U64, Direction, EntryKind, Outcome
 from nextbest.rulebook.rulebook import PolicyScope
 
 PRESSURE_HALF_LIFE_DAYS = 7.0
@@ -25,7 +25,7 @@ REJECTED_DAYS_S = 60.0 * DAY_S
 
 _CONTACT, _OUTCOME = int(EntryKind.CONTACT), int(EntryKind.OUTCOME)
 _OUTBOUND = int(Direction.OUTBOUND)
-_IGNORED, _REJECTED, _OPTED_OUT = int(Outcome.IGNORED), int(Outcome.REJECTED), int(Outcome.OPTED_OUT)
+_IGNORED, _REJECTED = int(Outcome.IGNORED), int(Outcome.REJECTED)
 _ANSWERS = sum(
     1 << int(o) for o in (Outcome.CLICKED, Outcome.ACCEPTED, Outcome.REJECTED, Outcome.PROBLEM_SOLVED)
 )
@@ -44,8 +44,10 @@ _SCOPE, _OUTCOMES, _AT_LEAST, _CHANNEL = (
     int(Policy.CHANNEL),
 )
 
-REJECTED, OPTED_OUT = np.uint8(1), np.uint8(2)
-"""What `fill_refusals` writes; 0 = neither."""
+SEEN_CONTACT, SEEN_REJECTED_LATELY = 1 << 10, 1 << 11
+"""Marks of `fill_seen` beside one for each outcome: a contact; a rejection within 60 days."""
+SEEN_OPTED_OUT = 1 << int(Outcome.OPTED_OUT)
+_OUTCOMES_SEEN = (1 << 10) - 1
 PASSES, PAUSED, UNKNOWN = 0, 1, 2
 """Answers of `policy_state`."""
 
@@ -134,20 +136,46 @@ def fill_cooling(
 
 
 @lean_kernel
-def fill_refusals(batch: Batch, customer: int) -> None:
-    """Write into `refused` (A,) which actions the customer rejected within 60 days, or opted out of."""
-    now = batch.now[customer]
-    for action in range(len(batch.refused)):
-        batch.refused[action] = 0
+def fill_seen(tables: Tables, batch: Batch, customer: int) -> None:
+    """Write into the customer's lane of `seen` what the history up to now holds.
+
+    A mark has bit o where there is an entry with outcome o, and `SEEN_CONTACT` and
+    `SEEN_REJECTED_LATELY`. Most actions and groups have none, and then no window need be counted.
+    """
+    seen, now, actions = batch.seen[customer & 63], batch.now[customer], len(tables.codes)
+    seen[:] = 0
+    everything = 0
     for e in range(batch.starts[customer], batch.starts[customer + 1]):
         time, action = batch.entry_numbers[e, 0], np.int64(batch.entry_codes[e, 4])
-        if time > now or action >= len(batch.refused):
+        if time > now:
             continue
-        outcome = batch.entry_bytes[e, 12]
-        if outcome == _OPTED_OUT:
-            batch.refused[action] = OPTED_OUT
-        elif outcome == _REJECTED and time > now - REJECTED_DAYS_S:
-            batch.refused[action] = max(batch.refused[action], REJECTED)
+        outcome = np.int64(batch.entry_bytes[e, 12])
+        mark = (1 << outcome) & _OUTCOMES_SEEN
+        everything |= mark
+        if action >= actions:
+            continue
+        if batch.entry_bytes[e, 8] == _CONTACT:
+            mark |= SEEN_CONTACT
+        if outcome == _REJECTED and time > now - REJECTED_DAYS_S:
+            mark |= SEEN_REJECTED_LATELY
+        seen[action] |= np.uint16(mark)
+        group = tables.codes[action, _GROUP]
+        if group >= 0:
+            seen[actions + group] |= np.uint16(mark)
+    seen[len(seen) - 1] = np.uint16(everything)
+
+
+@lean_kernel
+def _seen_in_scope(tables: Tables, batch: Batch, customer: int, policy: int, action: int) -> int:
+    """The mark of what a policy counts for an action, and perhaps of more."""
+    seen: U16 = batch.seen[customer & 63]
+    scope = tables.policies[policy, _SCOPE]
+    if scope == _ACTION_SCOPE:
+        return int(seen[action])
+    if scope == _GROUP_SCOPE:
+        group = tables.codes[action, _GROUP]
+        return int(seen[len(tables.codes) + group]) if group >= 0 else 0
+    return int(seen[len(seen) - 1])
 
 
 @lean_kernel
@@ -183,6 +211,8 @@ def policy_state(
     first, last = batch.starts[customer], batch.starts[customer + 1]
     ends = -np.inf
     unknown = truncated > now - pause
+    if tables.policies[policy, _OUTCOMES] & _seen_in_scope(tables, batch, customer, policy, action) == 0:
+        return (UNKNOWN if unknown else PASSES), ends
     for e in range(first, last):
         time = batch.entry_numbers[e, 0]
         if time > now or time <= now - pause or not _tracked(tables, batch, e, policy, action, channel):
@@ -209,8 +239,10 @@ def _tracked(tables: Tables, batch: Batch, e: int, policy: int, action: int, cha
 def cap_state(tables: Tables, batch: Batch, customer: int, action: int, cap: int) -> tuple[int, int]:
     """Whether a per-customer cap is reached: `PASSES`, `PAUSED` or `UNKNOWN`, and the contacts counted."""
     now, within = batch.now[customer], tables.cap_seconds[cap]
-    count = 0
-    for e in range(batch.starts[customer], batch.starts[customer + 1]):
+    count, first, last = 0, batch.starts[customer], batch.starts[customer + 1]
+    if batch.seen[customer & 63, action] & SEEN_CONTACT == 0:
+        last = first
+    for e in range(first, last):
         if (
             batch.entry_bytes[e, 8] == _CONTACT
             and np.int64(batch.entry_codes[e, 4]) == action

@@ -15,8 +15,11 @@ from nextbest.action.contact import (
     cap_state,
     policy_state,
 )
+from nextbest.action.exploration import reach_gate
 from nextbest.action.relevance import holds
+from nextbest.action.score import customer_gain_once
 from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
+from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, Direction, Reason, Stage
@@ -27,7 +30,7 @@ NAN = np.nan
 PASS = (0, np.nan, np.nan)
 
 _OUTBOUND = int(Direction.OUTBOUND)
-_KNOW = int(Stage.KNOW_ME)
+_KNOW, _FORGIVE = int(Stage.KNOW_ME), int(Stage.FORGIVE_ME)
 _STAGE, _LEVEL, _AGE, _QUALITY, _CEILING = (
     int(Figure.STAGE),
     int(Figure.LEVEL),
@@ -45,6 +48,9 @@ _VALID_FROM, _VALID_UNTIL, _MAX_AGE = (
     int(Number.VALID_UNTIL),
     int(Number.MAX_SNAPSHOT_AGE),
 )
+_MINUTES = int(Number.MINUTES)
+_CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_COST)
+_REPAIRS = int(Code.REPAIRS)
 _WORTH, _LOYAL_WORTH = int(Number.REWARD_WORTH), int(Number.LOYAL_REWARD_WORTH)
 _T_CHANNEL, _T_PLACEMENT, _T_CONSENT = (
     int(TreatmentCode.CHANNEL),
@@ -54,10 +60,11 @@ _T_CHANNEL, _T_PLACEMENT, _T_CONSENT = (
 _QUIET_FROM, _QUIET_UNTIL = int(ChannelNumber.QUIET_FROM), int(ChannelNumber.QUIET_UNTIL)
 _INBOUND_THRESHOLD = int(ChannelNumber.INBOUND_THRESHOLD)
 _WEIGHT, _LOCATION = int(ChannelNumber.OUTBOUND_WEIGHT), int(ChannelNumber.LOCATION_BOUND)
-_FLOOR, _HOLD_SCORE, _HOLD_DAYS = (
+_FLOOR, _HOLD_SCORE, _HOLD_DAYS, _VALUE_OF_TIME = (
     int(Setting.DATA_QUALITY_FLOOR),
     int(Setting.SELL_HOLD_SCORE),
     int(Setting.SELL_HOLD_DAYS),
+    int(Setting.VALUE_OF_TIME),
 )
 
 _CONSENT_MISSING, _TOPIC_BLOCKED = int(Reason.CONSENT_MISSING), int(Reason.TOPIC_BLOCKED)
@@ -71,6 +78,8 @@ _SNAPSHOT_TOO_OLD, _QUALITY_LOW = int(Reason.SNAPSHOT_TOO_OLD), int(Reason.DATA_
 _SELL_HOLD, _NOT_RELEVANT = int(Reason.SELL_HOLD), int(Reason.NOT_RELEVANT)
 _POLICY_PAUSED, _POLICY_UNKNOWN = int(Reason.CONTACT_POLICY_PAUSED), int(Reason.CONTACT_POLICY_UNKNOWN)
 _PRESSURE_TOO_HIGH, _LOCATION_CAP = int(Reason.PRESSURE_TOO_HIGH), int(Reason.LOCATION_CAP_REACHED)
+_PROPENSITY_UNKNOWN, _NO_VALUE = int(Reason.PROPENSITY_UNKNOWN), int(Reason.NO_VALUE_FOR_CUSTOMER)
+_ABOVE_CEILING = int(Reason.ABOVE_INVESTMENT_CEILING)
 _UNFAIR, _CAP_REACHED = int(Reason.UNFAIR_TO_LOYAL), int(Reason.CAP_REACHED)
 
 
@@ -115,13 +124,18 @@ def permission_gate(tables: Tables, batch: Batch, customer: int, action: int, tr
         return _NOT_YET_VALID, now, tables.numbers[action, _VALID_FROM]
     if now >= tables.numbers[action, _VALID_UNTIL]:
         return _NO_LONGER_VALID, now, tables.numbers[action, _VALID_UNTIL]
-    channel = tables.channels[tables.treatments[treatment, _T_CHANNEL]]
-    hour = batch.facts[customer, 2]
-    if batch.requests[customer, 1] == _OUTBOUND and _is_quiet(
-        hour, channel[_QUIET_FROM], channel[_QUIET_UNTIL]
-    ):
-        return _QUIET_HOURS, hour, channel[_QUIET_UNTIL]
+    channel = tables.treatments[treatment, _T_CHANNEL]
+    if disturbs(tables, batch, customer, channel):
+        return _QUIET_HOURS, batch.facts[customer, 2], tables.channels[channel, _QUIET_UNTIL]
     return PASS
+
+
+@lean_kernel
+def disturbs(tables: Tables, batch: Batch, customer: int, channel: int) -> bool:
+    """Whether an outbound contact would come in the channel's quiet hours."""
+    hours = tables.channels[channel]
+    quiet = _is_quiet(batch.facts[customer, 2], hours[_QUIET_FROM], hours[_QUIET_UNTIL])
+    return batch.requests[customer, 1] == _OUTBOUND and quiet
 
 
 @lean_kernel
@@ -176,17 +190,24 @@ def knowledge_gate(tables: Tables, batch: Batch, customer: int, action: int) -> 
     age, oldest = batch.figures[customer, _AGE], tables.numbers[action, _MAX_AGE]
     if age > oldest:
         return _SNAPSHOT_TOO_OLD, age, oldest
-    quality, floor = batch.figures[customer, _QUALITY], tables.settings[_FLOOR]
-    if tables.codes[action, _CARES] == 0 and quality < floor:
-        return _QUALITY_LOW, quality, floor
-    score, since = batch.facts[customer, 0], batch.facts[customer, 1]
-    if (
-        tables.codes[action, _SELLS] == 1
-        and score <= tables.settings[_HOLD_SCORE]
-        and 0.0 <= since < tables.settings[_HOLD_DAYS]
-    ):
-        return _SELL_HOLD, score, tables.settings[_HOLD_SCORE]
+    if tables.codes[action, _CARES] == 0 and is_little_known(tables, batch, customer):
+        return _QUALITY_LOW, batch.figures[customer, _QUALITY], tables.settings[_FLOOR]
+    if tables.codes[action, _SELLS] == 1 and is_sell_held(tables, batch, customer):
+        return _SELL_HOLD, batch.facts[customer, 0], tables.settings[_HOLD_SCORE]
     return PASS
+
+
+@lean_kernel
+def is_little_known(tables: Tables, batch: Batch, customer: int) -> bool:
+    """Whether data quality is below the floor."""
+    return bool(batch.figures[customer, _QUALITY] < tables.settings[_FLOOR])
+
+
+@lean_kernel
+def is_sell_held(tables: Tables, batch: Batch, customer: int) -> bool:
+    """Whether a bad touchpoint is so recent that nothing is sold."""
+    score, since = batch.facts[customer, 0], batch.facts[customer, 1]
+    return bool(score <= tables.settings[_HOLD_SCORE] and 0.0 <= since < tables.settings[_HOLD_DAYS])
 
 
 @lean_kernel
@@ -216,8 +237,16 @@ def policy_gate(tables: Tables, batch: Batch, customer: int, action: int, treatm
 
 
 @lean_kernel
-def pressure_gate(tables: Tables, batch: Batch, customer: int, treatment: int) -> Verdict:
-    """Outbound pressure stays under the stage's cap; one location push in a week.
+def pauses(tables: Tables, batch: Batch, customer: int, action: int, policy: int) -> bool:
+    """Whether one policy stops an action in the request's channel."""
+    outbound, channel = batch.requests[customer, 1] == _OUTBOUND, batch.requests[customer, 0]
+    state, _ = policy_state(tables, batch, customer, action, channel, policy)
+    return state == PAUSED or (state == UNKNOWN and outbound)
+
+
+@lean_kernel
+def pressure_gate(tables: Tables, batch: Batch, customer: int, at: int) -> Verdict:
+    """Outbound pressure in channel `at` stays under the stage's cap; one location push in a week.
 
     Contacts that were lost may have used up either, and then outbound contact stops.
     """
@@ -226,7 +255,7 @@ def pressure_gate(tables: Tables, batch: Batch, customer: int, treatment: int) -
     known_days = (batch.now[customer] - batch.truncated[customer]) / DAY_S
     if known_days < PRESSURE_MEMORY_DAYS:
         return _POLICY_UNKNOWN, NAN, NAN
-    channel = tables.channels[tables.treatments[treatment, _T_CHANNEL]]
+    channel = tables.channels[at]
     after = batch.pressure[customer, 0] + channel[_WEIGHT]
     cap = tables.stages[np.int64(batch.figures[customer, _STAGE]), 1]
     if after > cap:
@@ -238,13 +267,53 @@ def pressure_gate(tables: Tables, batch: Batch, customer: int, treatment: int) -
 
 
 @lean_kernel
-def limit_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
-    """Fairness to loyal customers, then caps per customer."""
+def fairness_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
+    """In Know me, no reward above the best of its kind that is open to Grow me."""
     worth, loyal = tables.numbers[action, _WORTH], tables.numbers[action, _LOYAL_WORTH]
     if batch.figures[customer, _STAGE] == _KNOW and worth > loyal:
         return _UNFAIR, worth, loyal
+    return PASS
+
+
+@lean_kernel
+def cap_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
+    """Contacts of the action left to the customer; where lost ones may have used them up, outbound stops."""
     for cap in range(tables.codes[action, _FIRST_CAP], tables.codes[action, _LAST_CAP]):
         state, count = cap_state(tables, batch, customer, action, cap)
         if state == PAUSED or (state != PASSES and batch.requests[customer, 1] == _OUTBOUND):
             return _CAP_REACHED, float(count), float(tables.caps[cap])
     return PASS
+
+
+@lean_kernel
+def mutual_gate(tables: Tables, batch: Batch, customer: int, action: int, p: float) -> Verdict:
+    """The customer's expected gain, less the worth of the time it takes, is not negative.
+
+    The gate holds always, for mandatory actions too: no profit buys a loss to the customer.
+    """
+    if np.isnan(p):
+        return _PROPENSITY_UNKNOWN, NAN, NAN
+    effort = tables.numbers[action, _MINUTES] * tables.settings[_VALUE_OF_TIME]
+    worth = p * customer_gain_once(tables, batch, customer, action) - effort
+    if worth >= 0.0:
+        return PASS
+    return _NO_VALUE, worth, 0.0
+
+
+@lean_kernel
+def ceiling_gate(tables: Tables, batch: Batch, customer: int, action: int, p: float) -> Verdict:
+    """Expected cost stays under the customer's investment ceiling; repair in Forgive me is exempt."""
+    if tables.codes[action, _REPAIRS] == 1 and batch.figures[customer, _STAGE] == _FORGIVE:
+        return PASS
+    cost = tables.numbers[action, _CONTACT_COST] + p * tables.numbers[action, _ACCEPTED_COST]
+    ceiling = batch.figures[customer, _CEILING]
+    if cost > ceiling:
+        return _ABOVE_CEILING, cost, ceiling
+    return PASS
+
+
+@lean_kernel
+def stake_gate(tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, p: float) -> Verdict:
+    """Not more is put at stake than a customer is worth, nor on more customers than an action has earned."""
+    verdict = ceiling_gate(tables, batch, customer, action, p)
+    return reach_gate(batch, terms, customer, action) if verdict[0] == 0 else verdict

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nextbest.action.contact import OPTED_OUT, REJECTED
+from nextbest.action.contact import SEEN_OPTED_OUT, SEEN_REJECTED_LATELY
 from nextbest.action.tables import Batch, Code, Tables
 from nextbest.kernels import lean_kernel
 from nextbest.model import U64
@@ -46,7 +46,8 @@ def relevance(tables: Tables, batch: Batch, customer: int, action: int) -> float
 
     Source: domain model, section 8. Oracle: tests/naive/relevance.py.
     """
-    if batch.refused[action] == OPTED_OUT:
+    seen = batch.seen[customer & 63, action]
+    if seen & SEEN_OPTED_OUT != 0:
         return 0.0
     codes = tables.codes
     rho = 0.0
@@ -57,7 +58,7 @@ def relevance(tables: Tables, batch: Batch, customer: int, action: int) -> float
         # weight of .2 reaches a threshold of .2
         rho += tables.evidence_weights[k] * strength * (1.0 - rho)
         declared = declared or (strength > 0.0 and tables.evidence[k, 2] == 1)
-    if batch.refused[action] == REJECTED:
+    if seen & SEEN_REJECTED_LATELY != 0:
         rho *= REJECTED_FACTOR
     if codes[action, _CREATES_NEED] == 1:
         rho *= CREATED_NEED_FACTOR

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nextbest.action.contact import contact_pressure, fill_refusals
+from nextbest.action.contact import contact_pressure, fill_seen
 from nextbest.action.tables import Batch, Place, Raw, Tables
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
@@ -34,7 +34,7 @@ def pressure_factor(tables: Tables, batch: Batch, customer: int) -> float:
 
 @lean_kernel
 def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> None:
-    """Write a customer's `masks`, `facts`, `requests` and `pressure` of the batch, and `refused`."""
+    """Write a customer's `masks`, `facts`, `requests`, `pressure` and lane of `seen` of the batch."""
     batch.masks[customer, 0] = known_set(tables, raw, customer, _CONSENT)
     batch.masks[customer, 1] = known_set(tables, raw, customer, _BLOCKED)
     now, score, at = batch.now[customer], tables.places[_TOUCHPOINT_SCORE], tables.places[_TOUCHPOINT_AT]
@@ -52,4 +52,4 @@ def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> Non
     batch.pressure[customer, 0] = pressure
     batch.pressure[customer, 1] = located
     batch.pressure[customer, 2] = pressure_factor(tables, batch, customer)
-    fill_refusals(batch, customer)
+    fill_seen(tables, batch, customer)

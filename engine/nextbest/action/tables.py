@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from nextbest.arena import Arena, real1, real2, whole1, whole2
 from nextbest.kernels import lean_kernel
-from nextbest.model import F64, I32, I64, U8, U64, Stage
-from nextbest.rulebook.rulebook import ActionTables, Rulebook
+from nextbest.model import F64, I32, I64, U8, U16, U64, Stage
+from nextbest.rulebook.rulebook import ActionTables, PolicyScope, Rulebook
 
 
 class Code(IntEnum):
@@ -82,6 +82,8 @@ class Policy(IntEnum):
     OUTCOMES = 1
     AT_LEAST = 2
     CHANNEL = 3
+    SHARED = 4
+    """Place in `Tables.shared_policies` of a policy that asks the same of every action; -1 = not shared."""
 
 
 class TreatmentCode(IntEnum):
@@ -165,9 +167,8 @@ class Tables(NamedTuple):
     """(Place,)."""
     roles: I64
     """(roles + 1,) authority of each role, then the least one, for callers without a role."""
-    filters: I64
-    """(A, 2) condition output, -1 = none, and stages: copied here, so that a pass over all actions
-    reads a tenth of the memory."""
+    shared_policies: I64
+    """One policy each of those that do not ask which action it is: scopes channel and all."""
 
 
 @lean_kernel
@@ -194,7 +195,7 @@ def unpack_tables(arena: Arena) -> Tables:
         settings=real1(arena, 17),
         places=whole1(arena, 18),
         roles=whole1(arena, 19),
-        filters=whole2(arena, 20),
+        shared_policies=whole1(arena, 20),
     )
 
 
@@ -248,12 +249,18 @@ class Batch(NamedTuple):
     """(n, 3) contact pressure P_eff, time of the latest location-bound contact, pressure factor q."""
     cooling: U64
     """(triggers, blocks) 1 = the trigger is in its cool-down for the customer."""
-    refused: U8
-    """(A,) scratch of one customer at a time: actions rejected lately or opted out of, see `contact`."""
     places: I64
     """(n,) row of the posteriors of each customer's peer cell; −1−row if it is that of a cell above."""
     seeds: U64
     """(n,) for what is drawn at random."""
+    seen: U16
+    """(lanes, A + groups + 1) scratch of 64 customers at a time: what the history holds of each action, of
+    each group and of anything, see `contact.fill_seen`; customer i has lane i % 64."""
+    words: U64
+    """(`admission.n_words`,) scratch: what holds of the 64 customers of a block, a bit each."""
+    open: I64
+    """(lanes, A + 1) scratch: the actions open to each customer of a block with their treatments, as
+    action * 2³² + treatment, and in the last column how many."""
 
 
 def pack_rulebook(rulebook: Rulebook) -> Tables:
@@ -265,6 +272,7 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
     settings[Setting.SELL_HOLD_DAYS] = strategy.sell_hold_days
     settings[Setting.VALUE_OF_TIME] = rulebook.value.value_of_time
     settings[Setting.CLASSIC] = float(strategy.arbitration)
+    shared, representatives = _shared_policies(tables)
     return Tables(
         codes=_codes(rulebook),
         numbers=_numbers(tables),
@@ -278,6 +286,7 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
             tables.policy_outcomes.view(np.int64),
             tables.policy_at_least,
             tables.policy_channel,
+            shared,
         ),
         policy_seconds=_floats(tables.policy_within_s, tables.policy_pause_s),
         caps=tables.cap_count.astype(np.int64),
@@ -293,8 +302,30 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
         settings=settings,
         places=_places(rulebook),
         roles=_roles(rulebook),
-        filters=_whole(tables.condition, tables.stages),
+        shared_policies=representatives,
     )
+
+
+def _shared_policies(tables: ActionTables) -> tuple[I64, I64]:
+    """Which shared policy each policy is, -1 = none, and one row of each: actions repeat them."""
+    shared = np.full(len(tables.policy_scope), -1, np.int64)
+    rows: dict[tuple[float, ...], int] = {}
+    first: list[int] = []
+    columns = (
+        tables.policy_scope,
+        tables.policy_outcomes,
+        tables.policy_at_least,
+        tables.policy_channel,
+        tables.policy_within_s,
+        tables.policy_pause_s,
+    )
+    for policy, scope in enumerate(tables.policy_scope):
+        if scope in (PolicyScope.CHANNEL, PolicyScope.ALL):
+            key = tuple(float(column[policy]) for column in columns)
+            if key not in rows:
+                first.append(policy)
+            shared[policy] = rows.setdefault(key, len(rows))
+    return shared, np.array(first, np.int64)
 
 
 def _places(rulebook: Rulebook) -> I64:

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nextbest.kernels import kernel
+from nextbest.kernels import lean_kernel
 from nextbest.model import F64, I32, I64, U8, Histories
 from nextbest.model import Ring as RingOf
 from nextbest.rulebook.program import EntryField, Program, Ring, WindowKind
@@ -92,7 +92,7 @@ def entries_of(ring: RingOf) -> Entries:
     )
 
 
-@kernel
+@lean_kernel
 def entry_code(field: int, entries: Entries, k: int) -> int:
     """One coded field of entry k."""
     if field < ACTION:
@@ -100,7 +100,7 @@ def entry_code(field: int, entries: Entries, k: int) -> int:
     return int(entries.codes[k, CODE_AT + field - ACTION])
 
 
-@kernel
+@lean_kernel
 def passes(windows: Windows, w: int, entries: Entries, k: int) -> bool:
     """Whether entry k has, in every field that window w filters by, one of the wanted codes."""
     for f in range(windows.filter_starts[w], windows.filter_starts[w + 1]):
@@ -113,7 +113,7 @@ def passes(windows: Windows, w: int, entries: Entries, k: int) -> bool:
     return True
 
 
-@kernel
+@lean_kernel
 def window_value(windows: Windows, w: int, entries: Entries, i: int, now: float) -> float:
     """Count, sum or latest time of customer i's entries that pass; NaN if some may be lost."""
     since = now - windows.seconds[w]
@@ -136,7 +136,7 @@ def window_value(windows: Windows, w: int, entries: Entries, i: int, now: float)
     return result
 
 
-@kernel
+@lean_kernel
 def fill_ring(ring: int, windows: Windows, entries: Entries, now: F64, columns: F64) -> None:
     """Fill the columns that read one ring."""
     for w in range(len(windows.seconds)):
