@@ -1,7 +1,7 @@
 """Random customers, histories and requests for generated rulebooks: as arrays and as plain Python."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 
@@ -9,6 +9,7 @@ import numpy as np
 from tests.builders.rulebooks import CONSENTS, INTENTS, NEEDS, OUTCOMES, TOPICS, ZONES
 from tests.naive import gates
 from tests.naive.contact import is_cut, within
+from tests.naive.decision_tables import key_holds
 from tests.naive.expressions import UNKNOWN, Instant, Situation, evaluate
 from tests.naive.forgive import CAUSES, MODES
 from tests.naive.plain import STAGES, Answers, Customer, Entry, History, Learnt, Request
@@ -53,6 +54,11 @@ class Case:
     contexts: dict
     """Declared keys that the request gives."""
     phase: str = "unspecified"
+    events: History = field(default_factory=History)
+    """Business events, which lie in a ring of their own."""
+    event_kinds: tuple[str, ...] = ()
+    own_times: tuple[str, ...] = ()
+    """Timestamps among the rulebook's own facts."""
 
     @property
     def customer(self):
@@ -221,12 +227,12 @@ def answers(case, rulebook):
         found = evaluate(_parsed(source), source, at)
         return None if found is UNKNOWN else found
 
-    return Answers(value)
+    return Answers(lambda key: key_holds(key, rulebook.tables, value))
 
 
 def situation(case, triggers):
     """What expressions read."""
-    times = {f.name for f in STANDARD_FACTS if f.type is FactType.TIMESTAMP}
+    times = {*(f.name for f in STANDARD_FACTS if f.type is FactType.TIMESTAMP), *case.own_times}
     facts = {name: Instant(Fraction(v)) if name in times else v for name, v in case.facts.items()}
     figures = {name: value for name, value in case.figures.items() if value is not None}
     for name, members in (("stage", STAGES), ("forgive_mode", MODES), ("forgive_cause", CAUSES)):
@@ -262,6 +268,18 @@ def counts(case):
             ]
             cut = is_cut(case.history, case.request.now - days * DAY)
             found[source] = UNKNOWN if cut else len(entries)
+    return found | event_counts(case)
+
+
+def event_counts(case):
+    """How many of each kind of event there were, by the source that asks."""
+    found = {}
+    for days in (7, 14, 60):
+        cut = is_cut(case.events, case.request.now - days * DAY)
+        recent = [e.event for e in case.events.entries if within(e, case.request.now, days * DAY)]
+        for event in case.event_kinds:
+            source = f'count(history.events, {days}, entry.event == "{event}")'
+            found[source] = UNKNOWN if cut else recent.count(event)
     return found
 
 
@@ -286,7 +304,13 @@ def figures_of(cases):
 
 def histories_of(cases, rulebook):
     """Rings with the rulebook's own codes."""
-    entries = [entry for case in cases for entry in case.history.entries]
+    contacts = [case.history for case in cases]
+    return Histories(ring_of(contacts, rulebook), ring_of([case.events for case in cases], rulebook))
+
+
+def ring_of(histories, rulebook):
+    """One ring of every customer."""
+    entries = [entry for history in histories for entry in history.entries]
     codes = new_entries(len(entries))
     for code, entry in zip(codes, entries, strict=True):
         code["time"] = entry.time
@@ -296,11 +320,10 @@ def histories_of(cases, rulebook):
         code["outcome"] = 0 if entry.outcome is None else Outcome[entry.outcome.upper()]
         code["action"] = rulebook.action_index.get(entry.action, NO_CODE)
         code["trigger"] = rulebook.trigger_index.get(entry.trigger, NO_CODE)
+        code["event_kind"] = NO_CODE if entry.event is None else rulebook.event_kinds.index(entry.event)
         code["flags"] = EntryFlag.OVERRIDE if entry.time % 5 == 0 else 0
-    starts = np.cumsum([0, *(len(case.history.entries) for case in cases)], dtype=np.int64)
-    truncated = np.array([case.history.truncated_before for case in cases])
-    ring = Ring(codes, starts, truncated)
-    return Histories(ring, Histories.empty(len(cases)).events)
+    starts = np.cumsum([0, *(len(history.entries) for history in histories)], dtype=np.int64)
+    return Ring(codes, starts, np.array([history.truncated_before for history in histories]))
 
 
 def contexts_of(cases, rulebook):

@@ -1,5 +1,6 @@
 """The shipped rulebooks × random customers: real figures, the kernels against the plain-Python decision."""
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.builders.customers import DAY, NOW, CaseGenerator, answers
 from tests.builders.worlds import World
 from tests.conformance.deciding import compare
 from tests.naive.decide import naive_decide
+from tests.naive.plain import Entry, History
 
 import nextbest.decide as use_case
 from nextbest.facts import FIGURE_TYPES, FactType, Figure
@@ -18,8 +20,7 @@ from nextbest.figures import figures_of
 from nextbest.rulebook.source import load_source
 
 RULES = Path(__file__).parents[2] / "rules"
-SHIPPED = sorted(p.parent.name for p in RULES.glob("*/strategy.yaml") if not (p.parent / "tables").exists())
-"""Without those that have decision tables: the plain rulebook reads none; tests/naive walks tables by row."""
+SHIPPED = sorted(p.parent.name for p in RULES.glob("*/strategy.yaml"))
 CUSTOMERS = 100
 
 
@@ -29,6 +30,23 @@ class CatalogueGenerator(CaseGenerator):
     def __init__(self, rng, world):
         super().__init__(rng, world.plain)
         self.rulebook_ = world.rulebook
+
+    def case(self):
+        """One customer in one situation, with events that the rulebook may count."""
+        drawn, rng, kinds = super().case(), self.rng, self.rulebook_.event_kinds
+        now = drawn.request.now
+        ages = sorted(
+            (rng.choice((0, 3, 7, 10, 14, 40, 60)) for _ in range(rng.choice((0, 2, 9)))), reverse=True
+        )
+        entries = tuple(Entry(now - age * DAY, "event", event=rng.choice(kinds)) for age in ages)
+        lost = now - 20 * DAY if rng.random() < 0.1 else -math.inf
+        times = (f.name for f in self.rulebook_.catalogue.facts if f.type is FactType.TIMESTAMP)
+        return replace(
+            drawn,
+            events=History(tuple(e for e in entries if e.time >= lost), lost),
+            event_kinds=kinds,
+            own_times=tuple(times),
+        )
 
     def facts(self, now):
         """Facts that are known, within their bounds."""

@@ -29,6 +29,8 @@ class Entry:
     outcome: str | None = None
     action: str | None = None
     trigger: str | None = None
+    event: str | None = None
+    """What happened, of a business event."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,8 @@ class Rulebook:
     channels: dict[str, Channel]
     triggers: dict[str, Trigger] = field(default_factory=dict)
     segments: dict[str, Hashable] = field(default_factory=dict)
+    tables: dict[str, dict] = field(default_factory=dict)
+    """Decision tables by id, as their files have them."""
     roles: dict[str, int] = field(default_factory=lambda: {"anyone": 0})
     customer_weight: tuple[float, ...] = (0.5, 0.6, 0.7, 0.7)
     pressure_cap: tuple[float, ...] = (4.0, 6.0, 8.0, 3.0)

@@ -3,6 +3,7 @@
 import datetime as dt
 from zoneinfo import ZoneInfo
 
+from tests.naive.decision_tables import asked_of, levers_of, segments_of, tables_by_id
 from tests.naive.plain import (
     DAY_S,
     STAGES,
@@ -64,11 +65,14 @@ def plain_rulebook(documents):
     entries = [a for name, d in sorted(documents.items()) if "actions" in d for a in d["actions"]]
     triggers = [t for name, d in sorted(documents.items()) if "triggers" in d for t in d["triggers"]]
     hold = strategy.get("sell_hold", {})
+    tables = tables_by_id(documents)
     return Rulebook(
-        actions=tuple(action(entry, strategy, policies) for entry in entries),
+        actions=tuple(action(entry, strategy, policies, tables) for entry in entries),
         channels={name: channel(name, entry) for name, entry in policies["channels"].items()},
         triggers={t["id"]: Trigger(fires(t), seconds(t.get("cool_down", "0d"))) for t in triggers},
-        segments={s["id"]: s["when"] for s in documents.get("segments.yaml", {}).get("segments", [])},
+        segments={s["id"]: s["when"] for s in documents.get("segments.yaml", {}).get("segments", [])}
+        | segments_of(tables),
+        tables=tables,
         roles={role["id"]: role.get("authority", 0) for role in strategy["roles"]},
         customer_weight=tuple(stages.get(s, {}).get("customer_weight", CUSTOMER_WEIGHT[s]) for s in STAGES),
         pressure_cap=tuple(stages.get(s, {}).get("pressure_cap", PRESSURE_CAP[s]) for s in STAGES),
@@ -114,7 +118,7 @@ def channel(name, entry):
     )
 
 
-def action(entry, strategy, policies):
+def action(entry, strategy, policies, tables):
     """An action with everything that its group, its issue and the policies add."""
     effect, cost, valid = entry.get("effect", {}), entry.get("cost", {}), entry.get("valid", {})
     worth = entry.get("reward", {}).get("worth", 0.0)
@@ -131,7 +135,7 @@ def action(entry, strategy, policies):
         stages=frozenset(entry.get("stages", STAGES)),
         segments=tuple(entry.get("segments", ())),
         triggers=tuple(entry.get("triggers", ())),
-        when=entry.get("when"),
+        when=asked_of(entry["id"], entry.get("when"), tables),
         topics=frozenset(entry.get("topics", ())),
         mandatory=entry.get("mandatory", False),
         authority=authority(entry.get("authority", 0), strategy),
@@ -157,7 +161,8 @@ def action(entry, strategy, policies):
         ),
         creates_need=entry.get("need", "solve") == "create",
         inside_out=entry.get("intent", "outside_in") == "inside_out",
-        context=tuple((c["when"], c["weight"]) for c in entry.get("context", ())),
+        context=tuple((c["when"], c["weight"]) for c in entry.get("context", ()))
+        + levers_of(entry["id"], tables),
         lever=lever_of(entry, strategy),
         priority=entry.get("priority", 0),
         value=entry.get("value", 1.0),
