@@ -16,7 +16,7 @@ DEFAULT_GUARD_S = 86_400
 """A day: longer than any retry, and than a till keeps outcomes back while it is off line."""
 MAX_RECORDS = 10_000
 
-# KEYS: tombstone, row, hash, contacts, events, notes, identifiers, erased identifiers. ARGV: time, seconds
+# KEYS: tombstone, row, hash, contacts, events, notes, identifiers, erased identifiers, cases. ARGV: time, seconds
 # that the tombstone stays. Gives whether there was a snapshot, and how many history entries.
 _ERASE = Script("""
 local function entries(key)
@@ -25,7 +25,7 @@ end
 local snapshot = redis.call('EXISTS', KEYS[2], KEYS[3])
 local history = entries(KEYS[4]) + entries(KEYS[5])
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[9])
 redis.call('SUNIONSTORE', KEYS[8], KEYS[7], KEYS[8])
 redis.call('DEL', KEYS[7])
 return {snapshot, history}
@@ -88,6 +88,7 @@ class ErasureStore:
             keys.outcome_notes(customer_id),
             keys.identifiers(customer_id),
             keys.erased_identifiers(customer_id),
+            keys.cases(customer_id),
         )
         snapshot, history = cast("list[int]", await _ERASE.run(self._commands, mine, [now, self._guard_s]))
         left = "kept answers, logged decisions and identifiers"

@@ -80,6 +80,10 @@ class Keys:
         """The ring of business events."""
         return f"{self.prefix}:{{{customer_id}}}:e".encode()
 
+    def cases(self, customer_id: str) -> bytes:
+        """What the customer's outcomes have said of each case, so that none counts twice."""
+        return f"{self.prefix}:{{{customer_id}}}:l".encode()
+
     def request(self, customer_id: str, request_id: str) -> bytes:
         """The decision kept for a request id."""
         return f"{self.prefix}:{{{customer_id}}}:r:{request_id}".encode()
@@ -174,6 +178,21 @@ class Keys:
     def model(self) -> bytes:
         """Model versions, the active one first."""
         return f"{self.prefix}:model".encode()
+
+    @property
+    def evidence(self) -> bytes:
+        """Successes and failures by action, stage and peer cell."""
+        return f"{self.prefix}:evidence".encode()
+
+    @property
+    def evidence_version(self) -> bytes:
+        """How often the evidence changed."""
+        return f"{self.prefix}:evidence:version".encode()
+
+    @property
+    def evidence_changes(self) -> bytes:
+        """Its latest changes, a stream."""
+        return f"{self.prefix}:evidence:changes".encode()
 
     @property
     def fit_progress(self) -> bytes:

@@ -11,6 +11,7 @@ from nextbest.data.connection import RedisConnection
 from nextbest.data.decision_log import DecisionLogStore, LogLimits
 from nextbest.data.embedded import open_redis
 from nextbest.data.erasure import DEFAULT_GUARD_S, ErasureStore
+from nextbest.data.evidence import EvidenceStore
 from nextbest.data.history import DEFAULT_CAPACITY, HistoryStore
 from nextbest.data.identifiers import IdentifierStore
 from nextbest.data.keys import Keys
@@ -59,6 +60,7 @@ class Store:
     identifiers: IdentifierStore
     erasures: ErasureStore
     lessons: LessonStore
+    evidence: EvidenceStore
 
 
 @asynccontextmanager
@@ -106,4 +108,5 @@ async def open_store(options: StoreOptions, catalogue: Catalogue) -> AsyncGenera
                     decisions=decisions,
                     guard_s=max(options.erasure_guard_s, options.kept_decisions_s),
                 ),
+                evidence=EvidenceStore(connection, keys),
             )

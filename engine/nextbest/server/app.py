@@ -24,11 +24,12 @@ from nextbest.batch.operations import load_model, translation
 from nextbest.clock import Clock, system_clock
 from nextbest.data.connection import RedisConnection
 from nextbest.data.decision_log import DecisionLogStore
+from nextbest.data.evidence import Evidence
+from nextbest.data.learnt_state import read_state
 from nextbest.data.store import Store, StoreOptions, open_store
 from nextbest.decision_record import DecisionRecord
 from nextbest.errors import InvalidInput, Violation
 from nextbest.learning.until_fitted import how_to_fit
-from nextbest.model import DecisionState
 from nextbest.rings import HistoryCodec
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.deciding import Answered, Serving
@@ -36,6 +37,7 @@ from nextbest.server.decision_log import DecisionLog, LogOptions
 from nextbest.server.decision_service import DecisionService
 from nextbest.server.health import Health
 from nextbest.server.interaction_service import InteractionService
+from nextbest.server.learner import Learner
 from nextbest.server.live import LiveServing
 from nextbest.server.logged import build_name, record_of
 from nextbest.server.masking import Masking
@@ -95,19 +97,22 @@ async def running_service(
         open_store(store_options, rulebook.catalogue) as store,
         _decision_log(options, store_options, store, rulebook) as log,
     ):
-        live = LiveServing(await assemble_serving(store, rulebook), store.snapshots)
+        serving, evidence = await assemble_serving(store, rulebook)
+        live = LiveServing(serving, store.snapshots)
+        learner = Learner(live, store, clock, evidence)
         health = Health((*SERVED, *RULEBOOK_SERVED))
         await health.starting()
         main, rules = _new_server(), _new_server()
-        _register(main, rules, health, live, store, clock, log)
+        _register(main, rules, health, live, store, clock, log, learner)
         address = _listen(main, options.host, options.port, "port")
         rulebook_address = _listen(rules, options.host, options.rulebook_port, "rulebook_port")
         await asyncio.gather(main.start(), rules.start())
         try:
             # In a thread, so that health checks are answered, with "not yet", while kernels compile.
             await asyncio.to_thread(warm_up, live(), clock())
-            await health.ready()
-            yield RunningService(address, rulebook_address, store, live)
+            async with learner.following():
+                await health.ready()
+                yield RunningService(address, rulebook_address, store, live)
         finally:
             await health.draining()
             await asyncio.gather(main.stop(options.drain_s), rules.stop(options.drain_s))
@@ -140,15 +145,12 @@ def _listen(server: grpc.aio.Server, host: str, port: int, field: str) -> str:
         raise InvalidInput([Violation(field, f"cannot listen on `{host}:{port}`")]) from None
 
 
-async def assemble_serving(store: Store, rulebook: Rulebook) -> Serving:
-    """Put together what answers are made with, from the rulebook and the artifacts in use."""
+async def assemble_serving(store: Store, rulebook: Rulebook) -> tuple[Serving, Evidence]:
+    """Put together what answers are made with: rulebook, artifacts in use, and what was learnt so far."""
     model = await load_model(store, rulebook)
-    return Serving(
-        model=model,
-        rows=store.snapshots.codec,
-        histories=HistoryCodec(await translation(store.names, rulebook)),
-        state=DecisionState.initial(len(rulebook.actions)),
-    )
+    codes = await translation(store.names, rulebook)
+    state, evidence = await read_state(store, model)
+    return Serving(model, store.snapshots.codec, HistoryCodec(codes), state), evidence
 
 
 def _register(
@@ -159,10 +161,11 @@ def _register(
     store: Store,
     clock: Clock,
     log: DecisionLog,
+    learner: Learner,
 ) -> None:
     DecisionService(live, store, clock, log).add_to(main)
     interaction_pb2_grpc.add_InteractionServiceServicer_to_server(
-        InteractionService(live, store, clock), main
+        InteractionService(live, store, clock, learner), main
     )
     snapshot_pb2_grpc.add_SnapshotServiceServicer_to_server(SnapshotService(live, store, clock), main)
     rulebook_pb2_grpc.add_RulebookServiceServicer_to_server(RulebookService(live), rules)

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -47,10 +47,16 @@ class Serving:
     """Decodes rings and turns registry codes into the rulebook's indices."""
     state: DecisionState
 
-    @cached_property
+    @property
     def encoder(self) -> AnswerEncoder:
         """Writes the model's answers."""
-        return AnswerEncoder(self.model)
+        return _encoder(self.model)
+
+
+@lru_cache(maxsize=4)
+def _encoder(model: Model) -> AnswerEncoder:
+    """Kept for the model, because a state lives for seconds and what is said of a treatment for hours."""
+    return AnswerEncoder(model)
 
 
 @value_type

@@ -12,6 +12,7 @@ from nextbest.errors import CustomerErased, InvalidInput, NotBuilt, Violation
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.guard import guarded
 from nextbest.server.history_view import history_response
+from nextbest.server.learner import Learner
 from nextbest.server.live import LiveServing
 from nextbest.server.outcome_notes import note_of
 from nextbest.server.outcomes import Recorded, check_outcomes, history_entries, lessons_of
@@ -24,10 +25,11 @@ _KINDS = frozenset(interaction_pb2.HistoryKind.values()) - {interaction_pb2.HIST
 class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
     """Writes and reads customers' histories."""
 
-    def __init__(self, serving: LiveServing, store: Store, clock: Clock) -> None:
+    def __init__(self, serving: LiveServing, store: Store, clock: Clock, learner: Learner) -> None:
         self._serving = serving
         self._store = store
         self._clock = clock
+        self._learner = learner
 
     @guarded
     async def CaptureOutcomes(
@@ -50,6 +52,7 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
         if contradictory:
             problem = "something else is recorded under this key; nothing was recorded now"
             raise InvalidInput([Violation(f"outcomes[{i}].idempotency_key", problem) for i in contradictory])
+        await self._learner.capture(request.customer_id, entries[status != AppendStatus.ERASED])
         if (status == AppendStatus.TOO_OLD).any():
             logger().info("outcome_too_old_to_keep", customer=pseudonym(request.customer_id))
         is_new = (status == AppendStatus.RECORDED).tolist()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from nextbest.data.snapshots import SnapshotStore
+from nextbest.model import DecisionState
 from nextbest.server.deciding import Serving
 
 
@@ -16,6 +17,10 @@ class LiveServing:
     def __call__(self) -> Serving:
         """What requests are answered with from now on."""
         return self._serving
+
+    def learn(self, state: DecisionState) -> None:
+        """Decide with a newer state from now on."""
+        self._serving = replace(self._serving, state=state)
 
     async def learn_catalogues(self) -> Serving | None:
         """Learn to read rows of catalogues that others have registered since; None if there are none.
