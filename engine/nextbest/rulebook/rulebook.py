@@ -385,6 +385,11 @@ class Learning:
     salt: str
     """Part of every seed; another one draws anew."""
 
+    @property
+    def draws(self) -> bool:
+        """Whether anything is left to chance."""
+        return self.exploration is not Exploration.NONE or self.mature_at > 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class RewardShare:

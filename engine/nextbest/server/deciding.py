@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from loyalty.nextbest.v1 import decision_pb2
+from nextbest.action.draws import seeds_of
 from nextbest.action.reasons import Explainer
 from nextbest.assembly import Model
 from nextbest.data.reader import Records
@@ -83,7 +84,10 @@ class Situation:
     @property
     def seeds(self) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
         """One seed a decision, so that exploration can be replayed."""
-        return np.frombuffer(b"".join(self.decision_ids), "<u8")[::2]
+        learning = self.serving.model.rulebook.strategy.learning
+        if not learning.draws:  # nobody reads them: spare the hashes
+            return np.zeros(len(self.decision_ids), np.uint64)
+        return seeds_of(self.decision_ids, learning.salt)
 
     def problem(self, row: int) -> RowProblem:
         """What keeps a customer's row from being decided on."""

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import cast
 
 from loyalty.nextbest.v1 import decision_pb2
+from nextbest.action.draws import seeds_of
 from nextbest.decision_record import DecisionRecord
 from nextbest.learning.state_excerpt import excerpt
 from nextbest.model import Decisions
@@ -37,7 +38,7 @@ def record_of(answered: Answered, build: str) -> DecisionRecord:
         revision=rulebook.revision,
         catalogue_fingerprint=rulebook.catalogue.fingerprint,
         build=build,
-        seed=int.from_bytes(answered.decision_id[:8], "little"),
+        seed=int(seeds_of([answered.decision_id], rulebook.strategy.learning.salt)[0]),
         now=answered.now,
         made_at=answered.began,
         degraded=answered.degraded,
