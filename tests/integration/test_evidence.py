@@ -184,6 +184,19 @@ async def test_many_cases_of_a_customer_forget_the_oldest(store, connection, key
     assert 0 < await connection.execute("TTL", keys.cases("c1")) <= module.CASES_KEPT_S
 
 
+async def test_nothing_is_learnt_of_a_customer_who_was_erased(store, connection, keys):
+    """What happened before the erasure counts nowhere and leaves no case behind; counts of others stay."""
+    await learn(store, entry("presented"), customer="c2")
+    await connection.execute("SET", keys.tombstone("c1"), 3)
+    await learn(store, entry("accepted", time=9.0))
+    await connection.execute("SET", keys.snapshot("c1"), "put anew")
+    await learn(store, entry("accepted", time=2.0))
+    assert await connection.execute("EXISTS", keys.cases("c1")) == 0
+    assert (await store.read()).counts == {HERE: (0.0, 1.0)}
+    await learn(store, entry("accepted", time=9.0))
+    assert (await store.read()).counts == {HERE: (1.0, 1.0)}
+
+
 async def test_concurrent_outcomes_are_all_counted(store):
     """Fifty customers at once, in one step each."""
     await asyncio.gather(*(learn(store, entry("accepted"), customer=f"c{i}") for i in range(50)))

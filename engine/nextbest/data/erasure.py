@@ -16,8 +16,8 @@ DEFAULT_GUARD_S = 86_400
 """A day: longer than any retry, and than a till keeps outcomes back while it is off line."""
 MAX_RECORDS = 10_000
 
-# KEYS: tombstone, row, hash, contacts, events, notes, identifiers, erased identifiers, cases. ARGV: time, seconds
-# that the tombstone stays. Gives whether there was a snapshot, and how many history entries.
+# KEYS: tombstone, row, hash, contacts, events, notes, identifiers, erased identifiers, cases. ARGV: time,
+# seconds that the tombstone stays. Gives whether there was a snapshot, and how many history entries.
 _ERASE = Script("""
 local function entries(key)
   return math.max(0, math.floor((redis.call('STRLEN', key) - 16) / 72))

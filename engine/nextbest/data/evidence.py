@@ -16,9 +16,10 @@ MOST_CASES = 400
 CHANGES_KEPT = 10_000
 """Changes that a process can catch up on; one that is further behind reads everything."""
 
-# KEYS: the customer's cases, evidence, its version, its changes, tombstone, row, hash. ARGV: now, seconds and number of cases kept,
-# changes kept, place of the customer now but for the action; then per outcome: case, action, word, time, key.
-# A case: word, whether tried, time of the word, when touched, place, keys heard. Gives the version.
+# KEYS: the customer's cases, evidence, its version, its changes, tombstone, row, hash. ARGV: now, seconds and
+# number of cases kept, changes kept, place of the customer now but for the action; then per outcome: case,
+# action, word, time, key. A case: word, whether tried, time of the word, when touched, place, keys heard.
+# Gives the version.
 _LEARN = Script(
     UNLESS_ERASED
     + """
