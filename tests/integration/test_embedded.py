@@ -1,5 +1,6 @@
 """The embedded redis-server: found, started, shared, stopped, and read again."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,11 +9,14 @@ import textwrap
 import time
 
 import pytest
+from structlog.testing import capture_logs
 
-from nextbest.data import embedded
+from nextbest.data import embedded, reviving
 from nextbest.data.connection import RedisConnection
 from nextbest.data.embedded import find_binary, open_embedded, open_redis
+from nextbest.data.store import StoreOptions, open_store
 from nextbest.errors import InvalidInput, StoreUnavailable
+from nextbest.facts import Catalogue, Fact, FactGroup, FactType
 
 
 async def ask(handle, *command):
@@ -149,3 +153,41 @@ def test_a_wrong_url_is_refused(url, tmp_path):
     """A URL that names no Redis is a violation, and repeats no password."""
     with pytest.raises(InvalidInput, match="redis_url"):
         open_redis(url, tmp_path)
+
+
+async def test_a_server_that_dies_under_a_store_is_started_again(tmp_path):
+    """Whoever uses an embedded server starts it anew when it is killed, again and again, on the same data."""
+    catalogue = Catalogue((Fact(name="age", type=FactType.INT, group=FactGroup.PROFILE),))
+    options = StoreOptions(data_directory=tmp_path, timeout_s=10.0)
+    async with open_store(options, catalogue) as store:
+        await store.snapshots.put("c1", 1.0, {"age": 3})
+        for _ in range(2):
+            information = await store.connection.execute("INFO", "server")
+            os.kill(int(information.split(b"process_id:")[1].split()[0]), signal.SIGKILL)
+            await store.connection.wait_lost()
+            async with asyncio.timeout(60.0):
+                await store.connection.wait_connected()
+            assert (await store.snapshots.get("c1")).facts["age"] == 3
+    assert not is_running(tmp_path)
+
+
+async def test_a_server_that_cannot_start_again_is_said(tmp_path, monkeypatch):
+    """If it does not start, that is logged with its own words, tried again, and the store still closes."""
+    monkeypatch.setattr(reviving, "FIRST_PAUSE_S", 0.05)
+    catalogue = Catalogue((Fact(name="age", type=FactType.INT, group=FactGroup.PROFILE),))
+    async with open_store(StoreOptions(data_directory=tmp_path), catalogue) as store:
+        information = await store.connection.execute("INFO", "server")
+        file = tmp_path / "appendonly.aof"
+        file.rename(tmp_path / "kept.aof")
+        file.write_bytes(b"this is no append-only file")
+        with capture_logs() as events:
+            os.kill(int(information.split(b"process_id:")[1].split()[0]), signal.SIGKILL)
+            async with asyncio.timeout(60.0):
+                while not events:  # noqa: ASYNC110  (a thread brings it about)
+                    await asyncio.sleep(0.02)
+            (tmp_path / "kept.aof").rename(file)
+            async with asyncio.timeout(60.0):
+                await store.connection.wait_connected()
+    assert events[0]["event"] == "embedded_redis_does_not_start"
+    assert "Bad file format" in events[0]["error"]
+    assert events[-1]["event"] == "embedded_redis_restarted"

@@ -192,6 +192,11 @@ class RedisConnection:
             self._connected.clear()
             await self._connected.wait()
 
+    async def wait_lost(self) -> None:
+        """Return as soon as commands are not being sent."""
+        if self._wire is not None:
+            await asyncio.shield(self._wire.lost)
+
     @property
     def in_flight(self) -> int:
         """Commands that wait for their replies."""

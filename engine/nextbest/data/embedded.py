@@ -48,6 +48,21 @@ class RedisHandle:
         self._directory = embedded_in
         self._users = users
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the server is a private one that was started here, or by another user of its directory."""
+        return self._directory is not None
+
+    def revive(self) -> bool:
+        """Start the embedded server again if it has died; whether it had.
+
+        Raises:
+            StoreUnavailable: it does not start; the text quotes the end of its log.
+        """
+        if self._directory is None:
+            return False
+        return _revive(self._directory, Path(self.address.socket_path))
+
     def close(self) -> None:
         """Stop using it. The last user of an embedded server stops it and waits until it has ended."""
         directory, self._directory = self._directory, None
@@ -105,6 +120,19 @@ def open_embedded(directory: Path) -> RedisHandle:
     finally:
         os.close(starting)
     return RedisHandle(RedisAddress.of_socket(socket_path), directory, users)
+
+
+def _revive(directory: Path, socket_path: Path) -> bool:
+    starting = _open_lock(directory / "starting.lock")
+    try:
+        _await(lambda: _lock(starting, fcntl.LOCK_EX), _START_TIMEOUT_S, "another process is starting Redis")
+        # A server that is only slow, or reads its data back, still has its supervisor.
+        if not _has_ended(directory):
+            return False
+        _start(directory, socket_path)
+        return True
+    finally:
+        os.close(starting)
 
 
 def find_binary() -> Path:

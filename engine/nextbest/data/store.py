@@ -19,6 +19,7 @@ from nextbest.data.lessons import LessonStore
 from nextbest.data.reader import CustomerReader
 from nextbest.data.registry import NameRegistries
 from nextbest.data.requests import DEFAULT_KEPT_S, RequestStore
+from nextbest.data.reviving import kept_alive
 from nextbest.data.snapshots import SnapshotStore
 from nextbest.facts import Catalogue
 
@@ -74,7 +75,10 @@ async def open_store(options: StoreOptions, catalogue: Catalogue) -> AsyncGenera
     """
     keys = Keys(options.prefix)
     with open_redis(options.redis_url, options.data_directory) as redis:
-        async with RedisConnection(redis.address, timeout_s=options.timeout_s) as connection:
+        async with (
+            RedisConnection(redis.address, timeout_s=options.timeout_s) as connection,
+            kept_alive(redis, connection),
+        ):
             names = NameRegistries(connection, keys)
             await names.refresh()
             snapshots = await SnapshotStore.open(
