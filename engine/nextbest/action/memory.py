@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from nextbest.action.contact import LOCATION_WINDOW_DAYS, PRESSURE_MEMORY_DAYS, REJECTED_DAYS_S
+from nextbest.errors import InvalidInput, Violation
 from nextbest.model import DAY_S
 from nextbest.rulebook.program import WindowKind
 from nextbest.rulebook.rulebook import Rulebook
@@ -25,6 +26,25 @@ def longest_window(rulebook: Rulebook) -> Window:
     A contact policy pauses from an outcome that closed a window, so it looks back pause + within.
     """
     return max(_windows(rulebook), key=lambda window: window.seconds)
+
+
+def require_memory(rulebook: Rulebook, retention_s: float) -> None:
+    """Refuse to drop history that the rulebook still looks at.
+
+    Args:
+        rulebook: the rulebook in use.
+        retention_s: how long history is kept, inf = for ever.
+
+    Raises:
+        InvalidInput: it is shorter than the longest window.
+    """
+    longest = longest_window(rulebook)
+    if retention_s < longest.seconds:
+        problem = (
+            f"`{retention_s / DAY_S:g}` days are kept, but {longest.what} looks back"
+            f" {longest.seconds / DAY_S:g} days; keep as many, or 0 for all"
+        )
+        raise InvalidInput([Violation("history_days", problem)])
 
 
 def _windows(rulebook: Rulebook) -> Iterator[Window]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from nextbest.action.memory import require_memory
 from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, parse_time, store_options
 from nextbest.cli.progress import through_file
 from nextbest.data.history_loader import load_history as load_history_file
@@ -53,6 +54,7 @@ def load_history(
     settings = Settings()
     book = compile_rulebook(rulebook or settings.rulebook)
     options = store_options(settings, data_directory, redis_url)
+    require_memory(book, options.history_retention_s)
 
     async def run() -> None:
         with through_file(file.name) as progress:

@@ -10,6 +10,7 @@ from rich.console import Console
 from nextbest.cli import (
     ask,
     behaviour,
+    customers,
     fit,
     grid,
     load,
@@ -41,6 +42,9 @@ app.command()(serve.serve)
 app.command()(serve.warm)
 app.command()(ask.decide)
 app.command()(ask.why)
+app.command()(customers.export)
+app.command()(customers.erase)
+app.command()(customers.lessons)
 app.command()(demo)
 app.command()(finance)
 app.command("score")(score_population)

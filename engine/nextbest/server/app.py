@@ -20,6 +20,7 @@ from loyalty.nextbest.v1 import (
     snapshot_pb2,
     snapshot_pb2_grpc,
 )
+from nextbest.action.memory import require_memory
 from nextbest.batch.operations import load_model, translation
 from nextbest.clock import Clock, system_clock
 from nextbest.data.connection import RedisConnection
@@ -90,9 +91,10 @@ async def running_service(
 
     Raises:
         ArtifactError, CatalogueError: rulebook, artifacts and stored rows do not fit together.
-        InvalidInput: a port cannot be listened on.
+        InvalidInput: a port cannot be listened on, or history is kept too short for the rulebook.
         StoreUnavailable: Redis does not answer at the start; later outages only degrade answers.
     """
+    require_memory(rulebook, store_options.history_retention_s)
     async with (
         open_store(store_options, rulebook.catalogue) as store,
         _decision_log(options, store_options, store, rulebook) as log,
