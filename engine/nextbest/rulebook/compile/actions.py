@@ -301,8 +301,10 @@ class _ActionCompiler:
 
     def _evidence(self, entry: ActionEntry, at: At) -> Entries:
         rows: Entries = []
-        for name, source in entry.relevance.items():
-            kind = Evidence[name.upper()]
+        given = {Evidence[name.upper()]: (name, source) for name, source in entry.relevance.items()}
+        # by kind, not as written: a product of floats depends on the order, and keys have none
+        for kind in sorted(given):
+            name, source = given[kind]
             condition, value = self.expressions.evidence(source, at / "relevance" / name)
             rows.append((self.names.channels.evidence_weights[kind], condition, value, kind in DECLARED))
         return rows
