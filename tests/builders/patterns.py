@@ -32,7 +32,8 @@ def read_patterns(
     report = Report()
     reads = [read_document(file, TriggersFile, report) for file in source.of_kind("triggers")]
     patterns = compile_patterns(ordered_patterns(filter(None, reads), report), kinds, report)
-    found = [d for d in source.diagnostics if d.code != "missing-file"] + report.diagnostics
+    alone = ("missing-file", "no-rulebook")  # here patterns stand without the rest of a rulebook
+    found = [d for d in source.diagnostics if d.code not in alone] + report.diagnostics
     return patterns, found, render_text(found, source.by_path)
 
 
