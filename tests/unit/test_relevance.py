@@ -105,9 +105,11 @@ def test_strengths_are_kept_within_0_and_1(strengths):
     evidence = {}
     for kind, value in zip(kinds, strengths, strict=False):
         known = sources.get(value) if value is None or isinstance(value, bool) else None
-        evidence[kind] = known or f"({max(-1e300, min(1e300, value))!r})"
+        # a constant beyond the ends would not compile; one that a fact goes into is known only here
+        evidence[kind] = known or f"{max(-1e300, min(1e300, value))!r} + customer.revenue_net"
     expected = ask_likelihood(list(zip(weights, strengths, strict=False)))
-    assert rho(customer(), relevance=evidence) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    found = rho(customer(facts={"revenue_net": 0.0}), relevance=evidence)
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize(
