@@ -150,6 +150,8 @@ def _outcome_entry(outcome: interaction_pb2.CapturedOutcome) -> interaction_pb2.
         idempotency_key=outcome.idempotency_key or made_key,
         is_override=outcome.is_override,
         override_reason=outcome.override_reason,
+        comment=outcome.comment,
+        reason_code=outcome.reason_code,
     )
 
 
@@ -173,13 +175,18 @@ class FakeSnapshots(snapshot_pb2_grpc.SnapshotServiceServicer):
     def Put(  # noqa: N802
         self, request: snapshot_pb2.PutRequest, context: grpc.ServicerContext
     ) -> snapshot_pb2.PutResponse:
-        """Remember a snapshot, whole or merged into the one before."""
+        """Remember a snapshot and identifiers, as the only ones or merged into those before."""
         self._memory.receive(request, context)
         customer_id = request.snapshot.customer_id
         with self._memory.lock:
+            given = [(identifier.type, identifier.value) for identifier in request.identifiers]
+            if any(self._memory.identifiers.get(one, customer_id) != customer_id for one in given):
+                abort(context, FakeFailure(grpc.StatusCode.ALREADY_EXISTS, "another customer has it", ()))
             self._memory.snapshots[customer_id] = self._merged(request)
-            for identifier in request.identifiers:
-                self._memory.identifiers[identifier.type, identifier.value] = customer_id
+            if request.mode != snapshot_pb2.WRITE_MODE_MERGE:
+                for known in identifiers_of(self._memory, customer_id):
+                    del self._memory.identifiers[known.type, known.value]
+            self._memory.identifiers |= dict.fromkeys(given, customer_id)
         return snapshot_pb2.PutResponse(as_of=request.snapshot.as_of)
 
     def _merged(self, request: snapshot_pb2.PutRequest) -> customer_pb2.Snapshot:

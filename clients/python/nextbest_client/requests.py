@@ -135,6 +135,7 @@ def outcome_of(
     override_reason: str = "",
     amount: float | None = None,
     comment: str = "",
+    reason_code: str = "",
 ) -> interaction_pb2.CapturedOutcome:
     """What became of one result of a decision, to be given to `capture_outcomes`.
 
@@ -148,6 +149,7 @@ def outcome_of(
         override_reason: why staff chose otherwise; empty = they did not.
         amount: money that changed hands because of it; None = not known.
         comment: the customer's own words.
+        reason_code: code of the reason; required for a repair that has solved the problem.
 
     Raises:
         ValueError: the time has no time zone.
@@ -165,6 +167,7 @@ def outcome_of(
         override_reason=override_reason,
         amount=amount,
         comment=comment,
+        reason_code=reason_code,
     )
 
 

@@ -139,7 +139,7 @@ class DecisionService:
             self._fill_fallbacks(serving, asked, items, error)
         except TimeoutError:
             self._fill_fallbacks(serving, asked, items, DeadlinePassed("the deadline left no time to decide"))
-        return b"".join(_within_bounds([items[place] for place in range(len(requests))]))
+        return b"".join(within_bounds([items[place] for place in range(len(requests))]))
 
     async def _fill_unknown(
         self,
@@ -333,7 +333,7 @@ def _time_to_decide(time_left_s: float | None) -> float | None:
     return None if time_left_s is None else max(time_left_s - RESERVE_S, 0.0)
 
 
-def _within_bounds(items: Sequence[bytes]) -> Iterator[bytes]:
+def within_bounds(items: Sequence[bytes]) -> Iterator[bytes]:
     """The items of an answer, each with its tag; those beyond what plain clients take say so instead."""
     size = 0
     for item in items:

@@ -5,6 +5,7 @@ import pytest
 from tests.builders.small import NOW, population
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2
+from nextbest.server.decision_service import within_bounds
 from nextbest_client import InvalidRequest, decide_request
 
 STRICT = common_pb2.STRICTNESS_STRICT
@@ -81,3 +82,17 @@ def test_a_full_batch(decisions):
     ]
     response = decisions.DecideBatch(decision_pb2.DecideBatchRequest(requests=requests))
     assert [item.decision.customer_id for item in response.items] == [r.customer_id for r in requests]
+
+
+def test_answers_beyond_what_clients_take():
+    """Answers that would not fit what plain clients take say so, item by item; the others arrive."""
+    small = decision_pb2.DecideBatchItem(decision=decision_pb2.DecideResponse(currency="DKK"))
+    large = decision_pb2.DecideBatchItem(decision=decision_pb2.DecideResponse(currency="x" * 1_000_000))
+    items = [item.SerializeToString() for item in (small, large, large, large, large, small)]
+    answer = b"".join(within_bounds(items))
+    assert len(answer) < 4 * 1024 * 1024
+    found = decision_pb2.DecideBatchResponse.FromString(answer).items
+    assert list(found[:4]) == [small, large, large, large]
+    for item in found[4:]:
+        assert item.status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+        assert "ask again in a smaller batch, with VIEW_BASIC" in item.status.message

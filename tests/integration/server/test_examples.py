@@ -4,9 +4,10 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from tests.builders.small import offended, regular
+from tests.builders.small import NOW, offended, regular
 
 from loyalty.nextbest.v1 import common_pb2, interaction_pb2
+from nextbest_client import customer_snapshot
 
 EXAMPLES = Path(__file__).parents[3] / "clients" / "examples"
 
@@ -68,4 +69,17 @@ def test_till_serves_members(service, put, recorded, customer_id, capsys):
     assert "Brie" in seen
     assert "[BRIE20]" in seen or "[BRIE10]" in seen
     assert "nobody: no advice, no snapshot of the customer is stored" in seen
+    assert recorded(customer_id) == [("brie", common_pb2.OUTCOME_UNSPECIFIED)]
+
+
+def test_till_serves_members_by_card(service, client, recorded, customer_id, capsys):
+    """A till that scans cards gets the member's advice, and reports under the member's id."""
+    card = common_pb2.Identifier(type="card", value=customer_id)
+    client.put_snapshot(customer_snapshot(customer_id, as_of=NOW, facts=regular()), identifiers=[card])
+    scanned = customer_id.upper().replace("-", " ")
+    arguments = [scanned, "unknown", "--identifier-type", "card", "--address", service.address]
+    assert pos_terminal.main([*arguments, "--budget-ms", "60000"]) == 0
+    seen = capsys.readouterr().out
+    assert f"{scanned}: 1 to show" in seen
+    assert "unknown: no advice, no snapshot of the customer is stored" in seen
     assert recorded(customer_id) == [("brie", common_pb2.OUTCOME_UNSPECIFIED)]

@@ -1,9 +1,11 @@
 """Export, erasure, and consent that is withdrawn, through the real service."""
 
+import io
 import json
 import time
 
 import pytest
+from tests.builders.command_line import nextbest
 from tests.builders.small import NOW, days_ago, regular
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, interaction_pb2, snapshot_pb2
@@ -55,9 +57,9 @@ def test_one_document_has_everything(client, told, customer_id, card):
     assert document.exported_at.ToDatetime().year == NOW.year
 
 
-def test_the_document_of_nobody_is_empty(client):
+def test_the_document_of_nobody_is_empty(client, customer_id):
     """There is nothing to hand out about someone who is not known."""
-    document = client.export("nobody")
+    document = client.export(customer_id)
     assert not document.HasField("snapshot")
     assert [*document.identifiers, *document.history, *document.decisions] == []
 
@@ -178,3 +180,25 @@ def test_timestamps_of_the_history_survive_an_export(client, put, customer_id):
     client.capture_outcomes(customer_id, [outcome])
     history = client.get_history(interaction_pb2.GetHistoryRequest(customer_id=customer_id))
     assert list(client.export(customer_id).history) == list(history.entries)
+
+
+def test_export_and_erase_by_command(service, client, told, customer_id, tmp_path, monkeypatch):
+    """The commands write the document for its owner only, ask before they erase, and say what went."""
+    exported_once_logged(client, customer_id)
+    file = tmp_path / "document.json"
+    said = nextbest("export", customer_id, "--out", file, "--address", service.address)
+    assert said.code == 0, said.err
+    document = json.loads(file.read_text())
+    assert document["snapshot"]["customer_id"] == customer_id
+    assert document["history"][0]["comment"] == "has no oven"
+    assert document["decisions"][0]["decision"]["decision_id"] == told.decision_id
+    assert file.stat().st_mode & 0o077 == 0
+    said = nextbest("export", customer_id, "--address", service.address)
+    assert json.loads(said.out)["identifiers"] == document["identifiers"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert nextbest("erase", customer_id, "--address", service.address).code != 0
+    assert client.get_snapshot(customer_id)
+    said = nextbest("erase", customer_id, "--yes", "--reason", "letter", "--address", service.address)
+    assert said.out == "erased: 1 snapshot, 1 identifiers, 1 entries of history, 1 logged decisions\n"
+    with pytest.raises(NotFound):
+        client.get_snapshot(customer_id)

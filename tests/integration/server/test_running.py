@@ -14,15 +14,18 @@ from grpc_status import rpc_status
 from tests.builders.small import NOW, regular
 
 import nextbest.server.app
+import nextbest.server.decision_service
 import nextbest.server.gathering
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, decision_pb2_grpc
 from nextbest.data.store import StoreOptions
 from nextbest.errors import InvalidInput, StoreUnavailable
 from nextbest.server.app import ServiceOptions, running_service
+from nextbest.telemetry import pseudonym
 from nextbest_client import (
     AsyncNextBestClient,
     ClientOptions,
     DeadlineExceeded,
+    InvalidRequest,
     ServiceFailed,
     ServiceUnavailable,
     customer_snapshot,
@@ -286,3 +289,65 @@ async def test_kept_data_after_a_restart(redis_process, rulebook):
         AsyncNextBestClient(service.address, options=PATIENT) as client,
     ):
         assert await answered(client)
+
+
+async def test_a_batch_ends_before_its_deadline(redis_process, rulebook, monkeypatch):
+    """A batch that a slow Redis holds up is answered in time: fallbacks, or errors where strict."""
+    monkeypatch.setattr(nextbest.server.decision_service, "RESERVE_S", 59.0)
+    async with started(redis_process, rulebook) as (service, client):
+        assert await answered(client)
+        redis_process.freeze()
+        try:
+            batch = decision_pb2.DecideBatchRequest(requests=[asking(), asking(strictness=STRICT)])
+            async with grpc.aio.insecure_channel(service.address) as channel:
+                stub = decision_pb2_grpc.DecisionServiceStub(channel)
+                relaxed, strict = (await stub.DecideBatch(batch, timeout=60.0)).items
+        finally:
+            redis_process.thaw()
+        assert relaxed.decision.fallback.reason == decision_pb2.FALLBACK_REASON_DEADLINE
+        assert strict.status.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+
+
+async def test_one_line_a_fallback(redis_process, rulebook):
+    """Whoever is paged reads one line a fallback: why, for whom, where, which request, and the cause."""
+    async with started(redis_process, rulebook) as (_, client):
+        redis_process.kill()
+        with structlog.testing.capture_logs() as logged:
+            assert is_fallback(await client.decide(asking(request_id="paged")))
+            with pytest.raises(ServiceUnavailable):
+                await client.decide(asking(strictness=STRICT, request_id="strict"))
+        warnings = [line for line in logged if line["log_level"] == "warning"]
+        degraded, refused = warnings
+        assert {name: degraded[name] for name in ("event", "reason", "channel", "request_id")} == {
+            "event": "degraded",
+            "reason": "snapshot_store_unavailable",
+            "channel": "pos",
+            "request_id": "paged",
+        }
+        assert degraded["customer"] == pseudonym(CUSTOMER)
+        assert "Redis" in degraded["cause"]
+        assert (refused["event"], refused["channel"]) == ("store_unavailable", "pos")
+        assert refused["customer"] == pseudonym(CUSTOMER)
+
+
+async def test_strangers_are_no_warning(redis_process, rulebook):
+    """That a customer is not known is information, and what a caller did wrong is said by field."""
+    async with started(redis_process, rulebook) as (_, client):
+        with structlog.testing.capture_logs() as logged:
+            assert is_fallback(await client.decide(decide_request("stranger", channel="pos")))
+            with pytest.raises(InvalidRequest):
+                await client.decide(decide_request("stranger", channel="poss", caller_role="boss"))
+        levels = {line["event"]: line["log_level"] for line in logged}
+        assert levels == {"degraded": "info", "refused": "info"}
+        (refused,) = (line for line in logged if line["event"] == "refused")
+        assert refused["code"] == "INVALID_ARGUMENT"
+        assert refused["fields"] == ["channel", "caller_role"]
+        assert refused["customer"] == pseudonym("stranger")
+
+
+async def test_history_kept_too_short_does_not_start(redis_process, rulebook):
+    """A service that would drop history its rulebook looks at does not start."""
+    store = StoreOptions(redis_url=redis_process.url, history_retention_s=86_400.0)
+    with pytest.raises(InvalidInput, match=r"history_days: `1` days are kept, but .* looks back"):
+        async with running_service(ServiceOptions(), store, rulebook, clock):
+            raise AssertionError("it started")
