@@ -20,7 +20,7 @@ MAGIC = b"nbartfct"
 """The first eight bytes of every artifact."""
 FORMAT = 1
 """Version of the container; a reader refuses any other."""
-KINDS = ("ltv", "grid", "propensity", "rulebook")
+KINDS = ("ltv", "retention", "grid", "propensity", "rulebook")
 """What an artifact can be."""
 
 Array: TypeAlias = npt.NDArray[np.generic]

@@ -41,7 +41,7 @@ SEGMENTS = ("young", "middle", "old")
 HOUSEHOLDS = ("one", "more")
 
 
-def documents(dimensions=("peer_segment", "household")):
+def documents(dimensions=("peer_segment", "household"), more=()):
     """The rulebook's files."""
     return {
         "strategy.yaml": {
@@ -57,7 +57,7 @@ def documents(dimensions=("peer_segment", "household")):
             "potential": {"peer_dimensions": list(dimensions)},
         },
         "facts.yaml": {
-            "standard": list(STANDARD),
+            "standard": [*STANDARD, *more],
             "values": {
                 "consent": ["email_marketing"],
                 "peer_segment": list(SEGMENTS),

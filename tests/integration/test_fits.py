@@ -1,11 +1,12 @@
 """`nextbest fit ltv` and `fit grid` on a stored population: what they write, and what they refuse."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
-from tests.builders.shop import AS_OF, customers, write_shop
+from tests.builders.shop import AS_OF, WEEK, customers, write_shop
 from tests.builders.stored_shop import Shop
 
 from nextbest.artifact import unpack
@@ -13,8 +14,10 @@ from nextbest.assembly import Artifacts, assemble
 from nextbest.batch import grid_runs
 from nextbest.batch.grid_fit import GridCounter
 from nextbest.batch.grid_runs import GridOptions, Told, fit_grid
-from nextbest.batch.operations import load_artifacts, load_model
+from nextbest.batch.operations import load_artifacts, load_model, population
 from nextbest.errors import ArtifactError, FitError, InvalidInput
+from nextbest.facts import Figure
+from nextbest.figures import figures_of
 from nextbest.fitted import read_artifacts
 from nextbest.rulebook.compile import compile_rulebook
 
@@ -291,3 +294,104 @@ def test_batches_of_ids_are_walked_in_order(shop, monkeypatch):
         return [c async for batch in grid_runs.population(store) for c in batch.customer_ids]
 
     assert shop.run(walk) == [f"c{i:06}" for i in range(N)]
+
+
+def test_an_impossible_history_names_the_customer(shop):
+    """The error of a fit says whose purchases cannot be, not which row."""
+
+    async def spoil(store):
+        await store.snapshots.write_numbers(["c000007"], {"recency_weeks": np.array([1e6])})
+
+    shop.run(spoil)
+    result = shop.cli("fit", "ltv")
+    assert isinstance(result.exception, InvalidInput)
+    assert [violation.field for violation in result.exception.violations] == ["customer `c000007`"]
+
+
+SURVIVORS = (1000, 631, 468, 382, 326, 289, 262, 241)
+"""Fader & Hardie (2007), table 1, regular customers: of a thousand, those left after each year."""
+YEAR = 365.25 * 86400.0
+CONTRACTS = ("contract_state", "contract_margin", "contract_retention", "cancelled_at", "joined")
+
+
+def contracts():
+    """The published cohort as snapshots: who left after each renewal, and who is still there."""
+    joined, rows = AS_OF - 7.5 * YEAR, []
+    for renewals, (before, after) in enumerate(pairwise(SURVIVORS)):
+        rows += [(joined + (renewals + 0.5) * YEAR, "cancelled")] * (before - after)
+    rows += [(None, "in_force")] * SURVIVORS[-1]
+    return pl.DataFrame(
+        {
+            "customer_id": [f"k{i:06}" for i in range(len(rows))],
+            "as_of": [AS_OF] * len(rows),
+            "joined": [joined] * len(rows),
+            "cancelled_at": [ended for ended, _ in rows],
+            "contract_state": [state for _, state in rows],
+            "contract_margin": [120.0] * len(rows),
+        },
+        strict=False,
+    )
+
+
+@pytest.fixture
+def contract_shop(tmp_path, redis_url, keys):
+    """A shop that knows contracts."""
+    return Shop(tmp_path, redis_url, keys.prefix, more=CONTRACTS)
+
+
+def test_contracts_alone_are_fitted_as_published(contract_shop):
+    """Without a buyer the command fits retention by tenure, and contracts have a lifetime value."""
+    contract_shop.load(contracts())
+    result = contract_shop.cli("fit", "ltv")
+    assert result.exit_code == 0, result.output
+    assert list(contract_shop.active()) == ["retention"]
+    fitted = contract_shop.run(load_artifacts).retention
+    assert (fitted.alpha, fitted.beta) == pytest.approx((0.704, 1.182), abs=1e-3)
+    assert fitted.log_likelihood == pytest.approx(-1680.3, abs=0.05)
+    assert "alpha 0.704, beta 1.182" in result.output
+    assert "1000 contracts" in result.output
+    model = contract_shop.run(lambda store: load_model(store, contract_shop.rulebook))
+    batch = contract_shop.run(_first_batch)
+    found = figures_of(model, batch.rows, np.full(len(batch.rows), AS_OF + WEEK))
+    assert (found[:, Figure.LTV_BACK] > 120.0).all()
+    assert set(found[:, Figure.ALIVE]) == {0.0, 1.0}
+
+
+async def _first_batch(store):
+    return await anext(population(store))
+
+
+def test_buyers_and_contracts_are_put_into_use_together(contract_shop):
+    """One command fits both, each on its own customers."""
+    contract_shop.load(pl.concat([customers(N), contracts()], how="diagonal_relaxed"))
+    result = contract_shop.cli("fit", "ltv")
+    assert result.exit_code == 0, result.output
+    assert set(contract_shop.active()) == {"ltv", "retention"}
+    assert contract_shop.run(load_artifacts).ltv.n == N
+
+
+def test_an_impossible_contract_leaves_everything_in_use(contract_shop):
+    """A contract that ended before it began is named, and nothing is replaced."""
+    contract_shop.load(contracts())
+    contract_shop.cli("fit", "ltv")
+    before = contract_shop.active()
+
+    async def spoil(store):
+        await store.snapshots.write_numbers(["k000003"], {"cancelled_at": np.array([1.0])})
+
+    contract_shop.run(spoil)
+    result = contract_shop.cli("fit", "ltv")
+    assert isinstance(result.exception, InvalidInput)
+    assert [violation.field for violation in result.exception.violations] == ["k000003.cancelled_at"]
+    assert contract_shop.active() == before
+
+
+def test_too_few_contracts_beside_buyers_are_a_warning(contract_shop):
+    """A handful of contracts does not stop the fit of buyers; it says that they keep their own retention."""
+    contract_shop.load(pl.concat([customers(N), contracts().head(5)], how="diagonal_relaxed"))
+    result = contract_shop.cli("fit", "ltv")
+    assert result.exit_code == 0, result.output
+    assert (
+        "contracts keep their own retention: retention needs 30 contracts, and there are 5" in result.output
+    )
+    assert list(contract_shop.active()) == ["ltv"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import polars as pl
 
 from nextbest.assembly import LTV_FACTS
 from nextbest.batch.row_files import RowFile
@@ -32,12 +33,15 @@ class Purchases:
     """(n,) epoch seconds."""
     purchases: F64
     """(n, 4) x, t_x, T and zbar, weeks and money; NaN = missing."""
+    customers: pl.Series | None = None
+    """(n,) ids, for errors; None = not kept."""
 
     @property
     def buyers(self) -> "Purchases":
         """Those with a purchase history."""
         known = ~np.isnan(self.purchases[:, 0])
-        return Purchases(self.checks[known], self.as_of[known], self.purchases[known])
+        names = None if self.customers is None else self.customers.filter(pl.Series(known))
+        return Purchases(self.checks[known], self.as_of[known], self.purchases[known], names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ A failed fit raises and leaves whatever is in use untouched: nothing here stores
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import polars as pl
 
 from nextbest.assembly import LTV_FACTS
 from nextbest.batch.grid_fit import GridCounter, GridFit
 from nextbest.model import F64, Rows
-from nextbest.potential.ltv_fit import fit_ltv
+from nextbest.potential.ltv_fit import by_row, fit_ltv
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.valuation import take_columns
@@ -21,10 +22,19 @@ Progress = Callable[[int], None]
 """Called with the number of customers done since the last call."""
 
 
+CONTRACT = "contract_state"
+
+
 def purchases_of(rulebook: Rulebook, rows: Rows) -> F64:
-    """(n, 4) repeat purchases x, recency t_x, observed weeks T and mean repeat value; NaN = missing."""
-    columns = np.array([rulebook.catalogue.column(name) for name in LTV_FACTS[:4]], np.int64)
-    return take_columns(rows.numbers, columns)
+    """(n, 4) repeat purchases x, recency t_x, observed weeks T and mean repeat value; NaN = missing.
+
+    Whoever has, or had, a contract is no buyer: what they are worth follows from its renewals.
+    """
+    columns = np.array([rulebook.catalogue.column(name) for name in (*LTV_FACTS[:4], CONTRACT)], np.int64)
+    taken = take_columns(rows.numbers, columns)
+    purchases = np.ascontiguousarray(taken[:, :4])
+    purchases[taken[:, 4] > 0.0] = np.nan
+    return purchases
 
 
 def fit_ltv_parameters(rulebook: Rulebook, batches: Iterable[Rows], progress: Progress) -> LtvParameters:
@@ -36,16 +46,17 @@ def fit_ltv_parameters(rulebook: Rulebook, batches: Iterable[Rows], progress: Pr
     return fit_purchases(rulebook, np.concatenate([np.empty((0, 4)), *parts]))
 
 
-def fit_purchases(rulebook: Rulebook, purchases: F64) -> LtvParameters:
-    """Fit lifetime value on (n, 4) `purchases_of`.
+def fit_purchases(rulebook: Rulebook, purchases: F64, customers: pl.Series | None = None) -> LtvParameters:
+    """Fit lifetime value on (n, 4) `purchases_of`; `customers` are their ids, for errors.
 
     Prospects, who have no purchase history, are left out.
 
     Raises:
-        InvalidInput: impossible purchase histories, listed by row.
+        InvalidInput: impossible purchase histories, listed by customer.
         FitError: nobody to fit on, or no convergence.
     """
-    x, t_x, observed, zbar = purchases[~np.isnan(purchases[:, 0])].T.copy()
+    buyers = np.flatnonzero(~np.isnan(purchases[:, 0]))
+    x, t_x, observed, zbar = purchases[buyers].T.copy()
     strategy = rulebook.strategy
     return fit_ltv(
         x,
@@ -56,6 +67,7 @@ def fit_purchases(rulebook: Rulebook, purchases: F64) -> LtvParameters:
         yearly_discount=strategy.ltv_discount_rate,
         step_weeks=float(strategy.ltv_step_weeks),
         steps=strategy.ltv_steps,
+        name=by_row if customers is None else lambda row: f"customer `{customers[int(buyers[row])]}`",
     )
 
 

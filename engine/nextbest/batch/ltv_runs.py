@@ -3,20 +3,25 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from nextbest.artifact import digest_of
 from nextbest.batch.calibration import Check, Purchases, check_fit
+from nextbest.batch.contracts import Contracts
 from nextbest.batch.fitting import Progress, fit_purchases
 from nextbest.batch.operations import no_progress, put_into_use, read_purchases
 from nextbest.data.artifacts import ArtifactFiles
 from nextbest.data.store import Store
-from nextbest.fitted import LTV, pack_ltv
+from nextbest.errors import FitError
+from nextbest.fitted import LTV, RETENTION, pack_ltv, pack_retention
 from nextbest.potential.ltv_calibration import class_names
 from nextbest.potential.ltv_parameters import LtvParameters
+from nextbest.potential.retention import RetentionModel
 from nextbest.rulebook.rulebook import Rulebook
 
 SEASON = "BG/NBD and Gamma-Gamma know no season: a fit on a holiday quarter expects a holiday quarter"
@@ -25,15 +30,13 @@ SHORT_DIGEST = 12
 
 
 @dataclass(frozen=True, slots=True)
-class LtvRun:
-    """What became of a fit."""
+class BuyersFit:
+    """What was fitted on customers without a contract."""
 
     parameters: LtvParameters
     check: Check
     digest: str
     """Of the artifact, which is in use now."""
-    directory: Path
-    """Where the artifact, the plot and its data lie."""
 
     @property
     def stem(self) -> str:
@@ -46,6 +49,28 @@ class LtvRun:
         return [*self.parameters.warnings, *self.check.warnings, SEASON]
 
 
+@dataclass(frozen=True, slots=True)
+class LtvRun:
+    """What became of a fit: of buyers, of contracts, or of both."""
+
+    buyers: BuyersFit | None
+    """None where nobody buys without a contract."""
+    contracts: RetentionModel | None
+    """None where there are no contracts, or too few."""
+    digests: Mapping[str, str]
+    """Artifacts in use now by role."""
+    directory: Path
+    """Where the artifacts, the plot and its data lie."""
+    notes: Sequence[str] = ()
+    """Why contracts have no retention of their own, and which were not counted."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """All that a reader must know before trusting the fit."""
+        parts = [part.warnings for part in (self.buyers, self.contracts) if part is not None]
+        return [*(warning for part in parts for warning in part), *self.notes]
+
+
 async def fit_and_check_ltv(
     store: Store,
     rulebook: Rulebook,
@@ -55,9 +80,10 @@ async def fit_and_check_ltv(
     later: Purchases | None = None,
     progress: Progress = no_progress,
 ) -> LtvRun:
-    """Fit lifetime value on all snapshots, write artifact, plot and data, and put the artifact into use.
+    """Fit lifetime value on all snapshots, write artifacts, plot and data, and put the artifacts into use.
 
-    Everything is written before the artifact is put into use.
+    Buyers by BG/NBD and Gamma-Gamma, contracts by retention. Everything is written before anything is put
+    into use.
 
     Args:
         store: the snapshots.
@@ -71,22 +97,40 @@ async def fit_and_check_ltv(
         InvalidInput, FitError: nothing is written, and what is in use stays in use.
         StoreUnavailable: Redis does not answer.
     """
-    found = await read_purchases(store, rulebook, progress)
-    parameters = fit_purchases(rulebook, found.purchases)
-    check = check_fit(parameters, found, later)
-    content = pack_ltv(parameters)
-    run = LtvRun(parameters, check, digest_of(content), directory)
-    write_check(run)
-    await put_into_use(store, {LTV: content}, now=now, files=ArtifactFiles(directory))
-    return run
+    found, contracts = await read_purchases(store, rulebook, progress)
+    retention, notes = _retention(contracts)
+    contents = {} if retention is None else {RETENTION: pack_retention(retention)}
+    buyers = None
+    if retention is None or not np.isnan(found.purchases[:, 0]).all():
+        parameters = fit_purchases(rulebook, found.purchases, found.customers)
+        contents[LTV] = pack_ltv(parameters)
+        buyers = BuyersFit(parameters, check_fit(parameters, found, later), digest_of(contents[LTV]))
+        write_check(buyers, directory)
+    version = await put_into_use(store, contents, now=now, files=ArtifactFiles(directory))
+    digests = {role: version.digests[role] for role in contents}
+    return LtvRun(buyers, retention, digests, directory, notes)
 
 
-def write_check(run: LtvRun) -> None:
+def _retention(contracts: Contracts) -> tuple[RetentionModel | None, list[str]]:
+    """Retention of the contracts, if there are enough, and what is to be said of them."""
+    contracts.require_possible()
+    notes = (
+        [] if not contracts.undated else [f"`{contracts.undated}` contracts without dates are not counted"]
+    )
+    if not contracts.counted:
+        return None, notes
+    try:
+        return contracts.fit(), notes
+    except FitError as error:
+        return None, [*notes, f"contracts keep their own retention: {error}"]
+
+
+def write_check(run: BuyersFit, directory: Path) -> None:
     """Write the calibration as a plot (PNG) and as data (JSON, CSV)."""
     from nextbest.batch.pictures import draw_calibration  # noqa: PLC0415  (matplotlib costs every start 0.5 s)
 
-    base = run.directory / run.stem
-    run.directory.mkdir(parents=True, exist_ok=True)
+    base = directory / run.stem
+    directory.mkdir(parents=True, exist_ok=True)
     title = f"lifetime value {run.digest[:SHORT_DIGEST]}: {run.parameters.n} buyers"
     draw_calibration(base.with_suffix(".png"), run.check, title)
     base.with_suffix(".json").write_text(json.dumps(document(run), indent=1) + "\n", encoding="utf-8")
@@ -94,7 +138,7 @@ def write_check(run: LtvRun) -> None:
         csv.writer(file).writerows(_table(run.check))
 
 
-def document(run: LtvRun) -> dict[str, object]:
+def document(run: BuyersFit) -> dict[str, object]:
     """The calibration as plain JSON; null = nobody, or not defined."""
     seen, held = run.check.in_sample, run.check.held_out
     return {

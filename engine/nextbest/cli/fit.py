@@ -5,13 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from nextbest.batch.calibration import Purchases, read_later
 from nextbest.batch.grid_runs import GridOptions, GridRun, Told, fit_grid, fit_grid_of_file
-from nextbest.batch.ltv_runs import LtvRun, fit_and_check_ltv
+from nextbest.batch.ltv_runs import BuyersFit, LtvRun, fit_and_check_ltv
 from nextbest.cli.options import (
     AsOf,
     DataDirectory,
@@ -26,12 +27,15 @@ from nextbest.data.artifacts import ArtifactFiles
 from nextbest.data.store import Store, open_store
 from nextbest.errors import InvalidInput, Violation
 from nextbest.potential.ltv_calibration import class_names
+from nextbest.potential.retention import RetentionModel, retention_rows
 from nextbest.rows import RowCodec
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.settings import Settings
 
 BENCHMARK = "Potential is a benchmark: what similar customers reach, not a forecast."
+
+_RENEWALS_SHOWN = 6
 
 app = typer.Typer(no_args_is_help=True, help="Fit models on the stored snapshots and put them into use.")
 
@@ -56,7 +60,7 @@ def ltv(
     ] = None,
     out: Out = DEFAULT_OUT,
 ) -> None:
-    """Fit lifetime value (BG/NBD and Gamma-Gamma), and check it."""
+    """Fit lifetime value: buyers by BG/NBD and Gamma-Gamma, checked; contracts by retention."""
     settings = Settings()
     book = compile_rulebook(rulebook or settings.rulebook)
     options = store_options(settings, data_directory, redis_url)
@@ -81,6 +85,20 @@ def _later(path: Path, book: Rulebook) -> Purchases:
 
 
 def _show_ltv(console: Console, run: LtvRun) -> None:
+    if run.buyers is not None:
+        _show_buyers(console, run.buyers)
+    if run.contracts is not None:
+        _show_contracts(console, run.contracts)
+    for warning in run.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False)
+    for role, digest in run.digests.items():
+        console.print(f"in use: {role} {digest[:12]}", highlight=False)
+    if run.buyers is not None:
+        base = run.directory / run.buyers.stem
+        console.print(f"files: {base}.png, .json, .csv", highlight=False, soft_wrap=True)
+
+
+def _show_buyers(console: Console, run: BuyersFit) -> None:
     found = run.parameters
     table = Table("parameter", "value", "standard error", title="lifetime value")
     for name, value in {**asdict(found.bgnbd), **asdict(found.gamma_gamma)}.items():
@@ -93,22 +111,29 @@ def _show_ltv(console: Console, run: LtvRun) -> None:
     for k, name in enumerate(class_names(seen.width)):
         table.add_row(name, str(seen.customers[k]), f"{seen.expected_customers[k]:.0f}")
     console.print(table)
-    if held is not None:
-        table = Table("repeat purchases at the fit", "bought in the hold-out, mean", "expected")
-        for k, name in enumerate(class_names(held.width)):
-            table.add_row(name, f"{held.purchases[k]:.2f}", f"{held.expected[k]:.2f}")
-        console.print(table)
-    if held is not None:
-        text = (
-            f"held out, {held.weeks:.1f} weeks: {held.total:.0f} purchases,"
-            f" {held.expected_total:.0f} expected; off by {held.mean_absolute_error:.2f} a customer,"
-            f" correlation {held.correlation:.2f}; {run.check.unmatched} buyers are not in the file"
-        )
-        console.print(text, highlight=False)
-    for warning in run.warnings:
-        console.print(f"warning: {warning}", markup=False, highlight=False)
-    console.print(f"in use: ltv {run.digest[:12]}", highlight=False)
-    console.print(f"files: {run.directory / run.stem}.png, .json, .csv", highlight=False, soft_wrap=True)
+    if held is None:
+        return
+    table = Table("repeat purchases at the fit", "bought in the hold-out, mean", "expected")
+    for k, name in enumerate(class_names(held.width)):
+        table.add_row(name, f"{held.purchases[k]:.2f}", f"{held.expected[k]:.2f}")
+    console.print(table)
+    text = (
+        f"held out, {held.weeks:.1f} weeks: {held.total:.0f} purchases,"
+        f" {held.expected_total:.0f} expected; off by {held.mean_absolute_error:.2f} a customer,"
+        f" correlation {held.correlation:.2f}; {run.check.unmatched} buyers are not in the file"
+    )
+    console.print(text, highlight=False)
+
+
+def _show_contracts(console: Console, found: RetentionModel) -> None:
+    text = f"{found.contracts} contracts, {found.renewals:.0f} renewals came up, {found.rate:.3f} were made"
+    console.print(text, highlight=False)
+    if found.alpha is None or found.beta is None:
+        return
+    table = Table("renewal", *(str(k + 1) for k in range(_RENEWALS_SHOWN)), title="retention by tenure")
+    rates = retention_rows(np.arange(float(_RENEWALS_SHOWN)), found.alpha, found.beta)
+    table.add_row(f"alpha {found.alpha:.3f}, beta {found.beta:.3f}", *(f"{rate:.3f}" for rate in rates))
+    console.print(table)
 
 
 @app.command()

@@ -6,6 +6,7 @@ never penalised.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,13 @@ MAX_OCCASIONS = 1_000_000
 """Repeat buying occasions beyond this are an error in the data, not a customer."""
 ROWS_SHOWN = 100
 """Impossible rows listed one by one; the rest is counted."""
+Name = Callable[[int], str]
+"""Field of a violation, by row."""
+
+
+def by_row(row: int) -> str:
+    """The name of a row whose customer is not known."""
+    return f"rfm[{row}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class GammaGammaFit:
     warnings: tuple[str, ...]
 
 
-def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64) -> list[Violation]:
+def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64, name: Name = by_row) -> list[Violation]:
     """List every row that is no possible purchase history, at most `ROWS_SHOWN` one by one.
 
     Args:
@@ -71,6 +79,7 @@ def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64) -> list[Violation]:
         t_x: (n,) weeks from the first to the last purchase.
         T: (n,) weeks from the first purchase to now.
         zbar: (n,) mean value of the repeat purchases; NaN = unknown.
+        name: says whose row it is.
 
     """
     with np.errstate(invalid="ignore"):
@@ -91,7 +100,7 @@ def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64) -> list[Violation]:
         for row in np.flatnonzero(wrong).tolist():
             found.setdefault(row, description)
     violations = [
-        Violation(f"rfm[{row}]", f"{found[row]}: `{x[row]:g}, {t_x[row]:g}, {T[row]:g}, {zbar[row]:g}`")
+        Violation(name(row), f"{found[row]}: `{x[row]:g}, {t_x[row]:g}, {T[row]:g}, {zbar[row]:g}`")
         for row in sorted(found)[:ROWS_SHOWN]
     ]
     if len(found) > ROWS_SHOWN:
@@ -224,6 +233,7 @@ def fit_ltv(
     yearly_discount: float = YEARLY_DISCOUNT,
     step_weeks: float = STEP_WEEKS,
     steps: int = STEPS,
+    name: Name = by_row,
 ) -> LtvParameters:
     """Fit both models and bundle them with the horizon and everything worth a warning.
 
@@ -236,14 +246,15 @@ def fit_ltv(
         yearly_discount: d.
         step_weeks: Δ.
         steps: K.
+        name: says whose row it is, in errors.
 
     Raises:
-        InvalidInput: impossible histories or a negative zbar, listed by row.
+        InvalidInput: impossible histories or a negative zbar, listed by customer or row.
         FitError: no customers, nobody with a repeat purchase, or no convergence.
         ValueError: margin, discount or horizon outside their range.
 
     """
-    _require_possible(x, t_x, T, zbar)
+    _require_possible(x, t_x, T, zbar, name)
     purchases = fit_bgnbd(x, t_x, T)
     spend = fit_gamma_gamma(x, zbar)
     n_repeat = int(((x > 0) & (zbar > 0)).sum())
@@ -273,9 +284,9 @@ def fit_ltv(
     )
 
 
-def _require_possible(x: F64, t_x: F64, T: F64, zbar: F64) -> None:
+def _require_possible(x: F64, t_x: F64, T: F64, zbar: F64, name: Name = by_row) -> None:
     if len(x) == 0:
         raise FitError("a fit needs customers, and there are none")
-    violations = rfm_violations(x, t_x, T, zbar)
+    violations = rfm_violations(x, t_x, T, zbar, name)
     if violations:
         raise InvalidInput(violations)
