@@ -15,7 +15,6 @@ from nextbest.cli.main import app
 from nextbest.errors import NextBestError
 from nextbest.rulebook.filled_schema import filled_schema
 from nextbest.rulebook.formatting import FormattingError, formatted
-from nextbest.rulebook.in_words import in_words
 from nextbest.rulebook.own_names import own_names
 from nextbest.rulebook.schema import MODELS
 from nextbest.rulebook.source import load_source
@@ -458,50 +457,3 @@ def test_why_says_what_is_wrong(shop: Path, anna: Path, text: str, arguments: li
             catch_exceptions=False,
         )
     assert why in str(caught.value)
-
-
-# show
-
-
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("customer.discount_share < 0.5", "discount share is below 0.5"),
-        ('"coffee" in customer.needs', "needs include `coffee`"),
-        ('!("coffee" in customer.needs)', "needs do not include `coffee`"),
-        ('customer.household in ["a", "b"]', "household is `a` or `b`"),
-        ("!has(customer.nps_relation)", "nps relation is not known"),
-        ("a.b && (c.d || e.f)", "a.b and (c.d or e.f)"),
-        ("within(customer.last_purchase, 14)", "last purchase lies within the last 14 days"),
-        ("trigger.overdue", "trigger `overdue` has fired"),
-        ("customer.a > 1 ? 2.0 : 3.0", "if a is above 1 then 2.0 else 3.0"),
-        ("count(history.events, 30) > 2", "count(history.events, 30) is above 2"),
-    ],
-)
-def test_expressions_are_read_aloud(source: str, words: str) -> None:
-    """A condition is said in plain English; what has no words stays as it is written."""
-    assert in_words(source) == words
-
-
-def test_show_says_what_an_action_compiles_to() -> None:
-    """Audience, triggers, gates with their numbers, effect, cost and treatments are all there."""
-    result = run("show", GROCERY, "campaign_a", "--json")
-    assert result.exit_code == 0, result.output
-    lines = json.loads(result.stdout)["action campaign_a"]
-    assert lines["for"] == ["customers in know_me or hear_me or grow_me"]
-    assert "shopped_lately: last purchase lies within the last 14 days" in lines["fires when"]
-    assert {"data quality at least 0.4", "at most 4 contacts in 365 days"} <= set(lines["gates"])
-    assert lines["cost"] == ["0.45 USD a contact, 0.4 USD more if accepted"]
-    assert any(line.startswith("pos/receipt: ") for line in lines["says"])
-    assert "(outbound needs consent mail_marketing)" in lines["says"][0]
-
-
-def test_show_covers_the_whole_rulebook() -> None:
-    """Without an id every action, trigger and segment is said; an unknown id gives the nearest."""
-    shown = json.loads(run("show", GROCERY, "--json").stdout)
-    own = own_names(load_source(GROCERY))
-    expected = [f"{kind} {name}" for kind in ("action", "trigger", "segment") for name in own.of(kind)]
-    assert set(shown) == set(expected)
-    assert "action apology" in run("show", GROCERY).output
-    with pytest.raises(NextBestError, match="did you mean `apology`"):
-        CliRunner().invoke(app, ["rules", "show", str(GROCERY), "apologi"], catch_exceptions=False)

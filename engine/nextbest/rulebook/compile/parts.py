@@ -7,6 +7,7 @@ from nextbest.rulebook.compile.actions import PlacedAction
 from nextbest.rulebook.compile.conditions import PlacedTrigger
 from nextbest.rulebook.compile.decision_tables import Choices
 from nextbest.rulebook.compile.expressions import Use
+from nextbest.rulebook.compile.patterns import PlacedPattern
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.documents.author_tests import TestsFile
 from nextbest.rulebook.documents.conditions import SegmentsFile
@@ -30,6 +31,8 @@ class Parts:
     experiments: Sequence[Read[ExperimentsFile]]
     triggers: Sequence[PlacedTrigger]
     """In the rulebook's order."""
+    patterns: Sequence[PlacedPattern]
+    """Event patterns by id."""
     actions: Sequence[PlacedAction]
     """In the rulebook's order."""
     tests: Sequence[Read[TestsFile]]

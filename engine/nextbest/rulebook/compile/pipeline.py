@@ -294,6 +294,7 @@ def _assemble(
         policies=documents.policies,
         experiments=documents.experiments,
         triggers=declared.triggers,
+        patterns=declared.patterns,
         actions=declared.actions,
         tests=documents.tests,
         choices=choices,
