@@ -1,5 +1,7 @@
 """Propensities backed off from peer cell to stage to action, against counting in fractions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from tests.naive import learning as naive
 from tests.naive.plain import STAGES
 
 from nextbest.action import posteriors as module
-from nextbest.action.posteriors import posteriors_of
+from nextbest.action.posteriors import posteriors_of, within_limit
 from nextbest.action.terms import terms_of
 from nextbest.model import CellEvidence, DecisionState
 from nextbest.potential.cells import CellTree
@@ -127,7 +129,10 @@ def test_beyond_the_limit_the_cells_with_the_least_evidence_back_off(monkeypatch
     """Two cells fit: the most tried and its parent; the others say what is above them."""
     monkeypatch.setattr(module, "MOST_VALUES", 3 * 4 * len(BOOK.actions))
     outcomes = {(0, 1, (3, 1)): (10, 90), (0, 1, (0, 0)): (3, 1), (1, 2, (1,)): (1, 0)}
-    got, whole = found(state_of(outcomes)), {}
+    state = state_of(outcomes)
+    cells = within_limit(state.cells, TREE.parent, len(BOOK.actions))
+    assert cells.counts.tolist() == [[10.0, 90.0]]
+    got, whole = found(replace(state, cells=cells)), {}
     for path in ((3, 1), (3,), ()):
         whole[path] = naive.propensity(PRIORS["a"], plain(outcomes, 0), 1, path)
         assert got[0, 1, path][0] == pytest.approx(whole[path], rel=1e-12)

@@ -45,7 +45,7 @@ def posteriors_of(tables: ActionTables, state: DecisionState, parent: I32, weigh
 
     Cost: some 10 µs a cell with evidence; off the request path.
     """
-    cells = _kept(state.cells, parent, len(tables.propensity_kind))
+    cells = _with_evidence(_trials(state.cells, parent))
     counts = _counts(state, cells, parent)
     successes, trials = counts[..., 0], counts.sum(axis=-1)
     mean, row = np.empty(successes.shape), np.searchsorted(cells, parent[cells[1:]])
@@ -69,18 +69,38 @@ def _blended(parent: F64, successes: F64, trials: F64, weight: float) -> F64:
     return np.where(trials > 0, (weight * parent + successes) / (weight + trials), parent)
 
 
-def _kept(evidence: CellEvidence, parent: I32, actions: int) -> I64:
-    """The root and the cells with evidence below them, ascending; the weakest left out beyond the limit."""
+def within_limit(evidence: CellEvidence, parent: I32, actions: int) -> CellEvidence:
+    """Evidence that tables hold: beyond `MOST_VALUES` the cells with the fewest trials count in those above.
+
+    Args:
+        evidence: by cell.
+        parent: (C,) as `posteriors_of` takes it.
+        actions: of the model.
+    """
+    trials, most = _trials(evidence, parent), max(MOST_VALUES // max(4 * actions, 1) - 1, 0)
+    some = _with_evidence(trials)[1:]
+    if len(some) <= most:
+        return evidence
+    # INVARIANT: an ancestor has at least its descendants' trials and comes before them
+    kept = np.sort(some[np.argsort(-trials[some], kind="stable")[:most]])
+    rows = _rows(np.concatenate([[0], kept]), parent)[evidence.cell]
+    cell = np.concatenate([[0], kept])[np.where(rows < 0, -1 - rows, rows)].astype(np.int32)
+    below = cell != 0
+    return CellEvidence(evidence.action[below], evidence.stage[below], cell[below], evidence.counts[below])
+
+
+def _trials(evidence: CellEvidence, parent: I32) -> F64:
+    """(C,) trials captured in each cell and below it."""
     trials = np.zeros(len(parent))
     np.add.at(trials, evidence.cell, evidence.counts.sum(axis=1))
     for cell in range(len(parent) - 1, 0, -1):
         trials[parent[cell]] += trials[cell]
-    some = np.flatnonzero(trials[1:] > 0) + 1
-    most = max(MOST_VALUES // max(4 * actions, 1) - 1, 0)
-    if len(some) > most:
-        # INVARIANT: an ancestor has at least its descendants' trials and comes before them
-        some = np.sort(some[np.argsort(-trials[some], kind="stable")[:most]])
-    return np.concatenate([[0], some]).astype(np.int64)
+    return trials
+
+
+def _with_evidence(trials: F64) -> I64:
+    """The root and the cells with trials below it, ascending."""
+    return np.concatenate([[0], np.flatnonzero(trials[1:] > 0) + 1]).astype(np.int64)
 
 
 def _counts(state: DecisionState, cells: I64, parent: I32) -> F64:

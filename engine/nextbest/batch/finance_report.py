@@ -8,7 +8,7 @@ Source: domain model, sections 5 and 9.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -19,6 +19,7 @@ from nextbest.batch.fitting import Progress
 from nextbest.batch.operations import no_progress
 from nextbest.batch.portraits import known_customers
 from nextbest.batch.recommendations import Recommended, Scenario, expected_cost, first_recommendations
+from nextbest.data.learnt_state import load_state
 from nextbest.data.store import Store
 from nextbest.model import F64, Histories, Rows, Term
 from nextbest.potential.finance import (
@@ -213,7 +214,7 @@ async def finance_of(
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    ledger = Ledger(model, assumptions)
+    ledger, over = Ledger(model, assumptions), replace(over, learnt=await load_state(store, model))
     async for known in known_customers(store, model, now):
         rows = known.batch.rows
         ledger.add(rows, first_recommendations(model, rows, known.histories, known.now, over))

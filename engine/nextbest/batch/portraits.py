@@ -1,7 +1,7 @@
 """What the reports need to know of every customer, read batch by batch."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from nextbest.batch.recommendations import (
     first_recommendations,
 )
 from nextbest.behaviour.quality import attitude_known, attitude_tables
+from nextbest.data.learnt_state import load_state
 from nextbest.data.store import Store
 from nextbest.decide import history_columns
 from nextbest.facts import Figure
@@ -110,6 +111,7 @@ async def read_portraits(
         StoreUnavailable: Redis does not answer.
     """
     parts: list[Portraits] = [_nobody()]
+    over = replace(over, learnt=await load_state(store, model))
     async for known in known_customers(store, model, now):
         parts.append(portraits_of(model, known.batch.rows, known.histories, known.now, over))
         progress(len(known.batch.rows))

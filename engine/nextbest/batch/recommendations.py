@@ -21,6 +21,8 @@ class Scenario:
     """-1 = no role."""
     text: str
     """The scenario in words."""
+    learnt: DecisionState | None = None
+    """What was learnt so far; None = nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def first_recommendations(
     n, rulebook = len(rows), model.rulebook
     best = Recommended(np.full(n, -1, np.int32), np.full((n, len(Term)), np.nan))
     strength = np.full(n, -np.inf)
-    state, seed = DecisionState.initial(len(rulebook.actions)), np.zeros(n, np.uint64)
+    state, seed = _learnt(rulebook, over), np.arange(n, dtype=np.uint64)
     for channel, direction in over.situations:
         contexts = contexts_of(rulebook, n, channel, direction, over.role)
         found = decide(model, rows, histories, contexts, state, now, seed, max_results=1)
@@ -113,7 +115,7 @@ def best_effort(model: Model, rows: Rows, histories: Histories, now: F64, over: 
     n, rulebook = len(rows), model.rulebook
     best = np.full((n, 2), np.nan)
     top = np.full(n, -np.inf)
-    state, seed = DecisionState.initial(len(rulebook.actions)), np.zeros(n, np.uint64)
+    state, seed = _learnt(rulebook, over), np.arange(n, dtype=np.uint64)
     if not rulebook.actions:
         return best
     for channel, direction in over.situations:
@@ -128,6 +130,10 @@ def best_effort(model: Model, rows: Rows, histories: Histories, now: F64, over: 
         best[better, 1] = expected_cost(terms[better])
         top[better] = score[each, place][better]
     return best
+
+
+def _learnt(rulebook: Rulebook, over: Scenario) -> DecisionState:
+    return DecisionState.initial(len(rulebook.actions)) if over.learnt is None else over.learnt
 
 
 def expected_cost(terms: F64) -> F64:

@@ -24,6 +24,7 @@ from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, par
 from nextbest.cli.progress import through_file
 from nextbest.clock import system_clock
 from nextbest.data.history_files import HistoryFile, read_history_file
+from nextbest.data.learnt_state import load_state
 from nextbest.data.rejects import RejectFile, rejects_path
 from nextbest.data.store import Store, StoreOptions, open_store
 from nextbest.decide import DEFAULT_RESULTS
@@ -152,7 +153,7 @@ async def _scored(order: _Order, parts: PartFiles) -> ScoreReport:
         model = await _model(order, store)
         fresh = Run(
             model,
-            DecisionState.initial(len(model.rulebook.actions)),
+            await _learnt(model, store),
             order.scoring,
             await _time(order, store),
         )
@@ -160,6 +161,12 @@ async def _scored(order: _Order, parts: PartFiles) -> ScoreReport:
         source = _source(order, model, store, run.now)
         with through_file(order.file.name if order.file else "customers") as progress:
             return await score(run, source, parts, threads=order.threads, progress=progress)
+
+
+async def _learnt(model: Model, store: Store | None) -> DecisionState:
+    if store is None:
+        return DecisionState.initial(len(model.rulebook.actions))
+    return await load_state(store, model)
 
 
 async def _time(order: _Order, store: Store | None) -> float:

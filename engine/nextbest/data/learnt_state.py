@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nextbest.action.posteriors import within_limit
 from nextbest.assembly import Model
 from nextbest.data.evidence import Evidence
 from nextbest.data.store import Store
@@ -36,6 +37,8 @@ def state_of(model: Model, counts: Counts, action_names: Sequence[str]) -> Decis
     cell = _cells(model, [place.cell for place in kept])
     below = cell != ROOT
     cells = CellEvidence(action[below], stage[below], cell[below], amounts[below])
+    if model.peers is not None:
+        cells = within_limit(cells, model.peers.tables.tree.parent, len(initial.posteriors))
     return DecisionState(initial.posteriors, initial.stage_prices, initial.contact_price, cells)
 
 

@@ -9,10 +9,12 @@ from typing import cast
 from loyalty.nextbest.v1 import decision_pb2
 from nextbest.action.draws import seeds_of
 from nextbest.decision_record import DecisionRecord
+from nextbest.id_check import id_check
 from nextbest.learning.state_excerpt import excerpt
 from nextbest.model import Decisions
 from nextbest.server.deciding import Answered
 from nextbest.server.requests import Question
+from nextbest.valuation import take_columns
 
 
 def build_name() -> str:
@@ -46,13 +48,26 @@ def record_of(answered: Answered, build: str) -> DecisionRecord:
         row=row or b"",
         contacts=contacts or b"",
         events=events or b"",
-        state=excerpt(serving.state),
+        state=_excerpt(answered),
         figures=figures,
         chosen=chosen,
         selection=b"",
         answer=answered.reply,
         inline=question.row is not None,
     )
+
+
+def _excerpt(answered: Answered) -> bytes:
+    """The part of the state that the customer's candidates read."""
+    serving, row = answered.serving, answered.stored[0]
+    peers, state = serving.model.peers, serving.state
+    if peers is None or row is None or not len(state.cells.cell):
+        return excerpt(state)
+    rows, problem = serving.rows.decode_one(row, id_check(answered.question.customer_id.encode()))
+    if problem:
+        return excerpt(state)
+    cell = int(peers.tables.locate(take_columns(rows.numbers, peers.columns))[0])
+    return excerpt(state, peers.tables.tree, cell)
 
 
 def _request(question: Question) -> bytes:
