@@ -154,12 +154,8 @@ def forms(value):
     if value.startswith(("20", "19")) and len(value) == 10:
         return value, f"{date.fromisoformat(value).year}"
     said = value.replace("..", " to ").strip("[](),<>=! ")
-    return (
-        value,
-        value.replace("-", "", 1) if value == "-" else value,
-        *SAID.get(value, ()),
-        said.split(" to ")[0],
-    )
+    listed = value.replace(", ", " or ")
+    return value, listed, *SAID.get(value, ()), said.split(" to ")[0]
 
 
 SAID = {
