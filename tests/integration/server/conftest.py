@@ -27,7 +27,7 @@ from loyalty.nextbest.v1 import (
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest_client import ClientOptions, NextBestClient, customer_snapshot
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 """Longest wait for something that has to happen; a test that passes never waits this long."""
 TIMEOUT_MS = 60_000.0
 PREFIX = "nextbest"
