@@ -14,6 +14,7 @@ import numpy.typing as npt
 from nextbest.action.admission import n_words
 from nextbest.action.arbitration import arbitrate
 from nextbest.action.contact import fill_cooling
+from nextbest.action.lanes import n_rows
 from nextbest.action.posteriors import ROOT_ONLY
 from nextbest.action.tables import Batch, Code, Raw
 from nextbest.action.terms import Learnt, pack_state
@@ -25,6 +26,7 @@ from nextbest.learning.propensity import score_propensity
 from nextbest.local_time import local_hours
 from nextbest.model import (
     F64,
+    I32,
     I64,
     U16,
     U64,
@@ -77,8 +79,9 @@ def decide(
     Cost: see docs/performance.md.
     Source: domain model, sections 6, 8 and 9. Oracle: tests/naive/decide.py.
     """
-    decisions, _ = _run(model, rows, histories, contexts, state, now, seed, max_results, traced=False)
-    return decisions
+    task = _task(model, rows, histories, contexts, state, now, seed, max_results)
+    arbitrate(*task.given, task.room.scores, task.room.picks, *task.answers)
+    return task.decisions
 
 
 def explain(
@@ -99,14 +102,31 @@ def explain(
     holds figures to take instead of those computed, NaN = as computed: authors' tests ask for a customer in
     some stage or with some gap, without fitting a model to get there.
     """
-    decisions, trace = _run(
-        model, rows, histories, contexts, state, now, seed, max_results, assumed=assumed, traced=True
+    task = _task(model, rows, histories, contexts, state, now, seed, max_results, assumed=assumed)
+    trace, numbers = _new_trace(len(rows), len(model.rulebook.actions))
+    trace_arbitration(
+        *task.given, task.room.scores, trace.reason, numbers, trace.treatment, trace.terms, *task.answers
     )
+    decisions = task.decisions
     settle_reasons(model.tables, trace.reason, trace.terms, decisions.action, decisions.count)
     return decisions, trace
 
 
-def _run(
+class _Task(NamedTuple):
+    """A call made ready for the kernels."""
+
+    given: tuple[Arena, Raw, Batch, Arena]
+    room: "_Room"
+    decisions: Decisions
+
+    @property
+    def answers(self) -> tuple[I32, I32, F64, I32, U64]:
+        """What the kernels fill."""
+        found = self.decisions
+        return found.action, found.treatment, found.terms, found.count, found.fired
+
+
+def _task(
     model: Model,
     rows: Rows,
     histories: Histories,
@@ -117,10 +137,9 @@ def _run(
     max_results: int,
     *,
     assumed: F64 | None = None,
-    traced: bool,
-) -> tuple[Decisions, Trace]:
+) -> _Task:
     n, now = len(rows), fixed(now)
-    room = _room(model, n)
+    room = _room(model, n, max_results)
     learnt = prepared(model, state)
     batch = _batch(model, rows, histories, contexts, learnt, now, seed, room, assumed)
     decisions = Decisions(
@@ -132,20 +151,7 @@ def _run(
         fired=np.empty_like(room.cooling),
     )
     given = (_arena(model), _raw(model, rows, contexts, now), batch, learnt.terms)
-    answers = (
-        decisions.action,
-        decisions.treatment,
-        decisions.terms,
-        decisions.count,
-        decisions.fired,
-    )
-    if traced:
-        trace, numbers = _new_trace(n, len(model.rulebook.actions))
-        trace_arbitration(*given, trace.reason, numbers, trace.treatment, trace.terms, *answers)
-        return decisions, trace
-    trace = room.trace
-    arbitrate(*given, trace.reason, trace.treatment, trace.terms, *answers)
-    return decisions, trace
+    return _Task(given, room, decisions)
 
 
 _TERMS = len(Term)
@@ -173,30 +179,30 @@ class _Room(NamedTuple):
     pressure: F64
     seen: U16
     words: U64
-    open: I64
+    lanes: F64
+    scores: F64
+    picks: I64
     cooling: U64
     places: I64
     """Row 0 of the posteriors for all."""
     matches: Matches
-    trace: Trace
-    """One row, for all customers to share."""
 
 
-def _room(model: Model, n: int) -> _Room:
+def _room(model: Model, n: int, results: int) -> _Room:
     """Memory for n customers; one alone finds it ready, for making it is a tenth of a decision."""
     if n != 1:
-        return _new_room(model, n)
-    room = _room_of_one(model, get_ident())
+        return _new_room(model, n, results)
+    room = _room_of_one(model, get_ident(), results)
     room.cooling[:] = 0
     return room
 
 
 @lru_cache(maxsize=64)
-def _room_of_one(model: Model, _thread: int) -> _Room:
-    return _new_room(model, 1)
+def _room_of_one(model: Model, _thread: int, results: int) -> _Room:
+    return _new_room(model, 1, results)
 
 
-def _new_room(model: Model, n: int) -> _Room:
+def _new_room(model: Model, n: int, results: int) -> _Room:
     rulebook, program = model.rulebook, model.rulebook.program
     planes = (n_blocks(n), program.n_conditions)
     actions, lanes = len(rulebook.actions), min(n, LANES)
@@ -206,15 +212,16 @@ def _new_room(model: Model, n: int) -> _Room:
         facts=np.empty((n, 3)),
         requests=np.empty((n, 4), np.int64),
         pressure=np.empty((n, 3)),
-        seen=np.empty((lanes, actions + groups + 1), np.uint16),
+        seen=np.empty((actions + groups + 1, lanes), np.uint16),
         words=np.empty(n_words(model.tables), np.uint64),
-        open=np.empty((lanes, actions + 1), np.int64),
+        lanes=np.empty((n_rows(program.n_values, len(model.propensities)), lanes)),
+        scores=np.empty((lanes, results)),
+        picks=np.empty(lanes, np.int64),
         cooling=no_suppression(len(rulebook.triggers), n),
         places=fixed(np.zeros(n, np.int64)),
         matches=Matches(
             np.empty(planes, np.uint64), np.empty(planes, np.uint64), np.empty((n, program.n_values))
         ),
-        trace=_new_trace(1, actions)[0],
     )
 
 
@@ -292,7 +299,7 @@ def _batch(
         cooling=room.cooling,
         seen=room.seen,
         words=room.words,
-        open=room.open,
+        lanes=room.lanes,
         places=_posterior_places(model, rows, learnt, room),
         seeds=fixed(seed),
     )

@@ -96,6 +96,13 @@ def check_rulebook(seed):
     drawn = Drawn(seed)
     COUNTED["rulebooks"] += 1
     decisions, trace = drawn.world.explain(drawn.cases, drawn.learnt, limit=drawn.limit)
+    plain = drawn.world.decide(drawn.cases, drawn.learnt, limit=drawn.limit)
+    for name in plain.__slots__:
+        # answers come from other kernels than explanations
+        assert getattr(plain, name).tobytes() == getattr(decisions, name).tobytes(), (
+            name,
+            drawn.world.documents,
+        )
     for row, case in enumerate(drawn.cases):
         expected = drawn.oracle(case)
         if nearly_tied(expected):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders.worlds import World, action, customer, documents, small
 
-from nextbest.action.ranking import best_of_group, insert_ranked, is_better
+from nextbest.action.ranking import best_of_group, insert_scored, outranks
 from nextbest.action.tables import Code
 from nextbest.action.tracing import settle_reasons
 from nextbest.model import Reason, Term
@@ -20,8 +20,9 @@ TABLES = small(*(action(f"a{i:02}") for i in range(MOST))).model.tables
 def tables_of(survivors):
     """Packed tables in which only what ranking reads is set."""
     codes = TABLES.codes.copy()
-    for row, (_, _, group, priority, place) in zip(codes, survivors, strict=False):
+    for row, (mandatory, _, group, priority, place) in zip(codes, survivors, strict=False):
         row[Code.GROUP], row[Code.PRIORITY], row[Code.ID_ORDER] = group, priority, place
+        row[Code.MANDATORY] = mandatory
     return TABLES._replace(codes=codes[: len(survivors)])
 
 
@@ -73,11 +74,12 @@ def traced(entries):
 def test_the_best_few_are_the_first_of_a_full_sort(entries, k):
     """Keeping k while looking at each survivor once gives the first k of a full sort with groups."""
     tables = tables_of(entries)
-    reason, terms = traced(entries)
-    ranked, count = np.full(k, -1, np.int32), 0
+    _, terms = traced(entries)
+    ranked, scores, count = np.full(k, -1, np.int32), np.empty(k), 0
     for i in range(len(entries)):
-        count = insert_ranked(tables, reason, terms, i, ranked, count)
+        count = insert_scored(tables, i, terms[i, Term.SCORE], ranked, scores, count)
     assert ranked[:count].tolist() == full_sort(entries)[:k]
+    assert scores[:count].tolist() == [terms[i, Term.SCORE] for i in ranked[:count]]
 
 
 @given(survivors(), st.integers(1, MOST))
@@ -106,11 +108,12 @@ def test_who_is_not_listed_was_beaten_in_the_group_or_in_rank(entries, k):
 def test_the_order_is_total_and_strict(entries):
     """Of two survivors exactly one is better, whatever their scores."""
     tables = tables_of(entries)
-    reason, terms = traced(entries)
+    _, terms = traced(entries)
     for a in range(len(entries)):
         for b in range(len(entries)):
             if a != b:
-                assert is_better(tables, reason, terms, a, b) != is_better(tables, reason, terms, b, a)
+                one, other = (a, terms[a, Term.SCORE]), (b, terms[b, Term.SCORE])
+                assert outranks(tables, *one, *other) != outranks(tables, *other, *one)
 
 
 def test_ties_go_to_the_higher_priority_then_to_the_id():

@@ -1,64 +1,54 @@
 """Score the actions that are open to each customer, and keep the best few.
 
-A plain decision needs no reasons: `admission` says which actions are open to a block of 64 customers, and
-only those are scored. `tracing` walks every gate of every action instead and keeps why each ended where it
-did; both ask the same gates and call the same score, so that an explanation cannot tell another story.
+A plain decision needs no reasons: for 64 customers at a time, each action goes through the gates as words
+(`admission`, `stakes`) and is scored for all at once (`lanes`). `tracing` walks every gate of every action of
+one customer instead and keeps why each ended where it did. Both ask the same things, and the terms that are
+kept of an answer come from the same `score_survivor`, so that an explanation cannot tell another story.
 """
 
 import numpy as np
 
-from nextbest.action.admission import fill_words, open_customers, reachable
-from nextbest.action.exploration import is_exploring, luckier, show_first
-from nextbest.action.gates import cap_gate, mutual_gate, pauses, relevance_gate, stake_gate
-from nextbest.action.ranking import insert_ranked
-from nextbest.action.relevance import relevance
-from nextbest.action.score import classic_priority, fill_terms, is_classic, mutual_score, propensity
-from nextbest.action.situation import fill_situation
-from nextbest.action.tables import (
-    Batch,
-    ChannelNumber,
-    Code,
-    Policy,
-    Raw,
-    Tables,
-    TreatmentCode,
-    unpack_tables,
+from nextbest.action.admission import Bounds, fill_words, open_customers, reachable
+from nextbest.action.exploration import draws_propensity, explored, is_exploring, luckier, show_first
+from nextbest.action.lanes import (
+    Lane,
+    fill_acceptance,
+    fill_asked,
+    fill_context_weight,
+    fill_lane,
+    fill_scores,
 )
+from nextbest.action.ranking import insert_scored
+from nextbest.action.relevance import relevance
+from nextbest.action.score import (
+    classic_priority,
+    contact_price,
+    fill_terms,
+    is_classic,
+    mutual_score,
+    propensity,
+)
+from nextbest.action.situation import fill_situation
+from nextbest.action.stakes import affordable, stopped_by_history, unreached, worth_it
+from nextbest.action.tables import Batch, Code, Raw, Tables, unpack_tables
 from nextbest.action.terms import Terms, unpack_terms
 from nextbest.arena import Arena
 from nextbest.kernels import lean_kernel, lowest_bit
-from nextbest.model import F64, I32, U64, Direction, Reason, Term
+from nextbest.model import F64, I32, I64, U64, Reason, Term
 
 NAN = np.nan
 
 _MANDATORY_CODE = int(Code.MANDATORY)
 _FIRST_TREATMENT, _LAST_TREATMENT = int(Code.FIRST_TREATMENT), int(Code.LAST_TREATMENT)
-_FIRST_POLICY, _LAST_POLICY, _SHARED = int(Code.FIRST_POLICY), int(Code.LAST_POLICY), int(Policy.SHARED)
-_CHANNEL = int(TreatmentCode.CHANNEL)
-_WEIGHT = int(ChannelNumber.OUTBOUND_WEIGHT)
-_OUTBOUND = int(Direction.OUTBOUND)
-_RHO, _Q, _MU, _SCORE = (
-    int(Term.RELEVANCE),
-    int(Term.PRESSURE_FACTOR),
-    int(Term.CONTACT_PRICE),
-    int(Term.SCORE),
-)
-_STOPPED, _CHOSEN, _MANDATORY, _WORSE = (
-    0,
+_RHO, _Q, _MU = int(Term.RELEVANCE), int(Term.PRESSURE_FACTOR), int(Term.CONTACT_PRICE)
+_TERM_SCORE = int(Term.SCORE)
+_P, _DRAWN, _SCORE, _FLOOR = int(Lane.PROPENSITY), int(Lane.DRAWN), int(Lane.SCORE), int(Lane.FLOOR)
+_CHOSEN, _MANDATORY, _WORSE = (
     int(Reason.CHOSEN),
     int(Reason.MANDATORY),
     int(Reason.WORSE_THAN_DO_NOTHING),
 )
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
-
-
-@lean_kernel
-def contact_price(tables: Tables, batch: Batch, terms: Terms, customer: int, treatment: int) -> float:
-    """Price of the contact, μ_w·w_ch: nothing when the customer starts it."""
-    if batch.requests[customer, 1] != _OUTBOUND:
-        return 0.0
-    weight = tables.channels[tables.treatments[treatment, _CHANNEL], _WEIGHT]
-    return float(terms.prices[len(terms.prices) - 1] * weight)
 
 
 @lean_kernel
@@ -75,7 +65,6 @@ def score_survivor(
     terms: Terms,
     customer: int,
     action: int,
-    treatment: int,
     p: float,
     rho: float,
     out: F64,
@@ -88,40 +77,14 @@ def score_survivor(
     fill_terms(tables, batch, terms, customer, action, p, out)
     out[_RHO] = rho
     out[_Q] = batch.pressure[customer, 2]
-    out[_MU] = contact_price(tables, batch, terms, customer, treatment)
+    out[_MU] = contact_price(tables, batch, terms, customer)
     score = classic_priority(tables, action, out) if is_classic(tables) else mutual_score(out)
     if not np.isfinite(score):
         # what overflows wins against nothing, and the order stays strict
-        score = out[_SCORE] = -np.inf
+        score = out[_TERM_SCORE] = -np.inf
     if tables.codes[action, _MANDATORY_CODE] == 1:
         return _MANDATORY
     return _CHOSEN if score > 0.0 else _WORSE
-
-
-@lean_kernel
-def score_open(
-    tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, treatment: int, out: F64
-) -> int:
-    """Ask an action that is open to a customer what `admission` did not ask, and score it.
-
-    Returns:
-        As `score_survivor`, or 0 if a gate stops it.
-    """
-    p = acceptance(tables, batch, terms, customer, action)
-    if mutual_gate(tables, batch, customer, action, p)[0] != 0:
-        return _STOPPED
-    rho = relevance(tables, batch, customer, action)
-    mandatory = tables.codes[action, _MANDATORY_CODE] == 1
-    if not mandatory and relevance_gate(tables, batch, customer, treatment, rho)[0] != 0:
-        return _STOPPED
-    for k in range(tables.codes[action, _FIRST_POLICY], tables.codes[action, _LAST_POLICY]):
-        if tables.policies[k, _SHARED] < 0 and pauses(tables, batch, customer, action, k):
-            return _STOPPED
-    if cap_gate(tables, batch, customer, action)[0] != 0:
-        return _STOPPED
-    if not mandatory and stake_gate(tables, batch, terms, customer, action, p)[0] != 0:
-        return _STOPPED
-    return score_survivor(tables, batch, terms, customer, action, treatment, p, rho, out)
 
 
 @lean_kernel
@@ -134,41 +97,145 @@ def fill_fired(tables: Tables, batch: Batch, fired: U64) -> None:
 
 
 @lean_kernel
-def fill_open(tables: Tables, raw: Raw, batch: Batch, first: int, last: int) -> None:
-    """List in `batch.open` the actions open to customers `first` to `last`, a block.
-
-    Of several treatments that fit, the first is the action's: they share the request's channel, so that
-    after consent no gate tells them apart.
-    """
-    found, actions = batch.open, len(tables.codes)
+def fill_block(tables: Tables, raw: Raw, batch: Batch, terms: Terms, first: int, last: int) -> None:
+    """Write what gates and scores read of customers `first` to `last`, a block."""
+    batch.seen[:] = 0
     for i in range(first, last):
         fill_situation(tables, raw, batch, i)
-    bounds = fill_words(tables, batch, first, last, batch.words)
-    found[:, actions] = 0
-    for action in range(actions):
-        word = open_customers(tables, batch, bounds, first, last, action)
-        treatment = tables.codes[action, _FIRST_TREATMENT]
-        while word != _ZERO and treatment < tables.codes[action, _LAST_TREATMENT]:
-            reached = word & reachable(tables, batch.words, treatment)
-            word &= ~reached
-            while reached != _ZERO:
-                lane = lowest_bit(reached)
-                reached &= reached - _ONE
-                found[lane, found[lane, actions]] = (action << 32) | treatment
-                found[lane, actions] += 1
-            treatment += 1
+        fill_lane(tables, batch, terms, i)
 
 
 @lean_kernel
-def keep_ranked(ranked: I32, n: int, treatment: I32, scored: F64, kept: I32, kept_terms: F64) -> None:
+def fitting(tables: Tables, batch: Batch, action: int) -> np.uint64:
+    """Customers of a block who can be reached by one of the action's treatments."""
+    word = _ZERO
+    for treatment in range(tables.codes[action, _FIRST_TREATMENT], tables.codes[action, _LAST_TREATMENT]):
+        word |= reachable(tables, batch.words, treatment)
+    return word
+
+
+@lean_kernel
+def treatment_for(tables: Tables, batch: Batch, customer: int, action: int) -> int:
+    """The treatment of an action that survived: the first that reaches the customer.
+
+    All that do share the request's channel, so that after consent no gate tells them apart.
+    """
+    treatment = tables.codes[action, _FIRST_TREATMENT]
+    while (reachable(tables, batch.words, treatment) >> np.uint64(customer & 63)) & _ONE == _ZERO:
+        treatment += 1
+    return int(treatment)
+
+
+@lean_kernel
+def survivors(
+    tables: Tables, batch: Batch, terms: Terms, bounds: Bounds, first: int, last: int, action: int
+) -> np.uint64:
+    """Customers of a block for whom no gate stops an action; ρ and p are written into their lanes."""
+    n, mandatory = last - first, tables.codes[action, _MANDATORY_CODE] == 1
+    word = open_customers(tables, batch, bounds, first, last, action)
+    if word != _ZERO:
+        word &= fitting(tables, batch, action)
+    if word == _ZERO:
+        return word
+    fill_acceptance(tables, batch, terms, first, last, action)
+    fill_asked(tables, batch, n, first >> 6, action)
+    word &= worth_it(tables, batch, n, action)
+    if not mandatory:
+        word &= affordable(tables, batch, n, action)
+        word &= ~unreached(batch, terms, first, action, word)
+    return word & ~stopped_by_history(tables, batch, first, n, action, word)
+
+
+@lean_kernel
+def fill_drawn(
+    tables: Tables, batch: Batch, terms: Terms, first: int, last: int, action: int, word: np.uint64
+) -> None:
+    """Write the propensity to score with: the mean, or what the rulebook's exploration draws."""
+    drawn, mean = batch.lanes[_DRAWN], batch.lanes[_P]
+    for i in range(last - first):
+        drawn[i] = mean[i]
+    while draws_propensity(tables, terms, action) and word != _ZERO:
+        lane = lowest_bit(word)
+        drawn[lane] = explored(tables, batch, terms, first + lane, action, mean[lane])
+        word &= word - _ONE
+
+
+@lean_kernel
+def enter(
+    tables: Tables, batch: Batch, customer: int, action: int, ranked: I32, scores: F64, count: int
+) -> int:
+    """Insert a survivor into a customer's answers; gives their new count.
+
+    Once there are as many as may be, the last one's score is the floor for others: `FLOOR` is its lane.
+    """
+    lane = customer & 63
+    count = insert_scored(tables, action, batch.lanes[_SCORE, lane], ranked, scores, count)
+    if count == len(ranked):
+        last = ranked[count - 1]
+        mandatory = tables.codes[last, _MANDATORY_CODE] == 1
+        batch.lanes[_FLOOR, lane] = np.inf if mandatory else scores[count - 1]
+    return count
+
+
+@lean_kernel
+def keep_answers(
+    tables: Tables, batch: Batch, terms: Terms, customer: int, n: int, ranked: I32, kept: I32, out: F64
+) -> None:
     """Write the treatments and terms of the n actions in `ranked` (k,), and clear the places beyond."""
     for place in range(n, len(ranked)):
         ranked[place] = kept[place] = -1
-        kept_terms[place] = NAN
+        out[place] = NAN
     for place in range(n):
-        kept[place] = treatment[ranked[place]]
-        for term in range(kept_terms.shape[1]):
-            kept_terms[place, term] = scored[ranked[place], term]
+        action = ranked[place]
+        kept[place] = treatment_for(tables, batch, customer, action)
+        p = acceptance(tables, batch, terms, customer, action)
+        rho = relevance(tables, batch, customer, action)
+        score_survivor(tables, batch, terms, customer, action, p, rho, out[place])
+
+
+@lean_kernel
+def rank_block(
+    tables: Tables,
+    batch: Batch,
+    terms: Terms,
+    first: int,
+    last: int,
+    ranked: I32,
+    scores: F64,
+    count: I32,
+    picks: I64,
+) -> None:
+    """Rank the actions of customers `first` to `last`, a block, and draw one for whoever explores."""
+    bounds = fill_words(tables, batch, first, last, batch.words)
+    exploring = _ZERO
+    for i in range(first, last):
+        count[i], picks[i & 63] = 0, -1
+        exploring |= _ONE << np.uint64(i & 63) if is_exploring(batch, terms, i) else _ZERO
+    for action in range(len(tables.codes)):
+        word = survivors(tables, batch, terms, bounds, first, last, action)
+        if word == _ZERO:
+            continue
+        fill_drawn(tables, batch, terms, first, last, action, word)
+        fill_context_weight(tables, batch, last - first, first >> 6, action)
+        entering = fill_scores(tables, batch, last - first, action)
+        if tables.codes[action, _MANDATORY_CODE] == 0:
+            draw_lots(batch, terms, first, action, word & exploring, picks)
+            word &= entering
+        while word != _ZERO:
+            lane = lowest_bit(word)
+            i = first + lane
+            count[i] = enter(tables, batch, i, action, ranked[i], scores[lane], count[i])
+            word &= word - _ONE
+
+
+@lean_kernel
+def draw_lots(batch: Batch, terms: Terms, first: int, action: int, exploring: np.uint64, picks: I64) -> None:
+    """Let an action take part in the lottery of customers who explore, where it is worth something."""
+    while exploring != _ZERO:
+        lane = lowest_bit(exploring)
+        if batch.lanes[_SCORE, lane] > 0.0:
+            picks[lane] = luckier(batch, terms, first + lane, picks[lane], action)
+        exploring &= exploring - _ONE
 
 
 @lean_kernel
@@ -177,9 +244,8 @@ def arbitrate(
     raw: Raw,
     batch: Batch,
     learnt: Arena,
-    reason: I32,
-    treatment: I32,
-    scored: F64,
+    scores: F64,
+    picks: I64,
     ranked: I32,
     ranked_treatment: I32,
     ranked_terms: F64,
@@ -193,9 +259,8 @@ def arbitrate(
         raw: The requests as they came.
         batch: The requests; what `fill_situation` writes is filled here.
         learnt: The packed `Terms`: propensities, prices, and how to explore.
-        reason: (1, A), `treatment` (1, A) and `scored` (1, A, Term) are memory to work in.
-        treatment: See above.
-        scored: See above.
+        scores: (lanes, k) and `picks` (lanes,) are memory to work in.
+        picks: See above.
         ranked: (n, k) filled with actions, best first, -1 beyond `count`.
         ranked_treatment: (n, k) filled with their treatments, -1 beyond.
         ranked_terms: (n, k, Term) filled with their terms, NaN beyond.
@@ -206,22 +271,12 @@ def arbitrate(
     """
     tables, terms = unpack_tables(arena), unpack_terms(learnt)
     fill_fired(tables, batch, fired)
-    customers, actions = len(batch.now), len(tables.codes)
+    customers = len(batch.now)
     for first in range(0, customers, 64):
         last = min(first + 64, customers)
-        fill_open(tables, raw, batch, first, last)
+        fill_block(tables, raw, batch, terms, first, last)
+        rank_block(tables, batch, terms, first, last, ranked, scores, count, picks)
         for i in range(first, last):
-            n, pick = 0, -1
-            exploring = is_exploring(batch, terms, i)
-            for k in range(batch.open[i & 63, actions]):
-                a, t = batch.open[i & 63, k] >> 32, batch.open[i & 63, k] & 0xFFFFFFFF
-                why = score_open(tables, batch, terms, i, a, t, scored[0, a])
-                if why == _CHOSEN or why == _MANDATORY:
-                    reason[0, a], treatment[0, a] = why, t
-                    n = insert_ranked(tables, reason[0], scored[0], a, ranked[i], n)
-                if exploring and why == _CHOSEN:
-                    pick = luckier(batch, terms, i, pick, a)
-            if pick >= 0:
-                n = show_first(tables, reason[0], ranked[i], n, pick)
-            count[i] = n
-            keep_ranked(ranked[i], n, treatment[0], scored[0], ranked_treatment[i], ranked_terms[i])
+            if picks[i & 63] >= 0:
+                count[i] = show_first(tables, ranked[i], count[i], picks[i & 63])
+            keep_answers(tables, batch, terms, i, count[i], ranked[i], ranked_treatment[i], ranked_terms[i])

@@ -9,7 +9,7 @@ import numpy as np
 from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables, unpack_tables
 from nextbest.arena import Arena
 from nextbest.kernels import lean_kernel
-from nextbest.model import DAY_S, F64, I32, I64, U8, U16, U32, U64, Direction, EntryKind, Outcome
+from nextbest.model import DAY_S, F64, I32, I64, U8, U32, U64, Direction, EntryKind, Outcome
 from nextbest.rulebook.rulebook import PolicyScope
 
 PRESSURE_HALF_LIFE_DAYS = 7.0
@@ -137,13 +137,12 @@ def fill_cooling(
 
 @lean_kernel
 def fill_seen(tables: Tables, batch: Batch, customer: int) -> None:
-    """Write into the customer's lane of `seen` what the history up to now holds.
+    """Write into the customer's lane of `seen`, which is empty, what the history up to now holds.
 
     A mark has bit o where there is an entry with outcome o, and `SEEN_CONTACT` and
     `SEEN_REJECTED_LATELY`. Most actions and groups have none, and then no window need be counted.
     """
-    seen, now, actions = batch.seen[customer & 63], batch.now[customer], len(tables.codes)
-    seen[:] = 0
+    seen, lane, now, actions = batch.seen, customer & 63, batch.now[customer], len(tables.codes)
     everything = 0
     for e in range(batch.starts[customer], batch.starts[customer + 1]):
         time, action = batch.entry_numbers[e, 0], np.int64(batch.entry_codes[e, 4])
@@ -158,24 +157,24 @@ def fill_seen(tables: Tables, batch: Batch, customer: int) -> None:
             mark |= SEEN_CONTACT
         if outcome == _REJECTED and time > now - REJECTED_DAYS_S:
             mark |= SEEN_REJECTED_LATELY
-        seen[action] |= np.uint16(mark)
+        seen[action, lane] |= np.uint16(mark)
         group = tables.codes[action, _GROUP]
         if group >= 0:
-            seen[actions + group] |= np.uint16(mark)
-    seen[len(seen) - 1] = np.uint16(everything)
+            seen[actions + group, lane] |= np.uint16(mark)
+    seen[len(seen) - 1, lane] = np.uint16(everything)
 
 
 @lean_kernel
 def _seen_in_scope(tables: Tables, batch: Batch, customer: int, policy: int, action: int) -> int:
     """The mark of what a policy counts for an action, and perhaps of more."""
-    seen: U16 = batch.seen[customer & 63]
+    seen, lane = batch.seen, customer & 63
     scope = tables.policies[policy, _SCOPE]
     if scope == _ACTION_SCOPE:
-        return int(seen[action])
+        return int(seen[action, lane])
     if scope == _GROUP_SCOPE:
         group = tables.codes[action, _GROUP]
-        return int(seen[len(tables.codes) + group]) if group >= 0 else 0
-    return int(seen[len(seen) - 1])
+        return int(seen[len(tables.codes) + group, lane]) if group >= 0 else 0
+    return int(seen[len(seen) - 1, lane])
 
 
 @lean_kernel
@@ -240,7 +239,7 @@ def cap_state(tables: Tables, batch: Batch, customer: int, action: int, cap: int
     """Whether a per-customer cap is reached: `PASSES`, `PAUSED` or `UNKNOWN`, and the contacts counted."""
     now, within = batch.now[customer], tables.cap_seconds[cap]
     count, first, last = 0, batch.starts[customer], batch.starts[customer + 1]
-    if batch.seen[customer & 63, action] & SEEN_CONTACT == 0:
+    if batch.seen[action, customer & 63] & SEEN_CONTACT == 0:
         last = first
     for e in range(first, last):
         if (

@@ -29,7 +29,7 @@ _EXPLORE, _LOT, _REACH, _PROPENSITY = (
 )
 _KIND, _GROUP = int(Code.PROPENSITY_KIND), int(Code.GROUP)
 _POSTERIOR, _OUTBOUND = int(PropensityKind.POSTERIOR), int(Direction.OUTBOUND)
-_MANDATORY, _STILL_LEARNING = int(Reason.MANDATORY), int(Reason.STILL_LEARNING)
+_MANDATORY, _STILL_LEARNING = int(Code.MANDATORY), int(Reason.STILL_LEARNING)
 _STAGE = int(Figure.STAGE)
 _NO_KEY = np.uint64(0)
 
@@ -44,9 +44,15 @@ def strength(batch: Batch, terms: Terms, customer: int, action: int) -> float:
 
 
 @lean_kernel
+def draws_propensity(tables: Tables, terms: Terms, action: int) -> bool:
+    """Whether the rulebook explores an action by drawing its propensity (Thompson)."""
+    return terms.settings[_METHOD] == _THOMPSON and tables.codes[action, _KIND] == _POSTERIOR
+
+
+@lean_kernel
 def explored(tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, p: float) -> float:
     """The propensity to score with: drawn from its posterior if the rulebook explores so, else its mean."""
-    if terms.settings[_METHOD] != _THOMPSON or tables.codes[action, _KIND] != _POSTERIOR:
+    if not draws_propensity(tables, terms, action):
         return p
     state = stream(batch.seeds[customer], np.uint64(terms.keys[action]), _PROPENSITY)
     return beta_draw(p, strength(batch, terms, customer, action), state)
@@ -85,7 +91,7 @@ def luckier(batch: Batch, terms: Terms, customer: int, one: int, other: int) -> 
 
 
 @lean_kernel
-def show_first(tables: Tables, reason: I32, ranked: I32, count: int, pick: int) -> int:
+def show_first(tables: Tables, ranked: I32, count: int, pick: int) -> int:
     """Put a drawn survivor first among the answers that are not mandatory; the others keep their order.
 
     It takes the place of its group's answer, or of the last one. Where mandatory actions leave no place, or
@@ -93,7 +99,6 @@ def show_first(tables: Tables, reason: I32, ranked: I32, count: int, pick: int) 
 
     Args:
         tables: The packed rulebook.
-        reason: (A,) trace of the customer.
         ranked: (k,) answers, best first; changed.
         count: How many there are.
         pick: The drawn survivor.
@@ -102,7 +107,7 @@ def show_first(tables: Tables, reason: I32, ranked: I32, count: int, pick: int) 
         The new count.
     """
     first = 0
-    while first < count and reason[ranked[first]] == _MANDATORY:
+    while first < count and tables.codes[ranked[first], _MANDATORY] == 1:
         first += 1
     group = tables.codes[pick, _GROUP]
     gives_way = min(count, len(ranked) - 1)

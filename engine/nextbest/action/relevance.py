@@ -46,7 +46,7 @@ def relevance(tables: Tables, batch: Batch, customer: int, action: int) -> float
 
     Source: domain model, section 8. Oracle: tests/naive/relevance.py.
     """
-    seen = batch.seen[customer & 63, action]
+    seen = batch.seen[action, customer & 63]
     if seen & SEEN_OPTED_OUT != 0:
         return 0.0
     codes = tables.codes

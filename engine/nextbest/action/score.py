@@ -4,11 +4,11 @@ import numpy as np
 
 from nextbest.action.exploration import explored
 from nextbest.action.relevance import holds
-from nextbest.action.tables import Batch, Code, Number, Setting, Tables
+from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables
 from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
-from nextbest.model import F64, Term
+from nextbest.model import F64, Direction, Term
 from nextbest.rulebook.rulebook import PropensityKind
 
 _KIND, _INDEX = int(Code.PROPENSITY_KIND), int(Code.PROPENSITY_INDEX)
@@ -20,6 +20,7 @@ _YEARLY, _ONCE, _LTV_GAIN = int(Number.YEARLY_GAIN), int(Number.ONCE_GAIN), int(
 _CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_COST)
 _BASE, _LEVER, _CLASSIC_VALUE = int(Number.BASE_PROPENSITY), int(Number.LEVER), int(Number.CLASSIC_VALUE)
 _CLASSIC = int(Setting.CLASSIC)
+_WEIGHT, _OUTBOUND = int(ChannelNumber.OUTBOUND_WEIGHT), int(Direction.OUTBOUND)
 _STAGE, _MULTIPLIER = int(Figure.STAGE), int(Figure.MULTIPLIER)
 _VALUE_GAP, _PROFIT_GAP = int(Figure.VALUE_GAP), int(Figure.PROFIT_GAP)
 _P, _P0, _GAIN_C, _GAIN_P, _LAMBDA, _M = (
@@ -71,6 +72,15 @@ def customer_gain_once(tables: Tables, batch: Batch, customer: int, action: int)
     numbers = tables.numbers
     gap = known(batch.figures[customer, _VALUE_GAP])
     return numbers[action, _F_C] * gap + numbers[action, _YEARLY] + numbers[action, _ONCE]
+
+
+@lean_kernel
+def contact_price(tables: Tables, batch: Batch, terms: Terms, customer: int) -> float:
+    """Price of a contact in the request's channel, μ_w·w_ch: nothing when the customer starts it."""
+    if batch.requests[customer, 1] != _OUTBOUND:
+        return 0.0
+    weight = tables.channels[batch.requests[customer, 0], _WEIGHT]
+    return float(terms.prices[len(terms.prices) - 1] * weight)
 
 
 @lean_kernel

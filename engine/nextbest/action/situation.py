@@ -34,7 +34,7 @@ def pressure_factor(tables: Tables, batch: Batch, customer: int) -> float:
 
 @lean_kernel
 def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> None:
-    """Write a customer's `masks`, `facts`, `requests`, `pressure` and lane of `seen` of the batch."""
+    """Write a customer's `masks`, `facts`, `requests`, `pressure` and lane of `seen`, which is empty."""
     batch.masks[customer, 0] = known_set(tables, raw, customer, _CONSENT)
     batch.masks[customer, 1] = known_set(tables, raw, customer, _BLOCKED)
     now, score, at = batch.now[customer], tables.places[_TOUCHPOINT_SCORE], tables.places[_TOUCHPOINT_AT]

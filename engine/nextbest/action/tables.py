@@ -254,13 +254,12 @@ class Batch(NamedTuple):
     seeds: U64
     """(n,) for what is drawn at random."""
     seen: U16
-    """(lanes, A + groups + 1) scratch of 64 customers at a time: what the history holds of each action, of
+    """(A + groups + 1, lanes) scratch of 64 customers at a time: what the history holds of each action, of
     each group and of anything, see `contact.fill_seen`; customer i has lane i % 64."""
     words: U64
     """(`admission.n_words`,) scratch: what holds of the 64 customers of a block, a bit each."""
-    open: I64
-    """(lanes, A + 1) scratch: the actions open to each customer of a block with their treatments, as
-    action * 2³² + treatment, and in the last column how many."""
+    lanes: F64
+    """(`lanes.n_rows`, lanes) scratch: what scores read of the customers of a block, see `lanes.Lane`."""
 
 
 def pack_rulebook(rulebook: Rulebook) -> Tables:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nextbest.action.arbitration import acceptance, fill_fired, keep_ranked, score_survivor
+from nextbest.action.arbitration import acceptance, fill_fired, score_survivor
 from nextbest.action.exploration import is_exploring, luckier, show_first
 from nextbest.action.gates import (
     Verdict,
@@ -21,7 +21,7 @@ from nextbest.action.gates import (
     stake_gate,
     trigger_gate,
 )
-from nextbest.action.ranking import best_of_group, insert_ranked
+from nextbest.action.ranking import best_of_group, insert_scored
 from nextbest.action.relevance import relevance
 from nextbest.action.situation import fill_situation
 from nextbest.action.tables import Batch, Code, Raw, Tables, TreatmentCode, unpack_tables
@@ -93,7 +93,7 @@ def consider(
         verdict = stake_gate(tables, batch, terms, customer, action, p)
     if verdict[0] != 0:
         return verdict
-    why = score_survivor(tables, batch, terms, customer, action, treatment, p, rho, out)
+    why = score_survivor(tables, batch, terms, customer, action, p, rho, out)
     if why == _WORSE:
         return why, out[_SCORE], 0.0
     return why, NAN, NAN
@@ -121,11 +121,24 @@ def consider_action(
 
 
 @lean_kernel
+def keep_ranked(ranked: I32, n: int, treatment: I32, scored: F64, kept: I32, kept_terms: F64) -> None:
+    """Write the treatments and terms of the n actions in `ranked` (k,), and clear the places beyond."""
+    for place in range(n, len(ranked)):
+        ranked[place] = kept[place] = -1
+        kept_terms[place] = NAN
+    for place in range(n):
+        kept[place] = treatment[ranked[place]]
+        for term in range(kept_terms.shape[1]):
+            kept_terms[place, term] = scored[ranked[place], term]
+
+
+@lean_kernel
 def trace_arbitration(
     arena: Arena,
     raw: Raw,
     batch: Batch,
     learnt: Arena,
+    scores: F64,
     reason: I32,
     numbers: F64,
     treatment: I32,
@@ -143,6 +156,7 @@ def trace_arbitration(
         raw: The requests as they came.
         batch: The requests; what `fill_situation` writes is filled here.
         learnt: The packed `Terms`: propensities, prices, and how to explore.
+        scores: (lanes, k) is memory to work in.
         reason: (n, A) filled with where each action ended.
         numbers: (n, A, 2) filled with actual and required values.
         treatment: (n, A) filled with the treatment each action came furthest with.
@@ -160,6 +174,7 @@ def trace_arbitration(
     for i in range(len(batch.now)):
         n, pick = 0, -1
         exploring = is_exploring(batch, terms, i)
+        batch.seen[:, i & 63] = 0
         fill_situation(tables, raw, batch, i)
         for a in range(len(tables.codes)):
             scored[i, a, _SCORE] = NAN
@@ -167,11 +182,11 @@ def trace_arbitration(
             reason[i, a], treatment[i, a] = why, t
             numbers[i, a, 0], numbers[i, a, 1] = actual, required
             if why == _CHOSEN or why == _MANDATORY:
-                n = insert_ranked(tables, reason[i], scored[i], a, ranked[i], n)
+                n = insert_scored(tables, a, scored[i, a, _SCORE], ranked[i], scores[0], n)
             if exploring and why == _CHOSEN:
                 pick = luckier(batch, terms, i, pick, a)
         if pick >= 0:
-            n = show_first(tables, reason[i], ranked[i], n, pick)
+            n = show_first(tables, ranked[i], n, pick)
         count[i] = n
         keep_ranked(ranked[i], n, treatment[i], scored[i], ranked_treatment[i], ranked_terms[i])
 
