@@ -45,7 +45,7 @@ def check(
     """Say everything that is wrong or doubtful in a rulebook; exit code 1 if it does not compile."""
     source = load_source(directory)
     diagnostics = verify_source(source)
-    typer.echo(_rendered(diagnostics, form, source, directory))
+    typer.echo(_rendered(diagnostics, form, source, directory).rstrip("\n"))
     if errors_in(diagnostics) or (strict and diagnostics):
         if form is not Format.TEXT:  # text ends with it already
             typer.echo(summary(diagnostics), err=True)
