@@ -1,10 +1,12 @@
 """Identifiers: one owner each, found by a keyed digest, and nothing wrong after a crash at any step."""
 
 import asyncio
+import csv
 
 import pytest
 
 from nextbest.data.identifier_forms import Identifier, checked
+from nextbest.data.identifier_loader import load_identifiers
 from nextbest.data.identifiers import MAX_IDENTIFIERS, IdentifierStore
 from nextbest.errors import IdentifierTaken, InvalidInput
 
@@ -204,3 +206,52 @@ def test_what_is_no_identifier(kind, given, field, text):
     assert violation.field == f"identifier.{field}"
     assert text in violation.description
     assert field == "type" or len(given) < 3 or given not in violation.description
+
+
+async def test_files_of_identifiers(store, tmp_path):
+    """Rows become identifiers beside those known; bad ones are listed without their values."""
+    await put(store, "c1", CARD)
+    await put(store, "c9", Identifier("card", "9"))
+    file = tmp_path / "identifiers.csv"
+    file.write_text(
+        "customer_id,type,value\n"
+        "c1,phone,+45 12345678\n"
+        "c2,card,ab-77\n"
+        "c3,phone,12345678\n"
+        "c4,card,9\n"
+        "a{b,Card,5\n"
+        "c5,card,\n"
+    )
+    for _ in range(2):
+        report = await load_identifiers(file, store)
+        assert (report.loaded, report.rejected) == (2, 4)
+        assert await store.of("c1") == [CARD, PHONE]
+        assert await store.resolve(Identifier("card", "AB77")) == "c2"
+    with report.rejects.open(newline="") as lines:
+        found = [tuple(row) for row in csv.reader(lines)][1:]
+    assert found == [
+        ("3", "value", "is not a phone number with `+` and its country's code"),
+        ("4", "value", "another customer has this card"),
+        ("5", "customer_id", "holds a control character or a brace"),
+        ("5", "type", "`Card` is not a name in lower case, such as `phone` or `card`"),
+        ("6", "value", "is empty"),
+    ]
+
+
+async def test_files_do_not_bring_the_erased_back(store, tmp_path, connection, keys):
+    """An identifier of a customer who was erased is rejected, and stays free."""
+    await connection.execute("SET", keys.tombstone("c1"), "1500000000")
+    file = tmp_path / "identifiers.csv"
+    file.write_text("customer_id,type,value\nc1,card,ab1234\n")
+    assert (await load_identifiers(file, store)).rejected == 1
+    await put(store, "c2", CARD)
+    assert (await store.of("c1"), await store.resolve(CARD)) == ([], "c2")
+
+
+async def test_columns_of_identifier_files(store, tmp_path):
+    """Columns that are missing or not known stop the load; all are listed."""
+    file = tmp_path / "identifiers.csv"
+    file.write_text("customer_id,kind,value\nc1,card,1\n")
+    with pytest.raises(InvalidInput) as raised:
+        await load_identifiers(file, store)
+    assert [v.description for v in raised.value.violations] == ["`type` is missing", "`kind` is not known"]

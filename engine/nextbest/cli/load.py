@@ -1,4 +1,4 @@
-"""`nextbest load` and `nextbest load-history`: files into the store; a second run changes nothing."""
+"""`nextbest load`, `load-history` and `load-identifiers`: files into the store, twice as well as once."""
 
 import asyncio
 from pathlib import Path
@@ -11,6 +11,7 @@ from nextbest.action.memory import require_memory
 from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, parse_time, store_options
 from nextbest.cli.progress import through_file
 from nextbest.data.history_loader import load_history as load_history_file
+from nextbest.data.identifier_loader import load_identifiers as load_identifier_file
 from nextbest.data.loader import load_file
 from nextbest.data.store import open_store
 from nextbest.rulebook.compile import compile_rulebook
@@ -65,9 +66,35 @@ def load_history(
     asyncio.run(run())
 
 
+def load_identifiers(
+    file: File,
+    rulebook: RulebookDirectory = None,
+    data_directory: DataDirectory = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Load phone and card numbers: columns customer_id, type, value; those known stay."""
+    settings = Settings()
+    book = compile_rulebook(rulebook or settings.rulebook)
+    options = store_options(settings, data_directory, redis_url)
+
+    async def run() -> None:
+        with through_file(file.name) as progress:
+            async with open_store(options, book.catalogue) as store:
+                report = await load_identifier_file(file, store.identifiers, progress=progress)
+        console = Console(highlight=False)
+        console.print(f"{report.loaded} loaded, {report.rejected} rejected")
+        _point_to(report.rejects)
+
+    asyncio.run(run())
+
+
 def _say(loaded: int, unchanged: int, rejected: int, rejects: Path | None) -> None:
     console = Console(highlight=False)
     console.print(f"{loaded} loaded, {unchanged} unchanged, {rejected} rejected")
+    _point_to(rejects)
+
+
+def _point_to(rejects: Path | None) -> None:
     if rejects is not None:
-        console.print(f"rejected rows and why: {rejects}")
+        Console(highlight=False).print(f"rejected rows and why: {rejects}")
         raise typer.Exit(2)

@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 app.command()(load.load)
 app.command("load-history")(load.load_history)
+app.command("load-identifiers")(load.load_identifiers)
 app.command()(serve.serve)
 app.command()(serve.warm)
 app.command()(ask.decide)

@@ -17,8 +17,8 @@ from typing import cast
 from nextbest.data.connection import Commands, Reply
 from nextbest.data.identifier_forms import Identifier
 from nextbest.data.keys import Keys
-from nextbest.data.scripts import Script
-from nextbest.errors import IdentifierTaken, InvalidInput, StoreUnavailable, Violation
+from nextbest.data.scripts import UNLESS_ERASED, Script
+from nextbest.errors import CustomerErased, IdentifierTaken, InvalidInput, StoreUnavailable, Violation
 
 MAX_IDENTIFIERS = 32
 """Identifiers that one customer may have."""
@@ -40,6 +40,17 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 return 1
 """)
+
+
+# KEYS: a customer's list, tombstone, row, hash. ARGV: identifiers. Gives 0 if the customer is gone for good.
+_LIST = Script(
+    UNLESS_ERASED
+    + """
+if erased_until(KEYS[2], KEYS[3], KEYS[4]) == math.huge then return 0 end
+redis.call('SADD', KEYS[1], unpack(ARGV))
+return 1
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,7 @@ class IdentifierStore:
         Raises:
             IdentifierTaken: another customer took one over since it was claimed, which only happens to a
                 writer that was held up between the two.
+            CustomerErased: the customer was erased and has no snapshot.
             StoreUnavailable: Redis does not answer; repeat the whole.
         """
         key = self._keys.identifiers(customer_id)
@@ -151,7 +163,7 @@ class IdentifierStore:
             await self._drop(key, dropped)
         if not claims:
             return
-        await self._commands.execute("SADD", key, *(claim.identifier.text for claim in claims))
+        await self._list(customer_id, claims)
         confirmed = await asyncio.gather(*(self._confirm(customer_id, claim) for claim in claims))
         lost = [i for i, is_ours in enumerate(confirmed) if not is_ours]
         if lost:
@@ -188,6 +200,18 @@ class IdentifierStore:
             if await _EXCHANGE.run(self._commands, [key], [entry or b"", pending]) == 1:
                 return Claim(identifier, key, pending, was_own)
         raise StoreUnavailable("an identifier is being changed by too many at once")
+
+    async def _list(self, customer_id: str, claims: Sequence[Claim]) -> None:
+        keys = self._keys
+        mine = (
+            keys.identifiers(customer_id),
+            keys.tombstone(customer_id),
+            keys.snapshot(customer_id),
+            keys.hash_snapshot(customer_id),
+        )
+        if await _LIST.run(self._commands, mine, [claim.identifier.text for claim in claims]) == 0:
+            await self.give_up(claims)
+            raise CustomerErased("the customer was erased")
 
     async def _confirm(self, customer_id: str, claim: Claim) -> bool:
         confirmed = _entry(_CONFIRMED, customer_id)

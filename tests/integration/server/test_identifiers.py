@@ -4,7 +4,8 @@ import hashlib
 
 import grpc
 import pytest
-from tests.builders.small import NOW, regular
+from tests.builders.command_line import nextbest
+from tests.builders.small import DIRECTORY, NOW, regular
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, snapshot_pb2
 from nextbest_client import Conflict, InvalidRequest, NotFound, customer_snapshot, decide_request
@@ -172,3 +173,14 @@ def test_numbers_are_in_no_key_and_no_log(store, service, member, phone, client)
     digits = phone.value.removeprefix("+")
     assert not [key for key in store.scan_iter() if digits.encode() in key]
     assert digits not in service.log.read_text()
+
+
+def test_loading_by_command(client, data_directory, customer_id, tmp_path):
+    """A file of identifiers is loaded by a command that says how many, and points to what it refused."""
+    file = tmp_path / "cards.csv"
+    file.write_text(f"customer_id,type,value\n{customer_id},card,{customer_id}\n{customer_id},phone,1\n")
+    where = ("--rulebook", DIRECTORY, "--data-directory", data_directory)
+    said = nextbest("load-identifiers", file, *where)
+    assert said.code == 2
+    assert "1 loaded, 1 rejected" in said.out
+    assert client.resolve(identifier("card", customer_id)) == customer_id
