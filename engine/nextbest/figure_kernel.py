@@ -36,6 +36,7 @@ from nextbest.potential.ltv import (
     fill_worth,
     history_or_default,
     investment_ceiling,
+    spent_or_default,
     word_of_mouth_ltv,
 )
 from nextbest.potential.retention import renewal_multiplier
@@ -297,8 +298,7 @@ def _fill_ceiling(tables: FigureTables, numbers: F64, i: int, cell: int, out: F6
         worth = tables.peers.means[PROFIT, cell]
     if out[Figure.STAGE] == _FORGIVE:
         worth = np.fmax(worth, out[Figure.LTV_BACK])
-    spent = fact_at(numbers, i, facts[_SPENT])
-    spent = 0.0 if math.isnan(spent) else spent
+    spent = spent_or_default(fact_at(numbers, i, facts[_SPENT]))
     out[Figure.INVESTMENT_CEILING] = investment_ceiling(worth, spent, settings[_SHARE])
 
 

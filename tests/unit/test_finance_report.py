@@ -1,5 +1,7 @@
 """Finance of a rulebook over customers: sums against counting, figures against the naive ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.builders.shop import AS_OF, customers, write_shop
@@ -137,6 +139,18 @@ def test_what_costs_nothing_has_no_return(model):
     nobody = Ledger(model, Assumptions(rates=RATES)).report("x")
     assert (nobody.actions, nobody.total.finance.roi, nobody.total.finance.payback_months) == ((), None, None)
     assert nobody.total.finance.residual_income == 0.0
+
+
+def test_revenue_that_is_unknown_makes_its_figure_absent(model):
+    """Without any margin rate nobody can say what was sold: ROMI is absent, what needs no revenue stays."""
+    value = replace(model.rulebook.value, default_margin_rate=0.0)
+    blind = replace(model, rulebook=replace(model.rulebook, value=value))
+    ledger = Ledger(blind, Assumptions(rates=RATES))
+    ledger.add(rows_of(model, 50), recommended(model, 50))
+    for line in ledger.report("x").actions:
+        assert line.finance.romi is None
+        assert line.finance.roi is not None
+        assert line.margin > 0
 
 
 def test_a_scenario_takes_the_best_of_its_situations(model):

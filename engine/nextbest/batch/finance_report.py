@@ -64,7 +64,8 @@ class Assumptions:
             else "margin over the lifetime horizon, LTV gains included: a payback in months means little"
         )
         margin = (
-            f"each customer's own margin rate, {default_margin:.0%} where unknown (then ROMI equals ROI)"
+            f"each customer's own margin rate, {default_margin:.0%} where it is unknown or not above 0"
+            " (then ROMI equals ROI)"
             if self.contribution_margin is None
             else f"{self.contribution_margin:.0%}"
         )
@@ -144,7 +145,8 @@ class Ledger:
         n = len(self._count)
         self._count += np.bincount(action, minlength=n)
         for place, column in enumerate(columns):
-            self._sums[:, place] += np.bincount(action, np.nan_to_num(column), minlength=n)
+            # what is unknown for one makes the sum unknown: nothing reads it as 0
+            self._sums[:, place] += np.bincount(action, column, minlength=n)
 
     def _gain(self, action: np.ndarray[tuple[int], np.dtype[np.int32]], terms: F64) -> F64:
         """(k,) what the company gains of an acceptance."""

@@ -157,7 +157,7 @@ def _nobody() -> Portraits:
 
 
 def _cost(first: Recommended) -> F64:
-    return np.where(first.action >= 0, np.nan_to_num(expected_cost(first.terms)), 0.0)
+    return np.where(first.action >= 0, expected_cost(first.terms), 0.0)
 
 
 def _segments(model: Model, rows: Rows, histories: Histories, figures: F64, now: F64, over: Scenario) -> U64:

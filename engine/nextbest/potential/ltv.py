@@ -377,6 +377,15 @@ def word_of_mouth_ltv(ltv: float, positive: float, negative: float, worth: float
 
 
 @lean_kernel
+def spent_or_default(spent: float) -> float:
+    """Money spent on a customer in 12 months; 0 where nobody counted it, as every activity (section 1).
+
+    Answers with figures name it among what was defaulted.
+    """
+    return 0.0 if math.isnan(spent) else spent
+
+
+@lean_kernel
 def investment_ceiling(value: float, spent: float, share: float) -> float:
     """max(0, share·value − spent): what may still be spent on a customer, money.
 

@@ -18,6 +18,8 @@ _WHOLE = {Figure.LEVEL, Figure.PEER_CELL_SIZE}
 _FLAGS = {Figure.VALUE_REACHED, Figure.PROFIT_REACHED, Figure.FALSE_LOYALTY, Figure.ACTION_LOYAL}
 _NEVER_DEFAULTED = {"revenue_net", "cogs", "margin_rate"}
 """Missing revenue stays missing; cost of goods and margin rate stand in for each other."""
+_ASSUMED = ("spent_on_customer", "exposure_share")
+"""Unknown, nothing was spent, and the whole window was seen."""
 
 
 def customer_figures(
@@ -91,6 +93,6 @@ def _defaulted(model: Model, numbers: F64, flags: int) -> Iterator[str]:
     if flags & ValueFlag.MARGIN_DEFAULTED:
         yield "margin_rate"
     counted = [name for name, _ in (*value.activities, *value.benefits)]
-    for name in dict.fromkeys((*VALUE_FACTS, *counted)):
+    for name in dict.fromkeys((*VALUE_FACTS, *counted, *_ASSUMED)):
         if name in columns and name not in _NEVER_DEFAULTED and np.isnan(numbers[columns[name]]):
             yield name

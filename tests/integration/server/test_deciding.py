@@ -321,7 +321,7 @@ def test_defaults_are_named(client, put, customer_id):
     """Inputs that were missing and filled by the model's default are listed; known ones are not."""
     put(customer_id, regular(margin_rate=None, satisfaction=None, n_calls=3))
     defaulted = set(client.decide(decide_request(customer_id, channel="pos")).figures.defaulted)
-    assert {"margin_rate", "satisfaction", "n_visits", "minutes_spent"} <= defaulted
+    assert {"margin_rate", "satisfaction", "n_visits", "minutes_spent", "exposure_share"} <= defaulted
     assert not defaulted & {"n_calls", "revenue_net", "cogs"}
 
 
