@@ -93,6 +93,7 @@ async def test_the_stream_holds_nothing_personal(log, connection, keys):
 async def test_a_decision_made_before_an_erasure_is_refused(log, connection, keys):
     """A record that arrives after its customer was erased is kept only if it was made after that."""
     await connection.execute("SET", keys.tombstone("c1"), "1500000000.5")
+    await connection.execute("SET", keys.snapshot("c1"), "put anew")
     before = record("c1", made_at=1500000000.25)
     at, after = record("c1", made_at=1500000000.5), record("c1", made_at=1500000000.75)
     other = record("c2", made_at=1.4e9)
@@ -104,7 +105,14 @@ async def test_a_decision_made_before_an_erasure_is_refused(log, connection, key
 async def test_a_tombstone_that_says_no_time_refuses(log, connection, keys):
     """What cannot be read as a time counts as an erasure just now."""
     await connection.execute("SET", keys.tombstone("c1"), "yes")
+    await connection.execute("SET", keys.snapshot("c1"), "put anew")
     assert await log.write([record("c1")]) == [False]
+
+
+async def test_an_erased_customer_stays_erased(log, connection, keys):
+    """As long as a tombstone stands and no snapshot is put anew, not even later decisions are kept."""
+    await connection.execute("SET", keys.tombstone("c1"), "1500000000.5")
+    assert await log.write([record("c1", made_at=1.6e9)]) == [False]
 
 
 async def test_everything_expires(log, connection, keys):

@@ -24,6 +24,11 @@ _TYPES: dict[pl.DataType, Any] = {
     pl.Int32(): pa.int32(),
     pl.Float64(): pa.float64(),
     pl.UInt64(): pa.uint64(),
+    pl.Boolean(): pa.bool_(),
+    pl.Binary(): pa.binary(),
+    pl.Datetime("us", "UTC"): pa.timestamp("us", "UTC"),
+    pl.List(pl.String()): pa.list_(pa.string()),
+    pl.List(pl.Float64()): pa.list_(pa.float64()),
 }
 
 

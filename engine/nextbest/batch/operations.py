@@ -216,11 +216,15 @@ async def advance_all_stages(
 
 async def translation(names: NameRegistries, rulebook: Rulebook) -> CodeTranslation:
     """From registry codes in stored histories to this rulebook's indices; registers its names."""
-    wanted = names_of(rulebook)
-    for kind, index in wanted.items():
+    for kind, index in names_of(rulebook).items():
         await names.codes(kind, index)
+    return await known_translation(names, rulebook)
+
+
+async def known_translation(names: NameRegistries, rulebook: Rulebook) -> CodeTranslation:
+    """As `translation`, without registering what is not registered: for a look at the past."""
     await names.refresh()
-    return CodeTranslation.between(names.names, wanted)
+    return CodeTranslation.between(names.names, names_of(rulebook))
 
 
 def names_of(rulebook: Rulebook) -> Mapping[str, Mapping[str, int]]:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
 from nextbest.cli.options import Address
+from nextbest.errors import InvalidInput, Violation
 from nextbest.settings import Settings
 from nextbest_client import NextBestClient, decide_request
 
@@ -76,7 +77,10 @@ def _stage(code: common_pb2.Stage.ValueType) -> str:
 
 def why(
     customer: Customer,
-    channel: Channel,
+    channel: Annotated[
+        str, typer.Option(help="Channel, as the rulebook names it; not with --decision.")
+    ] = "",
+    decision: Annotated[str, typer.Option(help="Id of a decision that was made; else a new one.")] = "",
     action: Annotated[list[str] | None, typer.Argument(help="Actions to explain; none = all.")] = None,
     outbound: Outbound = False,
     role: Role = "",
@@ -84,10 +88,13 @@ def why(
     address: Address = None,
 ) -> None:
     """Ask why each action was and was not chosen, with the actual values."""
-    request = _request(customer, channel, outbound=outbound, role=role, language=language)
+    if bool(channel) == bool(decision):
+        raise InvalidInput([Violation("--channel", "is required, or else --decision")])
+    asked = decision or _request(customer, channel, outbound=outbound, role=role, language=language)
     with NextBestClient(address or _address()) as client:
-        response = client.explain(request, actions=action or [], language=language)
-    table = Table("action", "stopped at", "because", "what would change it", title=f"{customer} · {channel}")
+        response = client.explain(asked, customer_id=customer, actions=action or [], language=language)
+    title = f"{customer} · {channel or decision}"
+    table = Table("action", "stopped at", "because", "what would change it", title=title)
     for candidate in response.candidates:
         where = f"rank {candidate.rank}" if candidate.rank else _GATES.get(candidate.gate, "")
         table.add_row(candidate.action, where, candidate.sentence, candidate.remedy)

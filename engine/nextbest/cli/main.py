@@ -14,8 +14,10 @@ from nextbest.cli import (
     fit,
     grid,
     load,
+    log,
     patterns,
     propensity,
+    replay,
     report,
     rules,
     rules_authoring,
@@ -46,6 +48,7 @@ app.command()(ask.why)
 app.command()(customers.export)
 app.command()(customers.erase)
 app.command()(customers.lessons)
+app.command()(replay.replay)
 app.command()(demo)
 app.command()(finance)
 app.command("score")(score_population)
@@ -59,6 +62,7 @@ rules.app.command()(rules_why.why)
 app.add_typer(fit.app, name="fit")
 app.add_typer(grid.app, name="grid")
 app.add_typer(report.app, name="report")
+app.add_typer(log.app, name="log")
 app.add_typer(rules.app, name="rules")
 app.add_typer(behaviour.app, name="behaviour")
 app.add_typer(patterns.app, name="patterns")

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 
 from nextbest.data.connection import Commands, Part, Reply, gather_replies
 from nextbest.data.keys import Keys
-from nextbest.data.scripts import Script
+from nextbest.data.scripts import UNLESS_ERASED, Script
 from nextbest.decision_record import HANDLE_AT, DecisionRecord, read_record
 
 DEFAULT_RETENTION_S = 7 * 86400
@@ -22,26 +22,26 @@ PER_SCRIPT = 64
 """Records written in one step, which keeps others waiting for less than a millisecond."""
 PER_READ = 256
 
-# KEYS: the stream, then for each record tombstone, ids, record and handle. ARGV: seconds to keep, then for
-# each record when it was made, its id, its bytes, its handle, and what the handle stands for.
+# KEYS: the stream, then for each record tombstone, row, hash, ids, record and handle. ARGV: seconds to keep,
+# then for each record when it was made, its id, its bytes, its handle, and what the handle stands for.
 # Gives per record 1 = kept, 0 = the customer was erased since it was made.
-_WRITE = Script("""
-local kept_s, status, time = tonumber(ARGV[1]), {}, redis.call('TIME')
+_WRITE = Script(f"""
+{UNLESS_ERASED}
+local kept_s, status, time = tonumber(ARGV[1]), {{}}, redis.call('TIME')
 -- Redis' own clock, by which records expire: services may be told to live at another time.
 local now = time[1] + time[2] / 1000000
 for i = 1, (#ARGV - 1) / 5 do
-  local k, a = 4 * i - 2, 5 * i - 3
-  local erased = redis.call('GET', KEYS[k])
-  if erased and tonumber(ARGV[a]) <= (tonumber(erased) or math.huge) then
+  local k, a = 6 * i - 4, 5 * i - 3
+  if tonumber(ARGV[a]) <= erased_until(KEYS[k], KEYS[k + 1], KEYS[k + 2]) then
     status[i] = 0
   else
-    redis.call('SET', KEYS[k + 2], ARGV[a + 2], 'EX', kept_s)
+    redis.call('SET', KEYS[k + 4], ARGV[a + 2], 'EX', kept_s)
     -- Microseconds apart, to keep the order of one customer's decisions.
-    redis.call('ZADD', KEYS[k + 1], now + i / 1000000, ARGV[a + 1])
-    redis.call('ZREMRANGEBYSCORE', KEYS[k + 1], '-inf', '(' .. (now - kept_s))
-    redis.call('EXPIRE', KEYS[k + 1], kept_s)
+    redis.call('ZADD', KEYS[k + 3], now + i / 1000000, ARGV[a + 1])
+    redis.call('ZREMRANGEBYSCORE', KEYS[k + 3], '-inf', '(' .. (now - kept_s))
+    redis.call('EXPIRE', KEYS[k + 3], kept_s)
     -- A batch that is repeated, since its reply was lost, must not stand in the stream twice.
-    if redis.call('SET', KEYS[k + 3], ARGV[a + 4], 'NX', 'EX', kept_s) then
+    if redis.call('SET', KEYS[k + 5], ARGV[a + 4], 'NX', 'EX', kept_s) then
       redis.call('XADD', KEYS[1], '*', 'h', ARGV[a + 3])
     end
     status[i] = 1
@@ -239,10 +239,12 @@ class DecisionLogStore:
             values += cast("list[bytes | None]", reply)
         return values
 
-    def _keys_of(self, record: DecisionRecord) -> tuple[bytes, bytes, bytes, bytes]:
+    def _keys_of(self, record: DecisionRecord) -> tuple[bytes, ...]:
         keys, customer = self._keys, record.customer_id
         return (
             keys.tombstone(customer),
+            keys.snapshot(customer),
+            keys.hash_snapshot(customer),
             keys.decisions(customer),
             keys.decision(customer, record.decision_id),
             keys.handle(record.handle),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nextbest.data.artifacts import ArtifactStore
+from nextbest.data.catalogues import CatalogueStore
 from nextbest.data.connection import RedisConnection
 from nextbest.data.decision_log import DecisionLogStore, LogLimits
 from nextbest.data.embedded import open_redis
@@ -20,6 +21,7 @@ from nextbest.data.reader import CustomerReader
 from nextbest.data.registry import NameRegistries
 from nextbest.data.requests import DEFAULT_KEPT_S, RequestStore
 from nextbest.data.reviving import kept_alive
+from nextbest.data.served_models import ServedModels
 from nextbest.data.snapshots import SnapshotStore
 from nextbest.facts import Catalogue
 
@@ -62,6 +64,7 @@ class Store:
     erasures: ErasureStore
     lessons: LessonStore
     evidence: EvidenceStore
+    models: ServedModels
 
 
 @asynccontextmanager
@@ -113,4 +116,39 @@ async def open_store(options: StoreOptions, catalogue: Catalogue) -> AsyncGenera
                     guard_s=max(options.erasure_guard_s, options.kept_decisions_s),
                 ),
                 evidence=EvidenceStore(connection, keys),
+                models=ServedModels(connection, keys),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the decision log is read with; nothing of it is written."""
+
+    decisions: DecisionLogStore
+    models: ServedModels
+    names: NameRegistries
+    catalogues: CatalogueStore
+
+
+def past_of(store: Store) -> Past:
+    """The same of a store that is open."""
+    return Past(store.decisions, store.models, store.names, CatalogueStore(store.connection, store.keys))
+
+
+@asynccontextmanager
+async def open_past(options: StoreOptions) -> AsyncGenerator[Past]:
+    """Connect without a rulebook: which one decided, the log says.
+
+    Raises:
+        InvalidInput: the URL or the prefix is none.
+        StoreUnavailable: Redis does not answer, or the embedded one does not start.
+    """
+    keys = Keys(options.prefix)
+    with open_redis(options.redis_url, options.data_directory) as redis:
+        async with RedisConnection(redis.address, timeout_s=options.timeout_s) as connection:
+            yield Past(
+                decisions=DecisionLogStore(connection, keys, options.log),
+                models=ServedModels(connection, keys),
+                names=NameRegistries(connection, keys),
+                catalogues=CatalogueStore(connection, keys),
             )

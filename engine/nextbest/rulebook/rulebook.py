@@ -1,7 +1,7 @@
 """The compiled rulebook: immutable, all numbers in arrays, all words in tuples."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 
@@ -481,6 +481,8 @@ class Rulebook:
     program: Program
     patterns: tuple[Pattern, ...] = ()
     """Event patterns that fire triggers, by id; found off the request path."""
+    packed: bytes = field(default=b"", repr=False)
+    """The files it was compiled from, see `rulebook.source.packed_files`; kept beside logged decisions."""
 
     @property
     def revision(self) -> str:

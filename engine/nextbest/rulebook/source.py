@@ -111,6 +111,8 @@ class RulebookSource:
     diagnostics: tuple[Diagnostic, ...]
     unreadable: frozenset[str] = frozenset()
     """Kinds some of whose files could not be read or parsed."""
+    packed: bytes = field(default=b"", repr=False)
+    """What the digest is over: see `packed_files`."""
 
     def of_kind(self, kind: str) -> tuple[SourceFile, ...]:
         """Readable files of a kind."""
@@ -133,7 +135,7 @@ def load_source(directory: Path) -> RulebookSource:
     """
     found = _Found()
     files: list[SourceFile] = []
-    digest = hashlib.blake2b(digest_size=32)
+    packed: list[bytes] = []
     total = 0
     unreadable: set[str] = set()
     for path, kind in sorted(_rule_files(directory, found)):
@@ -145,15 +147,38 @@ def load_source(directory: Path) -> RulebookSource:
             unreadable.add(kind)
             continue
         total += len(content)
-        digest.update(f"{path}\0{len(content)}\0".encode())
-        digest.update(content)
+        packed += (f"{path}\0{len(content)}\0".encode(), content)
         file = _parse_file(path, kind, content, found)
         if file is not None:
             files.append(file)
         if file is None or not file.readable:
             unreadable.add(kind)
     _report_missing(directory, found)
-    return RulebookSource(tuple(files), digest.hexdigest(), tuple(found.diagnostics), frozenset(unreadable))
+    whole = b"".join(packed)
+    return RulebookSource(
+        tuple(files), digest_of_files(whole), tuple(found.diagnostics), frozenset(unreadable), whole
+    )
+
+
+def digest_of_files(packed: bytes) -> str:
+    """A rulebook's digest: BLAKE2b with 32 bytes of digest over its packed files, in hexadecimal."""
+    return hashlib.blake2b(packed, digest_size=32).hexdigest()
+
+
+def packed_files(packed: bytes) -> Iterator[tuple[str, bytes]]:
+    """The files in a rulebook's packed form: path, zero, length as decimal text, zero, content, and so on.
+
+    Raises:
+        ValueError: it is no such form.
+    """
+    at = 0
+    while at < len(packed):
+        path_end = packed.index(b"\0", at)
+        length_end = packed.index(b"\0", path_end + 1)
+        at, path = length_end + 1 + int(packed[path_end + 1 : length_end]), packed[at:path_end].decode()
+        if at > len(packed) or path.startswith("/") or ".." in path.split("/"):
+            raise ValueError(f"`{path}` is out of place")
+        yield path, packed[length_end + 1 : at]
 
 
 class _Found:

@@ -102,6 +102,7 @@ async def running_service(
         serving, evidence = await assemble_serving(store, rulebook)
         live = LiveServing(serving, store.snapshots)
         learner = Learner(live, store, clock, evidence)
+        log.keep_up(lambda: store.models.keep(live().model, kept_s=store_options.log.retention_s))
         health = Health((*SERVED, *RULEBOOK_SERVED))
         await health.starting()
         main, rules = _new_server(), _new_server()

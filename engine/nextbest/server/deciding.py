@@ -235,8 +235,16 @@ def _encoded(
     )
 
 
-def explained(found: Situation, actions: Sequence[str], language: str) -> decision_pb2.ExplainResponse:
+def explained(
+    found: Situation, actions: Sequence[str], language: str, *, given: bytes | None = None
+) -> decision_pb2.ExplainResponse:
     """Decide one question and say where every action, or each of `actions`, ended.
+
+    Args:
+        found: the situation.
+        actions: ids; none = all.
+        language: of the sentences.
+        given: the answer as it was given, if it was; None = as it would be.
 
     Raises:
         InvalidInput: an action is not in the rulebook.
@@ -258,7 +266,7 @@ def explained(found: Situation, actions: Sequence[str], language: str) -> decisi
         max_results=found.max_results,
     )
     explainer = _explainer(found, decisions, trace, language)
-    decision = _encoded(found, decisions, _valued(found), 0, "")
+    decision = given or _encoded(found, decisions, _valued(found), 0, "")
     return decision_pb2.ExplainResponse(
         decision=decision_pb2.DecideResponse.FromString(decision),
         candidates=[candidate(explainer, action) for action in _chosen_first(decisions, wanted)],

@@ -6,7 +6,7 @@ An answer never waits for Redis here, unless the log is set to hold decisions up
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -91,7 +91,7 @@ class _Queue:
 
 
 Pack = Callable[[Answered], DecisionRecord]
-Upkeep = Callable[[], "asyncio.Future[None] | None"]
+Upkeep = Callable[[], Awaitable[None]]
 
 
 class DecisionLog:
@@ -122,16 +122,31 @@ class DecisionLog:
         self._queue = _Queue()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
+        self._due = asyncio.Event()
         self._closing = False
         self._sampled_below = round(options.sampling * 2.0**64)
         self._complained_at = float("-inf")
+        self._upkeep: Upkeep | None = None
         self.may_hold_up = options.sampling > 0 and options.when_full is not WhenFull.DROP_OLDEST
         """Whether `room` must be asked for before deciding."""
+
+    def keep_up(self, upkeep: Upkeep) -> None:
+        """Do something now, and again every ten minutes, so that what is logged can be replayed."""
+        self._upkeep = upkeep
+        self._due.set()
 
     @property
     def backlog(self) -> int:
         """Decisions that are not written yet."""
         return len(self._queue.waiting) + self._queue.in_hand
+
+    async def caught_up(self, within_s: float) -> None:
+        """Return when everything that was added so far is written, or after so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.backlog:
+                    self._room.clear()
+                    await self._room.wait()
 
     def add(self, answered: Answered) -> None:
         """Log an answer; returns at once.
@@ -258,6 +273,7 @@ class DecisionLog:
                 await self._connection.wait_connected()
             await asyncio.sleep(PAUSE_S)
         self._queue.in_hand = 0
+        self._room.set()
         LOGGED[Fate.WRITTEN] += sum(kept)
         if not all(kept):
             LOGGED[Fate.ERASED] += len(kept) - sum(kept)
@@ -266,9 +282,17 @@ class DecisionLog:
 
     async def _keep_up(self) -> None:
         while True:
-            await asyncio.sleep(UPKEEP_S)
-            with contextlib.suppress(StoreUnavailable):
+            pause_s = UPKEEP_S
+            try:
                 await self._store.trim_expired(self._clock())
+                if self._upkeep:
+                    await self._upkeep()
+            except StoreUnavailable:
+                pause_s = UPKEEP_S / 100
+            self._due.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._due.wait()
 
     def _lose(self, fate: Fate, count: int = 1) -> None:
         LOGGED[fate] += count

@@ -15,7 +15,6 @@ from nextbest.errors import (
     DeadlinePassed,
     InvalidInput,
     NextBestError,
-    NotBuilt,
     SnapshotError,
     StoreUnavailable,
     Violation,
@@ -38,6 +37,7 @@ from nextbest.server.guard import guarded
 from nextbest.server.handlers import add_service, streaming, unary
 from nextbest.server.identifying import ByIdentifier, nobody, of_customer, unknown_identifier
 from nextbest.server.live import LiveServing
+from nextbest.server.made_decisions import EXPLAINED_IN, MadeDecisions
 from nextbest.server.requests import Question, choose_language, parse_question
 from nextbest.server.streaming import answer_stream, status_of
 from nextbest.server.wire import bytes_tag, sized
@@ -46,9 +46,6 @@ MAX_BATCH = 1000
 MAX_ANSWER_BYTES = 3_900_000
 """gRPC clients take answers of 4 MiB unless told otherwise, and a larger one fails as a whole."""
 _ITEM_OVERHEAD = 8
-EXPLAINED_IN = ("en", "da")
-"""Languages of explanations; the first is the default."""
-
 Context = grpc.aio.ServicerContext
 
 
@@ -74,6 +71,7 @@ class DecisionService:
         self._clock = clock
         self._log = log
         self._identifiers = store.identifiers
+        self._made = MadeDecisions(store, log)
         self._gathering = Gathering(store.reader, store.requests, clock, serving.learn_catalogues, log.add)
         self._by_identifier = ByIdentifier(store.identifiers, self._gathering, clock)
 
@@ -247,7 +245,7 @@ class DecisionService:
         """Say why each action was and was not chosen; nothing is stored or learnt from it."""
         match request.WhichOneof("subject"):
             case "decision_id":
-                raise NotBuilt("explaining by decision_id")
+                return await self._made.explain(request, self._serving())
             case None:
                 raise InvalidInput([Violation("subject", "is required: a request or a decision_id")])
             case _:

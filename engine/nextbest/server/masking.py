@@ -33,9 +33,10 @@ class Masking:
             raise InvalidInput([_unknown(name, known) for name in unknown])
 
     def masked(self, record: DecisionRecord, codec: RowCodec) -> DecisionRecord:
-        """The record without what is masked: facts, context keys, and every text, for texts may quote facts.
+        """The record without what is masked, and without whatever could give it away.
 
-        Figures and scores stay, also those that were computed from a masked fact.
+        Texts may quote a fact, and figures, scores and propensities may equal one (value is revenue less
+        some): of the answer stay the actions, treatments and offers in their order.
 
         Args:
             record: as it was made.
@@ -48,6 +49,9 @@ class Masking:
             record,
             row=b"" if catalogue is None else _masked_row(record.row, catalogue, self._names),
             request=self._masked_request(record.request),
+            figures=b"",
+            chosen=b"",
+            selection=b"",
             answer=_masked_answer(record.answer),
             masked=self._names,
         )
@@ -85,9 +89,10 @@ def _masked_row(row: bytes, catalogue: Catalogue, names: Iterable[str]) -> bytes
 
 def _masked_answer(data: bytes) -> bytes:
     answer = decision_pb2.DecideResponse.FromString(data)
+    answer.ClearField("figures")
     for result in answer.results:
-        result.ClearField("customer_reason")
-        result.ClearField("staff_reason")
+        for field in ("customer_reason", "staff_reason", "score", "breakdown", "propensity"):
+            result.ClearField(field)
         if result.HasField("treatment"):
             result.treatment.ClearField("say")
     return answer.SerializeToString()

@@ -9,7 +9,6 @@ from tests.integration.server.test_bad_requests import refusal
 
 from loyalty.nextbest.v1 import (
     common_pb2,
-    decision_pb2,
     interaction_pb2,
     rulebook_pb2,
 )
@@ -130,12 +129,6 @@ def test_health_of_every_service(service):
 @pytest.mark.parametrize(
     ("stub", "method", "request_message", "what"),
     [
-        (
-            "decisions",
-            "Explain",
-            decision_pb2.ExplainRequest(customer_id="c", decision_id="d"),
-            "explaining by decision_id",
-        ),
         (
             "interactions",
             "RecordEvents",

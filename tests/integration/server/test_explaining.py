@@ -6,7 +6,7 @@ import pytest
 from tests.builders.small import NOW, offended, population, regular
 
 from loyalty.nextbest.v1 import common_pb2, explanation_pb2
-from nextbest_client import NotFound, NotSupported, decide_request
+from nextbest_client import NotFound, decide_request
 
 OUTBOUND = common_pb2.DIRECTION_OUTBOUND
 CHOSEN, MANDATORY = explanation_pb2.REASON_CODE_CHOSEN, explanation_pb2.REASON_CODE_MANDATORY
@@ -136,9 +136,3 @@ def test_unknown_customer_cannot_be_explained(client):
     """There is nothing to explain about an unknown customer."""
     with pytest.raises(NotFound):
         client.explain(decide_request("nobody", channel="pos"))
-
-
-def test_decision_id_is_not_built(client):
-    """Explaining a decision by its id is not built yet, and says so."""
-    with pytest.raises(NotSupported, match="explaining by decision_id is not built yet"):
-        client.explain("0" * 32, customer_id="p0001")

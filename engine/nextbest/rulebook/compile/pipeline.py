@@ -1,7 +1,7 @@
 """A rulebook directory → the compiled rulebook, or everything that is wrong with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -108,7 +108,7 @@ def compile_source(source: RulebookSource) -> tuple[Rulebook, list[Diagnostic]]:
     parts, diagnostics = examine_source(source)
     if parts is None or errors_in(diagnostics):
         raise RulebookCompileError(diagnostics, render_text(diagnostics, source.by_path))
-    return parts.rulebook, diagnostics
+    return replace(parts.rulebook, packed=source.packed), diagnostics
 
 
 def check_rulebook(directory: Path) -> list[Diagnostic]:

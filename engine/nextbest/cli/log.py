@@ -1,0 +1,67 @@
+"""`nextbest log`: the decision log as a file."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from nextbest.batch.log_export import COLUMNS, export_log
+from nextbest.cli.options import DataDirectory, RedisUrl, parse_time, store_options
+from nextbest.cli.progress import counting
+from nextbest.data.store import open_past
+from nextbest.errors import InvalidInput, Violation
+from nextbest.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="The decision log.")
+
+Since = Annotated[
+    str | None, typer.Option(help="Logged at this ISO date or date-time (UTC) or later, by Redis' clock.")
+]
+Until = Annotated[str | None, typer.Option(help="Logged before this ISO date or date-time (UTC).")]
+
+
+@app.callback()
+def log() -> None:
+    """The decision log."""
+
+
+@app.command()
+def export(
+    out: Annotated[Path | None, typer.Option(help="Parquet file to write; replaced if it is there.")] = None,
+    since: Since = None,
+    until: Until = None,
+    columns: Annotated[
+        bool, typer.Option("--columns", help="Say what the columns are; write nothing.")
+    ] = False,
+    data_directory: DataDirectory = None,
+    redis_url: RedisUrl = None,
+) -> None:
+    """Write logged decisions to a Parquet file, the oldest first."""
+    if columns:
+        for name, kind, meaning in COLUMNS:
+            typer.echo(f"{name}: {kind}" + (f", {meaning}" if meaning else ""))
+        return
+    if out is None:
+        raise InvalidInput([Violation("--out", "is required: the file to write")])
+    options = store_options(Settings(), data_directory, redis_url)
+
+    async def run() -> int:
+        async with open_past(options) as past:
+            # An upper bound: what has expired or was erased still has a place in the stream.
+            with counting("decisions", await past.decisions.count()) as progress:
+                batches = past.decisions.scan(since=time_of(since), until=time_of(until))
+                return await export_log(batches, out, progress)
+
+    written = asyncio.run(run())
+    Console().print(f"{written:,} decisions written to {out}", highlight=False, markup=False)
+
+
+def time_of(text: str | None) -> float | None:
+    """Epoch seconds of a time that may be left out.
+
+    Raises:
+        InvalidInput: the text is no time.
+    """
+    return None if text is None else parse_time(text)
