@@ -83,6 +83,8 @@ class Peers:
     rates: F64 | None
     """(C, J, 4) by `PeerFigure` for the J members of the rulebook's owned categories, NaN = unknown; None
     where no expression asks what peers have, or the grid does not know."""
+    offers: F64 | None = None
+    """The same for explanations, whether or not an expression asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +153,15 @@ def _peers(rulebook: Rulebook, fitted: FittedGrid) -> Peers:
         raise ArtifactError(f"the grid holds outcomes {list(grid.outcomes)}, not {list(OUTCOMES)}")
     require_same_codes(fitted, rulebook.catalogue)
     tables = grid.tables(strategy.stretch.tolist())
+    offers = None if fitted.rates is None else _rates(fitted.rates, rulebook.catalogue)
     return Peers(
         tables=tables,
         columns=np.array([rulebook.catalogue.column(d) for d in grid.dimensions], np.int64),
         tau_of_stage=np.array([tables.tau_index(tau) for tau in strategy.stretch.tolist()], np.int64),
         median=tables.tau_index(MEDIAN),
         fitted_at=fitted.fitted_at,
-        rates=_rates(fitted.rates, rulebook.catalogue)
-        if fitted.rates is not None and asks_peers(rulebook.program)
-        else None,
+        rates=offers if asks_peers(rulebook.program) else None,
+        offers=offers,
     )
 
 

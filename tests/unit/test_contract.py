@@ -33,6 +33,9 @@ UNIT_WORDS = (
 NEVER_MISSING = {
     ("ValueDriver", "amount"),
     ("FactInfo", "quality_weight"),
+    ("PeerOffer", "penetration"),
+    ("PeerOffer", "lower_bound"),
+    ("PeerOffer", "lift"),
 }
 """Doubles outside a oneof that are always known; any other may be missing, so it is optional."""
 SERVICES = {

@@ -1,8 +1,10 @@
 """Calendar arithmetic of the kernel against Python's own calendar."""
 
+import json
 import math
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +16,7 @@ from nextbest.rulebook.kernel_calendar import calendar_field, civil, day_number,
 from nextbest.rulebook.program import CalendarField
 from nextbest.rulebook.zones import transitions
 
+VECTORS = {v["name"]: v for v in json.loads((Path(__file__).parents[1] / "vectors.json").read_text())}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECONDS = st.integers(-62_135_596_800, 253_402_300_799)
 RECENT = st.integers(-2_000_000_000, 4_000_000_000)
@@ -36,6 +39,17 @@ def test_fields_are_those_of_the_calendar(seconds):
     at = EPOCH + timedelta(seconds=seconds)
     fields = {field: calendar_field(int(field), float(seconds)) for field in READ}
     assert fields == {field: float(read(at)) for field, read in READ.items()}
+
+
+def test_a_survey_falls_due_by_the_calendar():
+    """Three months after the end of November is the end of February (`survey_timing`)."""
+    vector = VECTORS["survey_timing"]
+    joined, due = (
+        datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+        for day in (vector["in"]["joined"], vector["out"])
+    )
+    assert months_between(due, joined) == vector["in"]["plus_months"]
+    assert months_between(due - 1.0, joined) == vector["in"]["plus_months"] - 1
 
 
 @given(st.integers(-719_162, 2_932_896))

@@ -1,10 +1,12 @@
 """The matcher: each predicate once, two planes, and the edges that generated cases meet rarely."""
 
+import json
 import pickle
 import random
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from nextbest.rulebook.expressions import Scope, compile_condition, compile_numb
 from nextbest.rulebook.matching import Inputs, holds, match, n_blocks, no_history, no_suppression
 from nextbest.rulebook.program import Op, Program
 
+VECTORS = {v["name"]: v for v in json.loads((Path(__file__).parents[1] / "vectors.json").read_text())}
 NOW = 1_770_000_000.0
 TOWNS = tuple(f"town {i}" for i in range(300))
 
@@ -88,6 +91,13 @@ def truth(source, *customers, **context):
     n = len(customers)
     pairs = zip(holds(matches.true, 0, n), holds(matches.false, 0, n), strict=True)
     return [True if t else False if f else None for t, f in pairs]
+
+
+def test_three_values_give_the_vector():
+    """A comparison with a missing fact is unknown, and stays so unless the rest decides (`three_valued`)."""
+    vector = VECTORS["three_valued"]
+    found = [truth(source.replace("missing", "customer.a"), {"vip": True})[0] for source in vector["in"]]
+    assert found == [None if value == "UNKNOWN" else value for value in vector["out"]]
 
 
 def test_equal_predicates_are_stored_once():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders.rulebooks import CONSENTS
-from tests.builders.worlds import DAY, NOW, action, customer, small
+from tests.builders.worlds import DAY, NOW, World, action, customer, documents, small
 from tests.naive.plain import Entry
 
 from nextbest.action.comparison import decisive_term
@@ -208,7 +208,29 @@ def test_an_explanation_says_what_the_gate_saw_and_asked_for(name):
         assert (found.reason.name, found.gate) == (name, GATE_OF[found.reason])
         assert found.sentence == sentence
         remedy = WHAT_WOULD_CHANGE.get(found.reason)
-        assert found.remedy == ("" if remedy is None else remedy[language])
+        lacking = ", ".join(required_and_unknown(world, case))
+        assert found.remedy == ("" if remedy is None else remedy[language].format(lacking=lacking))
+
+
+def required_and_unknown(world, case):
+    """Required facts that the customer lacks, the weightiest first."""
+    weights = {f.name: f.quality_weight for f in world.rulebook.catalogue.facts if f.quality_weight > 0}
+    return sorted(weights.keys() - case.facts.keys(), key=lambda name: -weights[name])
+
+
+def test_a_low_data_quality_names_what_to_collect():
+    """The remedy lists the required facts that are missing, the weightiest first, then those gone stale."""
+    files = documents(action())
+    files["facts.yaml"]["quality"] = {
+        "satisfaction": {"weight": 1},
+        "needs": {"weight": 3},
+        "touchpoint_score": {"weight": 2, "fresh": "1d"},
+    }
+    world = World(files)
+    old = {"touchpoint_score": 9, "touchpoint_score_at": NOW - 40 * DAY}
+    case = customer(figures={"data_quality": 0.1}, facts=old)
+    found = candidate(world, case, "en")
+    assert found.remedy == "collect the required facts: needs, touchpoint_score, satisfaction"
 
 
 def test_a_pause_says_how_long_it_lasts():

@@ -8,9 +8,10 @@ import numpy as np
 
 from nextbest.action.comparison import decisive_term
 from nextbest.action.wording import SENTENCES, WHAT_WOULD_CHANGE, template
-from nextbest.facts import STAGE_NAMES
+from nextbest.behaviour.quality import fact_states, facts_to_collect, quality_tables
+from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.facts_of import FactsOf, shown
-from nextbest.model import F64, GATE_OF, I32, Decisions, Gate, Reason, Stage, Term, Trace
+from nextbest.model import DAY_S, F64, GATE_OF, I32, Decisions, Gate, Reason, Stage, Term, Trace
 from nextbest.rulebook.rulebook import Arbitration, Rulebook
 
 UNITS: Mapping[Reason, str] = {
@@ -100,13 +101,29 @@ class Explainer:
             required_text=texts["required"],
             unit=UNITS.get(reason, ""),
             sentence=self._sentence(reason, action, texts, scored, winner),
-            remedy=template(WHAT_WOULD_CHANGE[reason], self.language) if reason in WHAT_WOULD_CHANGE else "",
+            remedy=self._remedy(reason),
             rank=self._rank(action),
             terms=scored,
             margin=self._margin(reason, scored, winner),
             lost_to=winner,
             decisive=self._decisive(reason, scored, winner),
         )
+
+    def _remedy(self, reason: Reason) -> str:
+        """What would have to change; of a low data quality, the facts that are missing or stale."""
+        if reason not in WHAT_WOULD_CHANGE:
+            return ""
+        words = template(WHAT_WOULD_CHANGE[reason], self.language)
+        return words.format(lacking=", ".join(self._lacking())) if "{" in words else words
+
+    def _lacking(self) -> tuple[str, ...]:
+        """Required facts to collect, the weightiest first."""
+        rows, row, catalogue = self.facts.rows, self.facts.row, self.rulebook.catalogue
+        part = slice(row, row + 1)
+        age = self.facts.figures[part, Figure.SNAPSHOT_AGE_DAYS]
+        now, tables = rows.as_of[part] + age * DAY_S, quality_tables(catalogue)
+        states = fact_states(rows.numbers[part], rows.known[part], rows.as_of[part], now, tables)
+        return facts_to_collect(catalogue, states[0])
 
     def funnel(self) -> tuple[FunnelStep, ...]:
         """Count how many actions entered and were stopped by each gate, in gate order."""

@@ -157,7 +157,10 @@ WHAT_WOULD_CHANGE: Mapping[Reason, Mapping[str, str]] = {
     Reason.CONDITION_UNKNOWN: {"en": "collect the missing facts", "da": "indhent de manglende oplysninger"},
     Reason.PROPENSITY_UNKNOWN: {"en": "collect the missing facts", "da": "indhent de manglende oplysninger"},
     Reason.SNAPSHOT_TOO_OLD: {"en": "refresh the snapshot", "da": "opdatér kundebilledet"},
-    Reason.DATA_QUALITY_LOW: {"en": "collect the required facts", "da": "indhent de krævede oplysninger"},
+    Reason.DATA_QUALITY_LOW: {
+        "en": "collect the required facts: {lacking}",
+        "da": "indhent de krævede oplysninger: {lacking}",
+    },
     Reason.SELL_HOLD: {"en": "repair the experience first", "da": "ret op på oplevelsen først"},
     Reason.NOT_RELEVANT: {
         "en": "a declared preference, an open need or a request of the customer",

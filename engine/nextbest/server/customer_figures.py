@@ -6,16 +6,20 @@ from enum import IntEnum
 import numpy as np
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2
-from nextbest.assembly import Model
+from nextbest.assembly import PEER_SET, Model
+from nextbest.behaviour.quality import fact_states, facts_to_collect
 from nextbest.facts import FIGURE_VALUES, Figure
 from nextbest.figures import Valued
-from nextbest.model import F64, Rows
+from nextbest.model import DAY_S, F64, Rows
+from nextbest.potential.peers import PeerFigure, peer_offers
 from nextbest.potential.value import ProfitTerm, ValueFlag, ValueTerm
 from nextbest.valuation import VALUE_FACTS
 
 _FIELDS = [(figure, figure.name.lower()) for figure in Figure if figure not in FIGURE_VALUES]
 _WHOLE = {Figure.LEVEL, Figure.PEER_CELL_SIZE}
 _FLAGS = {Figure.VALUE_REACHED, Figure.PROFIT_REACHED, Figure.FALSE_LOYALTY, Figure.ACTION_LOYAL}
+MOST_OFFERS = 5
+"""Things that peers have, shown of a customer."""
 _NEVER_DEFAULTED = {"revenue_net", "cogs", "margin_rate"}
 """Missing revenue stays missing; cost of goods and margin rate stand in for each other."""
 _ASSUMED = ("spent_on_customer", "exposure_share")
@@ -54,6 +58,9 @@ def customer_figures(
     message.drivers.extend(_drivers("actual_profit", ProfitTerm, valued.worth.profit_terms[row]))
     message.drivers.extend(_drivers("actual_value", ValueTerm, valued.worth.value_terms[row]))
     message.drivers.sort(key=lambda driver: -abs(driver.amount))
+    message.lacking_facts.extend(_lacking(model, figures, rows, row))
+    if valued.cells is not None:
+        message.peer_offers.extend(_offers(model, rows, int(valued.cells[row]), row))
     message.defaulted.extend(_defaulted(model, rows.numbers[row], int(valued.worth.flags[row])))
     return message
 
@@ -70,6 +77,33 @@ def _drivers(figure: str, terms: type[IntEnum], amounts: F64) -> Iterator[custom
         amount = float(amounts[term])
         if amount and not np.isnan(amount):
             yield customer_pb2.ValueDriver(figure=figure, name=term.name.lower(), amount=amount)
+
+
+def _lacking(model: Model, figures: F64, rows: Rows, row: int) -> tuple[str, ...]:
+    """Required facts that are missing or stale now, the weightiest first."""
+    part = slice(row, row + 1)
+    now = rows.as_of[part] + figures[part, Figure.SNAPSHOT_AGE_DAYS] * DAY_S
+    states = fact_states(rows.numbers[part], rows.known[part], rows.as_of[part], now, model.quality)
+    return facts_to_collect(model.rulebook.catalogue, states[0])
+
+
+def _offers(model: Model, rows: Rows, cell: int, row: int) -> Iterator[customer_pb2.PeerOffer]:
+    """What peers own and this customer is known not to."""
+    catalogue, offers = model.rulebook.catalogue, None if model.peers is None else model.peers.offers
+    place = catalogue.bits.get(PEER_SET)
+    if offers is None or place is None:
+        return
+    known = (rows.known[row : row + 1, place.known_word] >> np.uint64(place.known_bit)) & np.uint64(1) == 1
+    owned = rows.words[row : row + 1, place.word].copy()
+    found = peer_offers(offers, np.array([cell], np.int32), owned, known, MOST_OFFERS)[0]
+    for category in (int(member) for member in found if member >= 0):
+        figures = offers[cell, category]
+        yield customer_pb2.PeerOffer(
+            category=catalogue[PEER_SET].values[category],
+            penetration=float(figures[PeerFigure.PENETRATION]),
+            lower_bound=float(figures[PeerFigure.LOW]),
+            lift=float(figures[PeerFigure.LIFT]),
+        )
 
 
 def _path(model: Model, cell: int) -> str:

@@ -210,6 +210,8 @@ class CustomerFigures(_message.Message):
     EV_DAMAGE_CONTROL_FIELD_NUMBER: _builtins.int
     FORGIVE_MODE_FIELD_NUMBER: _builtins.int
     FORGIVE_CAUSE_FIELD_NUMBER: _builtins.int
+    LACKING_FACTS_FIELD_NUMBER: _builtins.int
+    PEER_OFFERS_FIELD_NUMBER: _builtins.int
     stage: _common_pb2.Stage.ValueType
     """Loyalty stage."""
     level: _builtins.int
@@ -284,6 +286,14 @@ class CustomerFigures(_message.Message):
     def defaulted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the inputs that were missing and for which the model's default was used."""
 
+    @_builtins.property
+    def lacking_facts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Required facts that are missing or stale, the weightiest first: what to collect."""
+
+    @_builtins.property
+    def peer_offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerOffer]:
+        """What peers have and the customer has not, if that is no accident; the most common first."""
+
     def __init__(
         self,
         *,
@@ -322,10 +332,12 @@ class CustomerFigures(_message.Message):
         ev_damage_control: _builtins.float | None = ...,
         forgive_mode: Global___ForgiveMode.ValueType = ...,
         forgive_cause: Global___ForgiveCause.ValueType = ...,
+        lacking_facts: _abc.Iterable[_builtins.str] | None = ...,
+        peer_offers: _abc.Iterable[Global___PeerOffer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal", "_actual_profit", b"_actual_profit", "_actual_value", b"_actual_value", "_alive", b"_alive", "_cost_to_serve", b"_cost_to_serve", "_data_quality", b"_data_quality", "_days_since_purchase", b"_days_since_purchase", "_ev_damage_control", b"_ev_damage_control", "_ev_win_back", b"_ev_win_back", "_false_loyalty", b"_false_loyalty", "_investment_ceiling", b"_investment_ceiling", "_level", b"_level", "_loyalty_index", b"_loyalty_index", "_ltv", b"_ltv", "_ltv_back", b"_ltv_back", "_ltv_with_referrals", b"_ltv_with_referrals", "_multiplier", b"_multiplier", "_overdue_survival", b"_overdue_survival", "_peer_cell_size", b"_peer_cell_size", "_potential_profit", b"_potential_profit", "_potential_quantile", b"_potential_quantile", "_potential_value", b"_potential_value", "_profit_gap", b"_profit_gap", "_profit_reached", b"_profit_reached", "_snapshot_age_days", b"_snapshot_age_days", "_tenure_days", b"_tenure_days", "_value_for_money", b"_value_for_money", "_value_gap", b"_value_gap", "_value_reached", b"_value_reached", "action_loyal", b"action_loyal", "actual_profit", b"actual_profit", "actual_value", b"actual_value", "alive", b"alive", "cost_to_serve", b"cost_to_serve", "data_quality", b"data_quality", "days_since_purchase", b"days_since_purchase", "ev_damage_control", b"ev_damage_control", "ev_win_back", b"ev_win_back", "false_loyalty", b"false_loyalty", "investment_ceiling", b"investment_ceiling", "level", b"level", "loyalty_index", b"loyalty_index", "ltv", b"ltv", "ltv_back", b"ltv_back", "ltv_with_referrals", b"ltv_with_referrals", "multiplier", b"multiplier", "overdue_survival", b"overdue_survival", "peer_cell_size", b"peer_cell_size", "potential_profit", b"potential_profit", "potential_quantile", b"potential_quantile", "potential_value", b"potential_value", "profit_gap", b"profit_gap", "profit_reached", b"profit_reached", "snapshot_age_days", b"snapshot_age_days", "tenure_days", b"tenure_days", "value_for_money", b"value_for_money", "value_gap", b"value_gap", "value_reached", b"value_reached"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal", "_actual_profit", b"_actual_profit", "_actual_value", b"_actual_value", "_alive", b"_alive", "_cost_to_serve", b"_cost_to_serve", "_data_quality", b"_data_quality", "_days_since_purchase", b"_days_since_purchase", "_ev_damage_control", b"_ev_damage_control", "_ev_win_back", b"_ev_win_back", "_false_loyalty", b"_false_loyalty", "_investment_ceiling", b"_investment_ceiling", "_level", b"_level", "_loyalty_index", b"_loyalty_index", "_ltv", b"_ltv", "_ltv_back", b"_ltv_back", "_ltv_with_referrals", b"_ltv_with_referrals", "_multiplier", b"_multiplier", "_overdue_survival", b"_overdue_survival", "_peer_cell_size", b"_peer_cell_size", "_potential_profit", b"_potential_profit", "_potential_quantile", b"_potential_quantile", "_potential_value", b"_potential_value", "_profit_gap", b"_profit_gap", "_profit_reached", b"_profit_reached", "_snapshot_age_days", b"_snapshot_age_days", "_tenure_days", b"_tenure_days", "_value_for_money", b"_value_for_money", "_value_gap", b"_value_gap", "_value_reached", b"_value_reached", "action_loyal", b"action_loyal", "actual_profit", b"actual_profit", "actual_value", b"actual_value", "alive", b"alive", "cost_to_serve", b"cost_to_serve", "data_quality", b"data_quality", "days_since_purchase", b"days_since_purchase", "defaulted", b"defaulted", "drivers", b"drivers", "ev_damage_control", b"ev_damage_control", "ev_win_back", b"ev_win_back", "false_loyalty", b"false_loyalty", "forgive_cause", b"forgive_cause", "forgive_mode", b"forgive_mode", "investment_ceiling", b"investment_ceiling", "level", b"level", "loyalty_index", b"loyalty_index", "ltv", b"ltv", "ltv_back", b"ltv_back", "ltv_with_referrals", b"ltv_with_referrals", "multiplier", b"multiplier", "overdue_survival", b"overdue_survival", "peer_cell", b"peer_cell", "peer_cell_size", b"peer_cell_size", "potential_profit", b"potential_profit", "potential_quantile", b"potential_quantile", "potential_value", b"potential_value", "profit_gap", b"profit_gap", "profit_reached", b"profit_reached", "snapshot_age_days", b"snapshot_age_days", "stage", b"stage", "tenure_days", b"tenure_days", "value_for_money", b"value_for_money", "value_gap", b"value_gap", "value_reached", b"value_reached"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal", "_actual_profit", b"_actual_profit", "_actual_value", b"_actual_value", "_alive", b"_alive", "_cost_to_serve", b"_cost_to_serve", "_data_quality", b"_data_quality", "_days_since_purchase", b"_days_since_purchase", "_ev_damage_control", b"_ev_damage_control", "_ev_win_back", b"_ev_win_back", "_false_loyalty", b"_false_loyalty", "_investment_ceiling", b"_investment_ceiling", "_level", b"_level", "_loyalty_index", b"_loyalty_index", "_ltv", b"_ltv", "_ltv_back", b"_ltv_back", "_ltv_with_referrals", b"_ltv_with_referrals", "_multiplier", b"_multiplier", "_overdue_survival", b"_overdue_survival", "_peer_cell_size", b"_peer_cell_size", "_potential_profit", b"_potential_profit", "_potential_quantile", b"_potential_quantile", "_potential_value", b"_potential_value", "_profit_gap", b"_profit_gap", "_profit_reached", b"_profit_reached", "_snapshot_age_days", b"_snapshot_age_days", "_tenure_days", b"_tenure_days", "_value_for_money", b"_value_for_money", "_value_gap", b"_value_gap", "_value_reached", b"_value_reached", "action_loyal", b"action_loyal", "actual_profit", b"actual_profit", "actual_value", b"actual_value", "alive", b"alive", "cost_to_serve", b"cost_to_serve", "data_quality", b"data_quality", "days_since_purchase", b"days_since_purchase", "defaulted", b"defaulted", "drivers", b"drivers", "ev_damage_control", b"ev_damage_control", "ev_win_back", b"ev_win_back", "false_loyalty", b"false_loyalty", "forgive_cause", b"forgive_cause", "forgive_mode", b"forgive_mode", "investment_ceiling", b"investment_ceiling", "lacking_facts", b"lacking_facts", "level", b"level", "loyalty_index", b"loyalty_index", "ltv", b"ltv", "ltv_back", b"ltv_back", "ltv_with_referrals", b"ltv_with_referrals", "multiplier", b"multiplier", "overdue_survival", b"overdue_survival", "peer_cell", b"peer_cell", "peer_cell_size", b"peer_cell_size", "peer_offers", b"peer_offers", "potential_profit", b"potential_profit", "potential_quantile", b"potential_quantile", "potential_value", b"potential_value", "profit_gap", b"profit_gap", "profit_reached", b"profit_reached", "snapshot_age_days", b"snapshot_age_days", "stage", b"stage", "tenure_days", b"tenure_days", "value_for_money", b"value_for_money", "value_gap", b"value_gap", "value_reached", b"value_reached"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__action_loyal: _TypeAlias = _typing.Literal["action_loyal"]  # noqa: Y015
     _WhichOneofArgType__action_loyal: _TypeAlias = _typing.Literal["_action_loyal", b"_action_loyal"]  # noqa: Y015
@@ -445,6 +457,40 @@ class CustomerFigures(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__value_reached) -> _WhichOneofReturnType__value_reached | None: ...
 
 Global___CustomerFigures: _TypeAlias = CustomerFigures  # noqa: Y015
+
+@_typing.final
+class PeerOffer(_message.Message):
+    """PeerOffer is something that the customer's peers own more often than the wider group they are part of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    PENETRATION_FIELD_NUMBER: _builtins.int
+    LOWER_BOUND_FIELD_NUMBER: _builtins.int
+    LIFT_FIELD_NUMBER: _builtins.int
+    category: _builtins.str
+    """Member of the fact `owned_categories`."""
+    penetration: _builtins.float
+    """Share of the peers who own it, 0 to 1."""
+    lower_bound: _builtins.float
+    """Lower bound of that share, Wilson 95 %, 0 to 1; it is above the share in the wider group."""
+    lift: _builtins.float
+    """Penetration over the share in the wider group, a ratio above 1."""
+    def __init__(
+        self,
+        *,
+        category: _builtins.str = ...,
+        penetration: _builtins.float = ...,
+        lower_bound: _builtins.float = ...,
+        lift: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "lift", b"lift", "lower_bound", b"lower_bound", "penetration", b"penetration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PeerOffer: _TypeAlias = PeerOffer  # noqa: Y015
 
 @_typing.final
 class ValueDriver(_message.Message):
