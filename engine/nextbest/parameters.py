@@ -149,6 +149,20 @@ def default_detector_parameters() -> F64:
     return np.array([default for _, default in DETECTOR_PARAMETERS])
 
 
+def detector_parameters(*, variance_floor: float, mad_floor: float) -> F64:
+    """Section 7 for a series with absolute floors of its own.
+
+    Args:
+        variance_floor: in squared units of the series.
+        mad_floor: in its units.
+    """
+    parameters = default_detector_parameters()
+    parameters[DetectorParameter.VARIANCE_FLOOR] = variance_floor
+    parameters[DetectorParameter.MAD_FLOOR] = mad_floor
+    parameters.setflags(write=False)
+    return parameters
+
+
 def stage_parameter_problems(numbers: Mapping[str, float]) -> list[tuple[str, str]]:
     """What is wrong with the constants a rulebook sets, as (name, problem); empty if they are sound.
 

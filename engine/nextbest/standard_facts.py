@@ -55,6 +55,53 @@ EXPECTATIONS = (
 PERIODS = 12
 """Periods kept per customer for the behaviour detectors."""
 
+SPEND = "spend"
+"""The series whose state lies in the standard facts."""
+_STATE_DIGITS = len("_baseline_variance")
+LONGEST_SERIES_ID = 64 - _STATE_DIGITS
+"""Longest id of a series, so that the facts of its state have names."""
+
+
+def series_names(series: str) -> tuple[str, ...]:
+    """Names of the facts that hold a series' state: baseline, its latest periods, and until when they go.
+
+    The order is that of `behaviour.detectors.BaselineInput`, and then the end of the latest period taken.
+    """
+    prefix = "" if series == SPEND else f"{series}_"
+    stated = ("baseline_mean", "baseline_variance", "cusum_up", "cusum_down", "baseline_n")
+    periods = (f"period_{i}" for i in range(1, PERIODS + 1))
+    return tuple(prefix + name for name in (*stated, *periods, "baseline_until"))
+
+
+def series_facts(series: str, *, unit: str = "money") -> tuple[Fact, ...]:
+    """The facts that hold the state of a series (domain model, sections 1 and 7).
+
+    Args:
+        series: its id.
+        unit: of its values.
+    """
+    mean, variance, up, down, n, *periods, until = series_names(series)
+    return (
+        _fact(mean, _T.DOUBLE, _G.TRANSACTION, f"EWMA mean of {series} per period", unit=unit),
+        _fact(variance, _T.DOUBLE, _G.TRANSACTION, f"EWMA variance of {series} per period", bounds=(0, None)),
+        _fact(up, _T.DOUBLE, _G.TRANSACTION, f"CUSUM+ of {series}", bounds=(0, None)),
+        _fact(down, _T.DOUBLE, _G.TRANSACTION, f"CUSUM- of {series}", bounds=(0, None)),
+        _fact(
+            n,
+            _T.INT,
+            _G.TRANSACTION,
+            f"periods since the detector of {series} (re)started",
+            unit="count",
+            bounds=(0, None),
+        ),
+        *(
+            _fact(name, _T.DOUBLE, _G.TRANSACTION, f"{series} {i} periods ago", unit=unit)
+            for i, name in enumerate(periods, start=1)
+        ),
+        _fact(until, _T.TIMESTAMP, _G.TRANSACTION, f"end of the latest period of {series} that was taken"),
+    )
+
+
 STANDARD_FACTS: tuple[Fact, ...] = (
     _fact(
         "consent", _T.SET, _G.MASTER, "channel × purpose pairs the customer has agreed to", source=_CUSTOMER
@@ -313,24 +360,7 @@ STANDARD_FACTS: tuple[Fact, ...] = (
         values=EXPECTATIONS,
     ),
     _fact("owned_categories", _T.SET, _G.TRANSACTION, "categories bought in 12 months"),
-    _fact("baseline_mean", _T.DOUBLE, _G.TRANSACTION, "EWMA mean of spend per period", unit="money"),
-    _fact(
-        "baseline_variance", _T.DOUBLE, _G.TRANSACTION, "EWMA variance of spend per period", bounds=(0, None)
-    ),
-    _fact("cusum_up", _T.DOUBLE, _G.TRANSACTION, "CUSUM+", bounds=(0, None)),
-    _fact("cusum_down", _T.DOUBLE, _G.TRANSACTION, "CUSUM-", bounds=(0, None)),
-    _fact(
-        "baseline_n",
-        _T.INT,
-        _G.TRANSACTION,
-        "periods since the detector (re)started",
-        unit="count",
-        bounds=(0, None),
-    ),
-    *(
-        _fact(f"period_{i}", _T.DOUBLE, _G.TRANSACTION, f"spend {i} periods ago", unit="money")
-        for i in range(1, PERIODS + 1)
-    ),
+    *series_facts(SPEND),
     _fact(
         "held_stage",
         _T.ENUM,

@@ -5,6 +5,8 @@ from tests.builders.worlds import action, documents
 
 from nextbest.rulebook.compile import compile_rulebook
 
+TIMES = ("fell_at", "rose_at", "silent_at", "other_at", "more_at")
+NUMBERS = ("seen", "usual", "how_far", "how_far_robustly", "how_likely", "was", "is_now")
 TRIGGERS = [
     {"id": "fell", "kind": "detector", "fired_at": "fell_at", "hold": "14d", "cool_down": "30d"},
     {"id": "rose", "kind": "detector", "detects": "rise", "fired_at": "rose_at", "hold": "14d"},
@@ -12,7 +14,7 @@ TRIGGERS = [
 ]
 
 
-def rulebook_of(directory, triggers=TRIGGERS):
+def rulebook_of(directory, triggers=TRIGGERS, series=None, times=TIMES):
     """A rulebook with all standard facts, a fact for each trigger's time, and these triggers."""
     files = documents(action(), triggers=triggers)
     files["facts.yaml"] = {
@@ -27,8 +29,13 @@ def rulebook_of(directory, triggers=TRIGGERS):
         } | {"consent": ["email_marketing", "email_service", "location_marketing"]},
         "facts": [
             {"name": name, "type": "timestamp", "group": "relation", "description": name}
-            for name in ("fell_at", "rose_at", "silent_at")
+            for name in times
+        ] + [
+            {"name": name, "type": "double", "group": "relation", "description": name} for name in NUMBERS
         ],
+        "series": [
+            {"id": "spend", "period": "7d", "variance_floor": 1.0, "mad_floor": 1.0},
+        ] if series is None else series,
     }  # fmt: skip
     write(files, directory)
     return compile_rulebook(directory)

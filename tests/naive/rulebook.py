@@ -102,7 +102,8 @@ def fires(entry):
     """When a trigger fires: its condition, or so long after a worker found it."""
     if "fired_at" not in entry:
         return entry["when"]
-    return f"within(customer.{entry['fired_at']}, {seconds(entry['hold']) / DAY_S})"
+    name, days = entry["fired_at"], seconds(entry["hold"]) / DAY_S
+    return f"has(customer.{name}) && within(customer.{name}, {days})"
 
 
 def channel(name, entry):

@@ -3,23 +3,13 @@
 import math
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive import changes as naive
-from tests.unit.behaviour_rows import maybe, rows_of, with_values
+from tests.unit.behaviour_rows import array, as_float, maybe, rows_of, with_values
 
-from nextbest.behaviour.changes import (
-    GROUPS,
-    ChangeKind,
-    change_tables,
-    changed_groups,
-    changes,
-    fact_changes,
-    figure_changes,
-    least_figure_changes,
-)
-from nextbest.facts import Catalogue, FactGroup, FactType, Figure
+from nextbest.behaviour.changes import CHANGES, change_tables, changes, number_changes
+from nextbest.facts import Catalogue, FactType
 from nextbest.standard_facts import STANDARD_FACTS
 
 MEMBERS = ("a", "b", "c")
@@ -29,7 +19,8 @@ CATALOGUE = Catalogue(
         for fact in STANDARD_FACTS
     )
 )
-TABLES = change_tables(CATALOGUE)
+WATCHED = ("satisfaction", "complaint_open", "needs", "service_grade", "lock_in", "held_stage", "consent")
+NUMBERS = maybe(st.sampled_from([0.0, -0.0, 1.0, 1.5, -20.0, 20.0, 5e-324, 1e300, math.inf, -math.inf]))
 
 
 def values_of(fact):
@@ -40,105 +31,48 @@ def values_of(fact):
         return maybe(st.frozensets(st.sampled_from(fact.values)))
     if fact.type is FactType.ENUM:
         return maybe(st.integers(0, len(fact.values) - 1))
-    return maybe(st.sampled_from([0.0, -0.0, 1.0, 1.5, 5e-324, math.inf, -math.inf]))
+    return NUMBERS
 
 
-WATCHED = ("satisfaction", "complaint_open", "needs", "service_grade", "lock_in", "held_stage", "consent")
 SNAPSHOTS = st.fixed_dictionaries({name: values_of(CATALOGUE[name]) for name in WATCHED})
 
 
-def compare(old, new, tables=TABLES):
-    """Changed groups, and changes by fact name, between two fact dictionaries."""
-    before, after = rows_of([old], catalogue=CATALOGUE), rows_of([new], catalogue=CATALOGUE)
-    found = changes(CATALOGUE, before, after, tables)
-    return (
-        set(changed_groups(int(found.groups[0]))),
-        {c.name: c for c in fact_changes(CATALOGUE, before, after, found, 0)},
-    )
-
-
 @settings(max_examples=100, deadline=None)
-@given(old=SNAPSHOTS, new=SNAPSHOTS, least=st.sampled_from([0.0, 0.5, 2.0]))
-def test_changes_equal_the_oracle(old, new, least):
-    """Groups, facts, old and new values are those of the dictionaries, missing ones included."""
-    tables = change_tables(CATALOGUE, least={"satisfaction": least})
-    groups, facts = compare(old, new, tables)
-    expected_groups, expected = naive.changes(CATALOGUE, old, new, least={"satisfaction": least})
-    assert groups == expected_groups
-    assert set(facts) == set(expected)
-    for name, pair in expected.items():
-        fact = CATALOGUE[name]
-        named = [fact.values[v] if fact.type is FactType.ENUM and v is not None else v for v in pair]
-        assert [facts[name].old, facts[name].new] == named
+@given(old=SNAPSHOTS, new=SNAPSHOTS)
+def test_rows_are_compared_as_dictionaries_are(old, new):
+    """A fact changed when its value differs, or when it is missing on one side only."""
+    before, after = (rows_of([facts], catalogue=CATALOGUE) for facts in (old, new))
+    found = changes(before, after, change_tables(CATALOGUE, WATCHED))
+    expected = naive.changes(WATCHED, old, new)
+    assert {name for name, is_new in zip(WATCHED, found[0], strict=True) if is_new} == expected
 
 
-@settings(max_examples=30, deadline=None)
-@given(old=SNAPSHOTS, new=SNAPSHOTS, watched=st.sets(st.sampled_from(WATCHED)))
-def test_only_watched_facts_trigger(old, new, watched):
-    """A fact that is not watched never counts as changed."""
-    groups, facts = compare(old, new, change_tables(CATALOGUE, watched))
-    expected_groups, expected = naive.changes(CATALOGUE, old, new, watched=watched)
-    assert (groups, set(facts)) == (expected_groups, set(expected))
+def test_the_same_rows_hold_no_change():
+    """A row beside itself has changed in nothing, whatever is missing in it."""
+    rows = rows_of([{}, {"needs": frozenset("ab"), "satisfaction": 3.0}], catalogue=CATALOGUE)
+    assert not changes(rows, rows, change_tables(CATALOGUE, WATCHED)).any()
 
 
-@settings(max_examples=30, deadline=None)
-@given(snapshot=SNAPSHOTS)
-def test_the_same_snapshot_has_not_changed(snapshot):
-    """A snapshot does not differ from itself, missing facts and infinities included."""
-    assert compare(snapshot, snapshot) == (set(), {})
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new", "kind"),
-    [
-        ("satisfaction", None, 70, ChangeKind.APPEARED),
-        ("satisfaction", 70, None, ChangeKind.VANISHED),
-        ("satisfaction", 70, 50, ChangeKind.FELL),
-        ("satisfaction", 50, 70, ChangeKind.ROSE),
-        ("service_grade", 0, 1, ChangeKind.CHANGED),
-        ("complaint_open", False, True, ChangeKind.CHANGED),
-        ("needs", ["a"], ["a", "b"], ChangeKind.CHANGED),
-    ],
+@settings(max_examples=200, deadline=None)
+@given(
+    old=NUMBERS,
+    new=NUMBERS,
+    kind=st.sampled_from(CHANGES),
+    by=st.sampled_from([0.0, 0.5, 20.0]),
+    by_share=st.sampled_from([0.0, 0.5, 2.0]),
 )
-def test_kind_of_change(name, old, new, kind):
-    """Numbers rise or fall, other facts change, and any fact may appear or vanish."""
-    _, facts = compare({name: old}, {name: new})
-    assert {n: c.kind for n, c in facts.items()} == {name: kind}
+def test_numbers_change_as_the_oracle_says(old, new, kind, by, by_share):
+    """Rising, falling, appearing and vanishing, by an amount and by a share of what was."""
+    found = number_changes(array(old), array(new), CHANGES.index(kind), by, by_share)
+    expected = naive.number_change(
+        None if old is None else as_float(old), new, kind, by=by, by_share=by_share
+    )
+    assert bool(found[0]) == expected
 
 
-@pytest.mark.parametrize("fact", CATALOGUE.facts, ids=lambda fact: fact.name)
-def test_every_standard_fact_can_trigger(fact):
-    """A first value of any fact is a change of that fact alone, in its own box."""
-    value = {FactType.BOOL: False, FactType.SET: [], FactType.ENUM: 0}.get(fact.type, 1)
-    groups, facts = compare({}, {fact.name: value})
-    assert groups == {fact.group}
-    assert set(facts) == {fact.name}
-
-
-def test_a_missing_bit_hides_the_value_behind_it():
-    """Value bits without their known bit are no value, so they cannot change."""
-    before, after = rows_of([{}], catalogue=CATALOGUE), rows_of([{}], catalogue=CATALOGUE)
-    garbage = np.full_like(after.words, 0xFFFF)
-    after = type(after)(after.as_of, after.numbers, garbage, after.known)
-    assert changes(CATALOGUE, before, after, TABLES).groups.tolist() == [0]
-
-
-def test_groups_cover_the_data_basis():
-    """Every box of the data basis has its own bit."""
-    assert set(GROUPS) == set(FactGroup)
-    assert changed_groups((1 << len(GROUPS)) - 1) == GROUPS
-
-
-LEAST = {Figure.STAGE: 0.0, Figure.LEVEL: 0.0, Figure.LTV: 50.0}
-FIGURE_VALUES = st.none() | st.sampled_from([0.0, 1.0, 2.0, 50.0, 51.0, 101.0])
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_figure_changes_equal_the_oracle(data):
-    """Stage, level or LTV trigger beyond their least change, other figures never."""
-    old, new = ({figure.name: data.draw(FIGURE_VALUES) for figure in Figure} for _ in range(2))
-    matrices = (np.array([[math.nan if v is None else v for v in side.values()]]) for side in (old, new))
-    bits = int(figure_changes(*matrices, least_figure_changes(LEAST))[0])
-    found = {figure.name for figure in Figure if bits >> figure & 1}
-    assert found == naive.figure_changes(old, new, {figure.name: least for figure, least in LEAST.items()})
+def test_amounts_are_inclusive():
+    """A fall by exactly the amount asked for counts."""
+    fell = CHANGES.index("fell")
+    old, new = array(80.0, 80.0, 80.0), array(60.0, 60.1, 40.0)
+    np.testing.assert_array_equal(number_changes(old, new, fell, 20.0, 0.0), [1.0, 0.0, 1.0])
+    np.testing.assert_array_equal(number_changes(old, new, fell, 0.0, 0.5), [0.0, 0.0, 1.0])

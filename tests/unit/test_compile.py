@@ -336,7 +336,7 @@ def test_triggers_read_expressions_or_stored_times(build: Callable[..., Rulebook
     triggers = """\
 triggers:
   - {id: overdue, when: customer.overdue_survival < 0.05, cool_down: 36h}
-  - {id: dropped, kind: detector, fired_at: complaint_at, hold: 14d}
+  - {id: dropped, kind: detector, detects: fewer_purchases, fired_at: complaint_at, hold: 14d}
 """
     rulebook = build(triggers_t=triggers, actions_a=action(triggers="[overdue, dropped]"))
     assert [(t.id, t.kind, t.cool_down_days) for t in rulebook.triggers] == [

@@ -55,13 +55,11 @@ def test_due_by_is_the_inverse_of_survival(rhythm, model, q):
 @given(rhythms, models, st.integers(0, 120).map(float), st.floats(0.01, 200))
 def test_count_tails_equal_the_sum_of_probabilities(rhythm, model, count, window):
     """Both tails agree with exact sums, small ones relatively."""
-    columns = [np.array([v]) for v in (*rhythm, count)]
+    columns = [np.array([v]) for v in (*rhythm, count, window)]
     few = float(naive.count_at_most(*rhythm, count, window, *model))
     many = float(naive.count_at_least(*rhythm, count, window, *model))
-    assert overdue.count_at_most_rows(*columns, window, *model)[0] == pytest.approx(few, rel=1e-9, abs=1e-250)
-    assert overdue.count_at_least_rows(*columns, window, *model)[0] == pytest.approx(
-        many, rel=1e-9, abs=1e-250
-    )
+    assert overdue.count_at_most_rows(*columns, *model)[0] == pytest.approx(few, rel=1e-9, abs=1e-250)
+    assert overdue.count_at_least_rows(*columns, *model)[0] == pytest.approx(many, rel=1e-9, abs=1e-250)
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,18 +1,19 @@
-"""Take a file of completed periods into the behaviour detectors of the customers it names."""
+"""Take a file of completed periods into a series of the customers it names."""
 
 import csv
-import hashlib
+import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
-from nextbest.batch.detection import Detection, advanced_behaviour
-from nextbest.behaviour.detectors import BASELINE_FACTS, Evidence
+from nextbest.assembly import Model
+from nextbest.batch.detection import Detection, detect_in_series
+from nextbest.batch.writing import changing, with_numbers
+from nextbest.behaviour.detectors import BaselineInput, Evidence
 from nextbest.data.casting import cast_numbers, text_of
 from nextbest.data.rejects import RejectFile, rejects_path
 from nextbest.data.row_columns import ID_COLUMN, checks_of, faults_of, id_misfits
@@ -22,13 +23,13 @@ from nextbest.data.store import Store
 from nextbest.data.table_files import RowFault, TableBatch, TableFile
 from nextbest.errors import InvalidInput, Violation
 from nextbest.fact_values import Misfit
+from nextbest.facts import Fact
 from nextbest.model import F64, I64, Rows
-from nextbest.rows import RowProblem
 from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.suggest import did_you_mean
+from nextbest.rulebook.watching import Series
 
 VALUE_COLUMN = "value"
-KEPT_S = 31 * 86400
-"""How long a file is remembered, so that it is not taken twice."""
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class DetectionReport:
     """What became of a file's rows."""
 
     advanced: int = 0
+    taken_before: int = 0
+    """Customers whose period was taken already, or of whom nothing is known yet."""
     drops: int = 0
     rises: int = 0
     fired: Counter[str] = field(default_factory=Counter[str])
@@ -43,102 +46,128 @@ class DetectionReport:
     rejected: int = 0
     rejects: Path | None = None
     evidence: Path | None = None
-    """The numbers behind every alarm; None if there was none."""
+    """The numbers behind every change found; None if there was none."""
 
 
 async def advance_behaviour(
-    store: Store, rulebook: Rulebook, path: Path, *, now: float, evidence: Path
+    store: Store, model: Model, series: str, path: Path, *, now: float, evidence: Path
 ) -> DetectionReport:
-    """Move detectors by one completed period a customer, fire triggers, write their evidence.
+    """Take a completed period of a series for every customer in a file, fire triggers, write their evidence.
 
-    Columns: customer_id and value, the spend of the period just completed; an empty value is a period
-    that is not known. A file is taken once: what was interrupted goes on where it stopped, but for the
-    customers under way then.
+    Columns: customer_id and value, of the latest period that is complete at `now`; an empty value is a
+    period that is not known, or zero where the series says so. Of whom the period was taken already
+    nothing changes, so an interrupted run is simply run again.
 
     Args:
         store: the snapshots.
-        rulebook: its catalogue has the baseline, its detector triggers are fired.
+        model: its rulebook has the series and the detectors.
+        series: id of the series.
         path: Parquet or CSV.
         now: epoch seconds.
-        evidence: CSV to write, one row an alarm.
+        evidence: CSV to write, one row for a change that was found.
 
     Raises:
-        InvalidInput: the file cannot be read, was taken before, or the catalogue has no baseline.
+        InvalidInput: the file cannot be read, or the rulebook has no such series.
         StoreUnavailable: Redis does not answer; run it again.
     """
-    _require_baseline(rulebook)
+    followed = _series(model.rulebook, series)
     table = TableFile(path)
     missing = [name for name in (ID_COLUMN, VALUE_COLUMN) if name not in table.columns]
     if missing:
         raise InvalidInput([Violation("columns", f"`{name}` is missing") for name in missing])
-    key = store.keys.periods_taken(_digest(path))
-    done = int(cast("bytes | None", await store.connection.execute("GET", key)) or 0)
-    report, seen, rows = DetectionReport(), SeenIds(), 0
-    with RejectFile(rejects_path(path)) as rejects, _EvidenceFile(evidence) as alarms:
+    report, seen = DetectionReport(), SeenIds()
+    with RejectFile(rejects_path(path)) as rejects, _EvidenceFile(evidence) as found:
         for batch in table.batches([ID_COLUMN, VALUE_COLUMN]):
-            rows += len(batch.row_numbers) + len({fault.row for fault in batch.faults})
-            if rows <= done:
-                continue
             rejects.add(batch.faults)
             if len(batch.frame):
-                rejects.add(await _advance(store, rulebook, batch, seen, now, report, alarms))
-            await store.connection.execute("SET", key, rows, "EX", KEPT_S)
-        report.evidence = alarms.path if alarms.rows else None
-    if rows and rows <= done:
-        raise InvalidInput([Violation("file", f"`{path}` was taken already: a period counts once")])
+                taking = _Taking(model, followed, now)
+                rejects.add(await _advance(store, taking, batch, seen, report))
+                found.add(taking.found.values())
+        report.evidence = found.path if found.rows else None
     report.rejected, report.rejects = rejects.rows, rejects.path if rejects.rows else None
     return report
 
 
-def _require_baseline(rulebook: Rulebook) -> None:
-    absent = [name for name in BASELINE_FACTS if name not in rulebook.catalogue]
-    if absent:
-        reason = "is not in the catalogue: the detector needs it"
-        raise InvalidInput([Violation("facts", f"`{name}` {reason}") for name in absent])
+def _series(rulebook: Rulebook, name: str) -> Series:
+    declared = {series.id: series for series in rulebook.series}
+    if name not in declared:
+        hint = did_you_mean(name, declared) or "declare it under `series` in facts.yaml"
+        raise InvalidInput([Violation("series", f"`{name}` is no series of the rulebook: {hint}")])
+    return declared[name]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A change of one customer's series."""
+
+    customer_id: str
+    end: float
+    alarm: int
+    triggers: list[str]
+    evidence: list[float]
+
+
+class _Taking:
+    """Takes one period of some customers, as often as their rows must be read."""
+
+    def __init__(self, model: Model, series: Series, now: float) -> None:
+        self.model, self.series, self._now = model, series, now
+        self.values: dict[str, float] = {}
+        self.found: dict[str, _Found] = {}
+        self.advanced: set[str] = set()
+
+    def change(self, customer_ids: Sequence[str], rows: Rows) -> Mapping[str, F64]:
+        """Facts that change as the period is taken."""
+        *state, _ = self.series.facts
+        said = dict.fromkeys(self.series.facts, np.full(len(rows), np.nan))
+        said[state[BaselineInput.PERIOD_1]] = np.array([self.values[i] for i in customer_ids])
+        told = with_numbers(rows, self.model.rulebook.catalogue, said)
+        now = np.full(len(rows), self._now)
+        new = Rows(now, told.numbers, told.words, told.known)
+        detection = detect_in_series(self.model, self.series, rows, new, now)
+        self._keep(customer_ids, detection)
+        return detection.facts
+
+    def _keep(self, customer_ids: Sequence[str], detection: Detection) -> None:
+        """What was found; what an earlier try found of the same customers is forgotten."""
+        for customer_id in customer_ids:
+            self.advanced.discard(customer_id)
+            self.found.pop(customer_id, None)
+        for period in detection.periods:
+            self.advanced.update(customer_ids[i] for i in np.flatnonzero(np.isfinite(period.end)).tolist())
+            fired = sum((fires != 0 for fires in period.fired.values()), start=period.alarm != 0)
+            for place in np.flatnonzero(fired).tolist():
+                customer_id = customer_ids[place]
+                names = [name for name, fires in period.fired.items() if fires[place]]
+                evidence = period.evidence[place].tolist()
+                end, alarm = float(period.end[place]), int(period.alarm[place])
+                self.found[customer_id] = _Found(customer_id, end, alarm, names, evidence)
 
 
 async def _advance(
-    store: Store,
-    rulebook: Rulebook,
-    batch: TableBatch,
-    seen: SeenIds,
-    now: float,
-    report: DetectionReport,
-    alarms: "_EvidenceFile",
+    store: Store, taking: _Taking, batch: TableBatch, seen: SeenIds, report: DetectionReport
 ) -> list[RowFault]:
-    ids, values, kept, faults = _checked(batch, rulebook, seen)
-    if not ids:
-        return faults
-    decoded = await store.snapshots.get_many(ids)
-    readable = decoded.problems == RowProblem.NONE
-    for place in np.flatnonzero(~readable).tolist():
-        problem = RowProblem(int(decoded.problems[place])).name.lower().replace("_", " ")
+    fact = taking.model.rulebook.catalogue[taking.series.facts[BaselineInput.PERIOD_1]]
+    ids, values, kept, faults = _checked(batch, fact, seen)
+    taking.values.update(zip(ids, values.tolist(), strict=True))
+    advance = changing(store.snapshots.codec, taking.change)
+    status = await store.snapshots.exchange_rows(ids, advance)
+    unread = np.flatnonzero(~np.isin(status, (WriteStatus.WRITTEN, WriteStatus.UNCHANGED))).tolist()
+    for place in unread:
+        problem = WriteStatus(int(status[place])).name.lower().replace("_", " ")
         faults.append(RowFault(int(kept[place]), ID_COLUMN, f"`{ids[place]}`: its snapshot is {problem}"))
-    chosen = np.flatnonzero(readable)
-    known = [ids[place] for place in chosen]
-    r = decoded.rows
-    rows = Rows(r.as_of[chosen], r.numbers[chosen], r.words[chosen], r.known[chosen])
-    found = advanced_behaviour(rulebook, rows, values[chosen], np.full(len(known), now))
-    status = await store.snapshots.write_numbers(known, found.facts)
-    report.advanced += int(np.isin(status, (WriteStatus.WRITTEN, WriteStatus.UNCHANGED)).sum())
-    report.drops += int((found.alarm == -1).sum())
-    report.rises += int((found.alarm == 1).sum())
-    report.fired.update({name: int(fires.sum()) for name, fires in found.fired.items()})
-    alarms.add(known, found)
+    taking.advanced.difference_update(ids[place] for place in unread)
+    report.advanced += len(taking.advanced)
+    report.taken_before += len(ids) - len(unread) - len(taking.advanced)
+    report.drops += sum(found.alarm < 0 for found in taking.found.values())
+    report.rises += sum(found.alarm > 0 for found in taking.found.values())
+    report.fired.update(name for found in taking.found.values() for name in found.triggers)
     return faults
 
 
-def _checked(
-    batch: TableBatch, rulebook: Rulebook, seen: SeenIds
-) -> tuple[list[str], F64, I64, list[RowFault]]:
+def _checked(batch: TableBatch, fact: Fact, seen: SeenIds) -> tuple[list[str], F64, I64, list[RowFault]]:
     """Ids, values and row numbers of the good rows; what is wrong with the others."""
     ids = text_of(batch.frame[ID_COLUMN])
-    fact = rulebook.catalogue["period_1"]
     cast_values = cast_numbers(fact, batch.frame[VALUE_COLUMN])
     infinite = np.flatnonzero(np.isinf(cast_values.values))
     misfits = [*id_misfits(ids), Misfit(VALUE_COLUMN, infinite, lambda _: "is not a finite number")]
@@ -156,7 +185,7 @@ def _checked(
 
 
 class _EvidenceFile:
-    """A CSV file of alarms that comes into being with the first one."""
+    """A CSV file of changes that comes into being with the first one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -170,20 +199,20 @@ class _EvidenceFile:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def add(self, ids: list[str], found: Detection) -> None:
-        """Write the customers of a batch whose detector gave an alarm."""
-        for place in np.flatnonzero(found.alarm).tolist():
+    def add(self, changes: Iterable[_Found]) -> None:
+        """Write the changes found in a batch."""
+        for found in changes:
             write = self._write = self._write or self._begun()
-            fired = "|".join(name for name, fires in found.fired.items() if fires[place])
-            change = "drop" if found.alarm[place] < 0 else "rise"
-            write([ids[place], change, fired, *map(float, found.evidence[place])])
+            change = {-1: "drop", 1: "rise"}.get(found.alarm, "")
+            end = dt.datetime.fromtimestamp(found.end, dt.UTC).isoformat()
+            write([found.customer_id, end, change, "|".join(found.triggers), *found.evidence])
             self.rows += 1
 
     def _begun(self) -> Callable[[Iterable[object]], object]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self._open.enter_context(self.path.open("w", encoding="utf-8", newline=""))
         write = csv.writer(file).writerow
-        write([ID_COLUMN, "change", "triggers", *(kind.name.lower() for kind in Evidence)])
+        write([ID_COLUMN, "period_end", "change", "triggers", *(kind.name.lower() for kind in Evidence)])
         return write
 
 

@@ -1,6 +1,6 @@
 """What operators run over a whole population: fit, advance stages, and assemble what is in use."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,17 +11,16 @@ from nextbest.assembly import Artifacts, Model, assemble
 from nextbest.batch.calibration import Purchases
 from nextbest.batch.contracts import Contracts
 from nextbest.batch.fitting import Progress, fit_purchases, purchases_of
-from nextbest.batch.stages import advanced_stages
-from nextbest.behaviour.stage import STAGE_STATE_FACTS
+from nextbest.batch.writing import changing, evaluated
 from nextbest.data.artifacts import ArtifactFiles, ModelVersion
 from nextbest.data.registry import NameRegistries
 from nextbest.data.snapshots import WriteStatus
 from nextbest.data.store import Store
-from nextbest.errors import FitError
+from nextbest.errors import ArtifactError, FitError
 from nextbest.fitted import LTV, pack_ltv, pack_propensity, read_artifacts
 from nextbest.id_check import id_checks_of
 from nextbest.learning.propensity import PropensityModel
-from nextbest.model import Rows
+from nextbest.model import F64, Rows
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.rings import CodeTranslation
 from nextbest.rows import RowProblem
@@ -175,6 +174,19 @@ async def load_model(store: Store, rulebook: Rulebook) -> Model:
     return assemble(rulebook, await load_artifacts(store))
 
 
+async def loading_model(store: Store, rulebook: Rulebook) -> Model:
+    """Assemble a rulebook for a loader, without artifacts if they do not fit: those need what is loaded.
+
+    Raises:
+        ArtifactError: the rulebook names a model that is not fitted, without a prior until then.
+        StoreUnavailable: Redis does not answer.
+    """
+    try:
+        return await load_model(store, rulebook)
+    except ArtifactError:
+        return assemble(rulebook, Artifacts())
+
+
 async def data_time(store: Store) -> float:
     """The time of the newest data: when the grid in use was fitted, else the newest snapshot.
 
@@ -193,20 +205,19 @@ async def data_time(store: Store) -> float:
 async def advance_all_stages(
     store: Store, model: Model, *, now: float, progress: Progress = no_progress
 ) -> Mapping[str, int]:
-    """Advance every customer's stage state, as after a fit or a rulebook change.
+    """Advance every customer's stage state, as after a fit or a rulebook change; a change may fire triggers.
 
     Returns:
         Count of customers by what became of their row: `written`, `unchanged`, and other `WriteStatus`.
     """
     counts: dict[str, int] = {}
+
+    def change(_ids: Sequence[str], rows: Rows) -> Mapping[str, F64]:
+        return evaluated(model, rows, rows, np.full(len(rows), now))
+
     async for batch in population(store):
-        state = advanced_stages(model, batch.rows, np.full(len(batch.rows), now))
-        columns = {
-            name: state[:, place]
-            for place, name in enumerate(STAGE_STATE_FACTS)
-            if name in model.rulebook.catalogue
-        }
-        status = await store.snapshots.write_numbers(batch.customer_ids, columns)
+        advance = changing(store.snapshots.codec, change)
+        status = await store.snapshots.exchange_rows(batch.customer_ids, advance)
         for value, count in zip(*np.unique(status, return_counts=True), strict=True):
             name = WriteStatus(int(value)).name.lower()
             counts[name] = counts.get(name, 0) + int(count)

@@ -10,12 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nextbest.behaviour.index import fact_at
-from nextbest.facts import Catalogue
 from nextbest.kernels import kernel
 from nextbest.model import DAY_S, F64, I64, U8
 from nextbest.parameters import DetectorParameter
-from nextbest.standard_facts import PERIODS
+from nextbest.standard_facts import PERIODS, SPEND, series_names
 
 
 class BaselineInput(IntEnum):
@@ -33,11 +31,8 @@ class BaselineInput(IntEnum):
 
 
 _FIRST_PERIOD = int(BaselineInput.PERIOD_1)
-BASELINE_FACTS = (
-    *(fact.name.lower() for fact in BaselineInput if fact is not BaselineInput.PERIOD_1),
-    *(f"period_{i}" for i in range(1, PERIODS + 1)),
-)
-"""Facts that hold the state, in the order of a state matrix's columns."""
+BASELINE_FACTS = series_names(SPEND)[:-1]
+"""Facts that hold the state of the series of spend, in the order of a state matrix's columns."""
 _STATE = len(BASELINE_FACTS)
 
 
@@ -105,11 +100,6 @@ class SeriesScan(NamedTuple):
     """(n, periods) NaN = the detector was off."""
     state: F64
     """(n, state) values of `BASELINE_FACTS` after the last period."""
-
-
-def baseline_columns(catalogue: Catalogue) -> I64:
-    """Column of each of `BASELINE_FACTS` in the catalogue's rows, -1 where it has none."""
-    return np.array([catalogue.column(name) for name in BASELINE_FACTS], np.int64)
 
 
 def fresh_states(n: int) -> F64:
@@ -284,25 +274,22 @@ def advance_state(state: F64, y: float, parameters: F64, evidence: F64, scratch:
 
 
 @kernel
-def advance_baselines(numbers: F64, columns: I64, y: F64, parameters: F64) -> BaselineUpdate:
+def advance_baselines(states: F64, y: F64, parameters: F64) -> BaselineUpdate:
     """Move n customers' detectors by one completed period.
 
     Args:
-        numbers: (n, facts) row matrix, NaN = missing.
-        columns: (state,) column of each of `BASELINE_FACTS`, -1 = not in the catalogue.
+        states: (n, state) in the order of `BASELINE_FACTS`, NaN = missing.
         y: (n,) the period's value, NaN = missing.
         parameters: (detector parameters,) in the order of `parameters.DETECTOR_PARAMETERS`.
 
     Source: domain model, section 7. Oracle: `tests.naive.detectors.advance_state`.
     """
     n = len(y)
-    states, evidence = np.empty((n, _STATE)), np.empty((n, _EVIDENCE))
+    after, evidence = states.copy(), np.empty((n, _EVIDENCE))
     alarm, scratch = np.empty(n, np.int64), np.empty(PERIODS)
     for i in range(n):
-        for fact in range(_STATE):
-            states[i, fact] = fact_at(numbers, i, columns[fact])
-        alarm[i] = advance_state(states[i], y[i], parameters, evidence[i], scratch)
-    return BaselineUpdate(states, alarm, evidence)
+        alarm[i] = advance_state(after[i], y[i], parameters, evidence[i], scratch)
+    return BaselineUpdate(after, alarm, evidence)
 
 
 @kernel

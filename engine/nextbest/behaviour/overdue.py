@@ -163,18 +163,18 @@ def gap_quantile_rows(x: F64, t_x: F64, q: float, r: float, alpha: float) -> F64
 
 
 @kernel
-def count_at_most_rows(x: F64, t_x: F64, count: F64, window: float, r: float, alpha: float) -> F64:
+def count_at_most_rows(x: F64, t_x: F64, count: F64, window: F64, r: float, alpha: float) -> F64:
     """P(N ≤ count) of n customers; see `count_at_most`."""
     tail = np.empty(len(x))
     for i in range(len(x)):
-        tail[i] = count_at_most(x[i], t_x[i], count[i], window, r, alpha)
+        tail[i] = count_at_most(x[i], t_x[i], count[i], window[i], r, alpha)
     return tail
 
 
 @kernel
-def count_at_least_rows(x: F64, t_x: F64, count: F64, window: float, r: float, alpha: float) -> F64:
+def count_at_least_rows(x: F64, t_x: F64, count: F64, window: F64, r: float, alpha: float) -> F64:
     """P(N ≥ count) of n customers; see `count_at_least`."""
     tail = np.empty(len(x))
     for i in range(len(x)):
-        tail[i] = count_at_least(x[i], t_x[i], count[i], window, r, alpha)
+        tail[i] = count_at_least(x[i], t_x[i], count[i], window[i], r, alpha)
     return tail

@@ -9,12 +9,14 @@ import typer
 from rich.console import Console
 
 from nextbest.batch.detection_runs import DetectionReport, advance_behaviour, fired_lines
+from nextbest.batch.operations import load_model
 from nextbest.behaviour.false_alarms import false_alarm_rate
 from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
 from nextbest.data.store import open_store
 from nextbest.parameters import default_detector_parameters
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.settings import Settings
+from nextbest.standard_facts import SPEND
 
 app = typer.Typer(no_args_is_help=True, help="Changes in customers' own behaviour.")
 
@@ -24,7 +26,7 @@ def advance(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Parquet or CSV: customer_id, value (spend of the period just completed).",
+            help="Parquet or CSV: customer_id, value (of the period just completed).",
             exists=True,
             dir_okay=False,
         ),
@@ -33,11 +35,12 @@ def advance(
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
     as_of: AsOf = None,
+    series: Annotated[str, typer.Option(help="Series that the values are of.")] = SPEND,
     out: Annotated[Path, typer.Option("--out", help="Directory for the evidence of alarms.")] = Path(
         "var/behaviour"
     ),
 ) -> None:
-    """Take one completed period into every customer's detector, and fire detector triggers."""
+    """Take one completed period into a series of every customer named, and fire detector triggers."""
     settings = Settings()
     book = compile_rulebook(rulebook or settings.rulebook)
     options = store_options(settings, data_directory, redis_url)
@@ -47,7 +50,8 @@ def advance(
     async def run() -> DetectionReport:
         async with open_store(options, book.catalogue) as store:
             evidence = out / f"alarms-{stamp}.csv"
-            return await advance_behaviour(store, book, file, now=now, evidence=evidence)
+            model = await load_model(store, book)
+            return await advance_behaviour(store, model, series, file, now=now, evidence=evidence)
 
     _show(asyncio.run(run()))
 
@@ -55,7 +59,8 @@ def advance(
 def _show(report: DetectionReport) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(
-        f"{report.advanced} advanced, {report.drops} drops, {report.rises} rises, {report.rejected} rejected"
+        f"{report.advanced} advanced, {report.taken_before} taken before,"
+        f" {report.drops} drops, {report.rises} rises, {report.rejected} rejected"
     )
     for line in fired_lines(report.fired):
         console.print(f"fired {line}", markup=False)

@@ -8,7 +8,17 @@ import typer
 from rich.console import Console
 
 from nextbest.action.memory import require_memory
-from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, parse_time, store_options
+from nextbest.batch.operations import loading_model
+from nextbest.batch.writing import watching
+from nextbest.cli.options import (
+    AsOf,
+    DataDirectory,
+    RedisUrl,
+    RulebookDirectory,
+    clock_at,
+    parse_time,
+    store_options,
+)
 from nextbest.cli.progress import through_file
 from nextbest.data.history_loader import load_history as load_history_file
 from nextbest.data.identifier_loader import load_identifiers as load_identifier_file
@@ -27,7 +37,7 @@ def load(
     redis_url: RedisUrl = None,
     as_of: AsOf = None,
 ) -> None:
-    """Load customer snapshots; bad rows go to a reject file, good ones are loaded."""
+    """Load customer snapshots and fire triggers of what has changed; bad rows go to a reject file."""
     settings = Settings()
     book = compile_rulebook(rulebook or settings.rulebook)
     options = store_options(settings, data_directory, redis_url)
@@ -36,7 +46,10 @@ def load(
         with through_file(file.name) as progress:
             async with open_store(options, book.catalogue) as store:
                 time = None if as_of is None else parse_time(as_of)
-                report = await load_file(file, store.snapshots, as_of=time, progress=progress)
+                watched = watching(await loading_model(store, book), now=clock_at(as_of)())
+                report = await load_file(
+                    file, store.snapshots, as_of=time, progress=progress, watching=watched
+                )
                 fitted = "ltv" in (await store.artifacts.active()).digests
         if report.loaded and fitted:
             typer.echo("stages stay as they were: `nextbest stages advance` evaluates them")

@@ -199,10 +199,6 @@ class Keys:
         """What an interrupted fit of the peer grid had counted; gone a day later."""
         return f"{self.prefix}:fit:grid".encode()
 
-    def periods_taken(self, digest: str) -> bytes:
-        """How many rows of a file of completed periods the detectors have taken; gone a month later."""
-        return f"{self.prefix}:periods:{digest}".encode()
-
     @property
     def snapshot_pattern(self) -> bytes:
         """Matches every customer's row."""

@@ -1,19 +1,24 @@
 """Loads files of customer snapshots: streams, checks, writes what changed, lists what it refuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from nextbest.data.rejects import RejectFile, rejects_path
 from nextbest.data.row_columns import ID_COLUMN, EncodedBatch, encode_frame, require_columns
 from nextbest.data.seen_ids import SeenIds
-from nextbest.data.snapshots import STAGE_FACTS, SnapshotStore, WriteStatus
+from nextbest.data.snapshots import STAGE_FACTS, AdvanceRows, SnapshotStore, WriteStatus
 from nextbest.data.table_files import RowFault, TableBatch, TableFile
+from nextbest.model import U8
+from nextbest.rows import RowCodec
 
 Progress = Callable[[float, int], None]
 """Told how much of the file is done, 0 to 1, and how many rows that is."""
+Watching: TypeAlias = Callable[[RowCodec, Mapping[str, bytes], Sequence[str]], AdvanceRows]
+"""Codec, new row by customer and facts to carry on to what becomes of the stored rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,12 @@ class LoadReport:
 
 
 async def load_file(
-    path: Path, store: SnapshotStore, *, as_of: float | None = None, progress: Progress | None = None
+    path: Path,
+    store: SnapshotStore,
+    *,
+    as_of: float | None = None,
+    progress: Progress | None = None,
+    watching: Watching | None = None,
 ) -> LoadReport:
     """Load customer snapshots from a Parquet or CSV file.
 
@@ -45,6 +55,7 @@ async def load_file(
         store: where to.
         as_of: time of rows that have none, epoch seconds.
         progress: told after every batch.
+        watching: makes the rows to write from the stored ones, where the rulebook has behaviour to detect.
 
     Raises:
         InvalidInput: the file cannot be read, or a column is missing or no fact; lists all of them.
@@ -59,13 +70,24 @@ async def load_file(
         for batch in table.batches(table.columns):
             encoded = _encode(batch, store, seen, as_of)
             rejects.add(encoded.faults)
-            status = await store.put_rows(encoded.customer_ids, encoded.rows, keep=keep)
+            status = await _write(store, encoded, keep, watching)
             loaded += int((status == WriteStatus.WRITTEN).sum())
             unchanged += int((status == WriteStatus.UNCHANGED).sum())
             rows += len(batch.row_numbers) + len({fault.row for fault in batch.faults})
             if progress:
                 progress(batch.fraction, rows)
     return LoadReport(loaded, unchanged, rejects.rows, rejects.path if rejects.rows else None)
+
+
+async def _write(
+    store: SnapshotStore, encoded: EncodedBatch, keep: list[str], watching: Watching | None
+) -> U8:
+    if watching is None:
+        return await store.put_rows(encoded.customer_ids, encoded.rows, keep=keep)
+    new = dict(zip(encoded.customer_ids, encoded.rows, strict=True))
+    kept = [name for name in keep if name in store.codec.catalogue]
+    advance = watching(store.codec, new, kept)
+    return await store.exchange_rows(encoded.customer_ids, advance, expiry_s=store.expiry_s)
 
 
 def _encode(batch: TableBatch, store: SnapshotStore, seen: SeenIds, as_of: float | None) -> EncodedBatch:

@@ -35,28 +35,20 @@ end
 return status
 """)
 
-# KEYS: rows. ARGV: fingerprint, row length, r, r × (offset, length), then per row its id check and values.
-# Gives per row: 0 absent, 1 written, 2 unchanged, 3 of another catalogue, 4 of another customer or damaged.
-WRITE_NUMBERS = Script("""
-local ranges = tonumber(ARGV[3])
-local first = 3 + 2 * ranges
+# KEYS: rows. ARGV: length of a new row, seconds until rows expire (0 = as before), then per row the new one
+# and behind it the one that must lie there (nothing = none). Gives per row: 5 another lies there (nothing
+# written), 1 written, 2 unchanged.
+EXCHANGE = Script("""
+local length, expiry = tonumber(ARGV[1]), tonumber(ARGV[2])
 local status = {}
 for i = 1, #KEYS do
-  local old, payload = redis.call('GET', KEYS[i]), ARGV[first + i]
-  if not old then
-    status[i] = 0
-  elseif old:sub(1, 8) ~= ARGV[1] then
-    status[i] = 3
-  elseif old:sub(17, 24) ~= payload:sub(1, 8) or #old ~= tonumber(ARGV[2]) then
-    status[i] = 4
+  local new, expected = ARGV[2 + i]:sub(1, length), ARGV[2 + i]:sub(length + 1)
+  if (redis.call('GET', KEYS[i]) or '') ~= expected then
+    status[i] = 5
   else
-    local new, taken = old, 8
-    for r = 1, ranges do
-      local from, length = tonumber(ARGV[2 + 2 * r]), tonumber(ARGV[3 + 2 * r])
-      new = new:sub(1, from) .. payload:sub(taken + 1, taken + length) .. new:sub(from + length + 1)
-      taken = taken + length
-    end
-    if new == old then status[i] = 2 else redis.call('SET', KEYS[i], new, 'KEEPTTL'); status[i] = 1 end
+    status[i] = 2
+    if new ~= expected then redis.call('SET', KEYS[i], new, 'KEEPTTL'); status[i] = 1 end
+    if expiry > 0 then redis.call('EXPIRE', KEYS[i], expiry) end
   end
 end
 return status

@@ -13,12 +13,12 @@ from nextbest.data.connection import Commands, Part, gather_replies
 from nextbest.data.hashes import HashReader
 from nextbest.data.keys import Keys, id_violations
 from nextbest.data.scripts import Script
-from nextbest.data.snapshot_scripts import COMPARE_AND_SET_ROW, PUT, WRITE_NUMBERS, number_runs
+from nextbest.data.snapshot_scripts import COMPARE_AND_SET_ROW, EXCHANGE, PUT, number_runs
 from nextbest.errors import InvalidFact, InvalidInput, SnapshotError, StoreUnavailable
 from nextbest.fact_values import FactValue
 from nextbest.facts import Catalogue
 from nextbest.id_check import id_checks_of
-from nextbest.model import F64, U8
+from nextbest.model import U8
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, Snapshot, time_violations
 
 STAGE_FACTS = ("held_stage", "stage_since", "up_qualified_since")
@@ -30,10 +30,18 @@ _CALLS_AT_ONCE = 8
 _MAX_ATTEMPTS = 100
 """One of several that change a row at once succeeds in every round, so that so many never starve."""
 _LONGEST_PAUSE_S = 0.002
+_CHANGED_MEANWHILE = 5
+"""What `EXCHANGE` says of a row that is another than the one that was read."""
 
 Facts: TypeAlias = Mapping[str, object]
-Advance: TypeAlias = Callable[[bytes], bytes]
-"""What becomes of a row before it is written: stage state is advanced."""
+Advance: TypeAlias = Callable[[bytes | None, bytes], bytes]
+"""The stored row and the new one to what is written: stage state and behaviour are advanced."""
+AdvanceRows: TypeAlias = Callable[[Sequence[str], Sequence[bytes | None]], Sequence[bytes | None]]
+"""Ids and stored rows of some customers to their new rows; None = this one stays as it is."""
+
+
+def _as_given(_old: bytes | None, new: bytes) -> bytes:
+    return new
 
 
 class WriteStatus(IntEnum):
@@ -55,7 +63,8 @@ class SnapshotStore:
 
     def __init__(self, commands: Commands, keys: Keys, codec: RowCodec, *, expiry_s: int = 0) -> None:
         """Use `open`, which registers the catalogue first."""
-        self._expiry_s = expiry_s
+        self.expiry_s = expiry_s
+        """A row that is not put anew for so long is dropped; 0 = it stays."""
         self._commands = commands
         self._keys = keys
         self.codec = codec
@@ -83,14 +92,16 @@ class SnapshotStore:
         codec = RowCodec(catalogue, await catalogues.all())
         return cls(commands, keys, codec, expiry_s=expiry_s)
 
-    async def put(self, customer_id: str, as_of: float, facts: Facts, *, advance: Advance = bytes) -> bytes:
+    async def put(
+        self, customer_id: str, as_of: float, facts: Facts, *, advance: Advance = _as_given
+    ) -> bytes:
         """Replace a customer's snapshot in one step; stage facts that are not named are carried on.
 
         Args:
             customer_id: the customer.
             as_of: when it was true, epoch seconds.
             facts: what is known.
-            advance: applied to the row, stage facts carried on, before it is written.
+            advance: given the stored row and the new one, stage facts carried on, makes what is written.
 
         Returns:
             The row as stored now.
@@ -102,7 +113,7 @@ class SnapshotStore:
         row = self._encode(customer_id, as_of, facts)
         kept = [name for name in STAGE_FACTS if name not in facts]
         return await self._exchange(
-            customer_id, lambda old: advance(self._carried(customer_id, row, old, kept))
+            customer_id, lambda old: advance(old, self._carried(customer_id, row, old, kept))
         )
 
     async def put_rows(
@@ -121,13 +132,13 @@ class SnapshotStore:
         columns = self.codec.catalogue.columns
         kept = [name for name in keep if name in columns]
         runs = number_runs([columns[name] for name in kept])
-        status = await self._run(PUT, customer_ids, [self._fingerprint, self._expiry_s, *_ranges(runs)], rows)
+        status = await self._run(PUT, customer_ids, [self._fingerprint, self.expiry_s, *_ranges(runs)], rows)
         for index in np.flatnonzero(status == WriteStatus.FOREIGN).tolist():
             status[index] = await self._put_over_foreign(customer_ids[index], rows[index], kept)
         return status
 
     async def merge(
-        self, customer_id: str, facts: Facts, *, as_of: float | None = None, advance: Advance = bytes
+        self, customer_id: str, facts: Facts, *, as_of: float | None = None, advance: Advance = _as_given
     ) -> bytes:
         """Change facts of a stored snapshot in one step; the others stay as they are.
 
@@ -135,7 +146,7 @@ class SnapshotStore:
             customer_id: the customer.
             facts: new values; None makes a fact missing.
             as_of: new time of the snapshot; None leaves it.
-            advance: applied to the row before it is written.
+            advance: given the stored row and the changed one, makes what is written.
 
         Returns:
             The row as stored now.
@@ -150,34 +161,52 @@ class SnapshotStore:
         change = _changed_by(facts, as_of)
         return await self._exchange(
             customer_id,
-            lambda old: advance(self._encoded(customer_id, change(self._decoded(customer_id, old)))),
+            lambda old: advance(old, self._encoded(customer_id, change(self._decoded(customer_id, old)))),
         )
 
-    async def write_numbers(self, customer_ids: Sequence[str], values: Mapping[str, F64]) -> U8:
-        """Set the same facts of many customers, each in one step: how stages are advanced.
+    async def exchange_rows(
+        self, customer_ids: Sequence[str], advance: AdvanceRows, *, expiry_s: int = 0
+    ) -> U8:
+        """Replace many rows by what is made of them, each in one step: what changed meanwhile is read anew.
 
         Args:
             customer_ids: n different ids.
-            values: fact (number, enum or timestamp) to (n,) values as rows hold them, NaN = missing.
+            advance: called again for those that others changed in between.
+            expiry_s: the rows are dropped after so long; 0 = when they were to be dropped before.
 
         Returns:
-            (n,) of `WriteStatus`. A FOREIGN row was re-written under this catalogue: WRITTEN.
+            (n,) of `WriteStatus`; ABSENT or WRONG_CUSTOMER where a row that is, or is not, there was left.
+
+        Raises:
+            StoreUnavailable: Redis does not answer, or too many change the same rows.
         """
-        catalogue = self.codec.catalogue
-        names = sorted(values, key=lambda name: catalogue.columns[name])
-        runs = number_runs([catalogue.columns[name] for name in names])
-        matrix = np.empty((len(customer_ids), 1 + len(names)), np.float64)
-        matrix.view(np.uint64)[:, 0] = id_checks_of([c.encode() for c in customer_ids])
-        for place, name in enumerate(names):
-            column = values[name] + 0.0
-            matrix[:, 1 + place] = np.where(np.isnan(column), np.nan, column)
-        header = [self._fingerprint, catalogue.row_bytes, *_ranges(runs)]
-        status = await self._run(WRITE_NUMBERS, customer_ids, header, [row.tobytes() for row in matrix])
-        for index in np.flatnonzero(status == WriteStatus.FOREIGN).tolist():
-            column = self.codec.raw_values({name: float(values[name][index]) for name in names})
-            await self._rewrite(customer_ids[index], _changed_by(column, None))
-            status[index] = WriteStatus.WRITTEN
-        return status
+        status = np.zeros(len(customer_ids), np.uint8)
+        left = list(range(len(customer_ids)))
+        for attempt in range(_MAX_ATTEMPTS):
+            status[left] = found = await self._exchange_once(
+                [customer_ids[i] for i in left], advance, expiry_s
+            )
+            left = [
+                place for place, outcome in zip(left, found, strict=True) if outcome == _CHANGED_MEANWHILE
+            ]
+            if not left:
+                return status
+            await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE_S) if attempt else 0)  # noqa: S311  (no secret)
+        raise StoreUnavailable("snapshots are being changed by too many at once")
+
+    async def _exchange_once(
+        self, customer_ids: Sequence[str], advance: AdvanceRows, expiry_s: int
+    ) -> list[int]:
+        old = await self._rows(customer_ids)
+        new = advance(customer_ids, old)
+        found = [int(WriteStatus.WRONG_CUSTOMER if row else WriteStatus.ABSENT) for row in old]
+        made = [(place, row) for place, row in enumerate(new) if row is not None]
+        header: list[Part] = [self.codec.catalogue.row_bytes, expiry_s]
+        pairs = [row + (old[place] or b"") for place, row in made]
+        status = await self._run(EXCHANGE, [customer_ids[place] for place, _ in made], header, pairs)
+        for (place, _), outcome in zip(made, status.tolist(), strict=True):
+            found[place] = outcome
+        return found
 
     async def get(self, customer_id: str) -> Snapshot:
         """A customer's snapshot.
@@ -210,13 +239,7 @@ class SnapshotStore:
 
     async def rows(self, customer_ids: Sequence[str]) -> list[bytes | None]:
         """The stored rows of many customers, of hashes where there is no row; None = there is neither."""
-        parts = [
-            self._commands.execute(
-                "MGET", *map(self._keys.snapshot, customer_ids[i : i + CUSTOMERS_PER_COMMAND])
-            )
-            for i in range(0, len(customer_ids), CUSTOMERS_PER_COMMAND)
-        ]
-        rows = [row for reply in await gather_replies(parts) for row in cast("list[bytes | None]", reply)]
+        rows = await self._values(customer_ids)
         absent = [index for index, row in enumerate(rows) if row is None]
         hashes = await self._hashes.rows([customer_ids[i] for i in absent], self.codec) if absent else []
         for index, row in zip(absent, hashes, strict=True):
@@ -267,6 +290,22 @@ class SnapshotStore:
             await self.refresh()
         return row
 
+    async def _rows(self, customer_ids: Sequence[str]) -> list[bytes | None]:
+        """The stored rows, of catalogues that can be read as far as there are any."""
+        rows = await self._values(customer_ids)
+        if any(row and not self.codec.reads(row) for row in rows):
+            await self.refresh()
+        return rows
+
+    async def _values(self, customer_ids: Sequence[str]) -> list[bytes | None]:
+        parts = [
+            self._commands.execute(
+                "MGET", *map(self._keys.snapshot, customer_ids[i : i + CUSTOMERS_PER_COMMAND])
+            )
+            for i in range(0, len(customer_ids), CUSTOMERS_PER_COMMAND)
+        ]
+        return [row for reply in await gather_replies(parts) for row in cast("list[bytes | None]", reply)]
+
     async def _run(
         self, script: Script, customer_ids: Sequence[str], header: Sequence[Part], payload: Sequence[bytes]
     ) -> U8:
@@ -312,11 +351,6 @@ class SnapshotStore:
         carried = {name: before.facts[name] for name in kept if name in before.facts}
         return self._encoded(customer_id, Snapshot(new.as_of, carried | dict(new.facts)))
 
-    async def _rewrite(self, customer_id: str, change: Callable[[Snapshot], Snapshot]) -> None:
-        await self._exchange(
-            customer_id, lambda old: self._encoded(customer_id, change(self._decoded(customer_id, old)))
-        )
-
     async def _exchange(self, customer_id: str, make: Callable[[bytes | None], bytes]) -> bytes:
         """Replace a row by what `make` makes of it, unless someone else was quicker; then again.
 
@@ -333,7 +367,7 @@ class SnapshotStore:
 
     async def _compare_and_set(self, customer_id: str, old: bytes, new: bytes) -> bool:
         key = self._keys.snapshot(customer_id)
-        return await COMPARE_AND_SET_ROW.run(self._commands, [key], [old, new, self._expiry_s]) == 1
+        return await COMPARE_AND_SET_ROW.run(self._commands, [key], [old, new, self.expiry_s]) == 1
 
 
 def _ranges(runs: Iterable[tuple[int, int]]) -> list[Part]:

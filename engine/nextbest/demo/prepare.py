@@ -16,8 +16,10 @@ from nextbest.batch.operations import (
     data_time,
     fit_ltv,
     load_model,
+    loading_model,
     use_propensity,
 )
+from nextbest.batch.writing import watching
 from nextbest.data.history_loader import HistoryReport, load_history
 from nextbest.data.loader import LoadReport, load_file
 from nextbest.data.store import Store
@@ -109,7 +111,7 @@ async def prepare(
         FitError, StoreUnavailable: what is in use stays in use.
     """
     with steps.step("load snapshots and contacts") as say:
-        loaded, recorded = await _load(store, history, directory)
+        loaded, recorded = await _load(store, rulebook, history, directory)
         say(f"{loaded.loaded} loaded, {loaded.unchanged} unchanged; {recorded.recorded} contacts recorded")
     before = set((await store.artifacts.active()).digests.values())
     now = float(day_start(AS_OF).timestamp())
@@ -124,9 +126,12 @@ async def prepare(
     return Prepared(loaded, recorded, fits, len(after - before), stages, model.digest, await data_time(store))
 
 
-async def _load(store: Store, history: PanelHistory, directory: Path) -> tuple[LoadReport, HistoryReport]:
+async def _load(
+    store: Store, rulebook: Rulebook, history: PanelHistory, directory: Path
+) -> tuple[LoadReport, HistoryReport]:
     snapshots, contacts = _write_files(history, directory)
-    loaded = await load_file(snapshots, store.snapshots)
+    watched = watching(await loading_model(store, rulebook), now=float(day_start(AS_OF).timestamp()))
+    loaded = await load_file(snapshots, store.snapshots, watching=watched)
     recorded = await load_history(contacts, store.histories, store.names)
     for report, path in ((loaded, snapshots), (recorded, contacts)):
         if report.rejected:

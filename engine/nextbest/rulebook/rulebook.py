@@ -9,6 +9,7 @@ from nextbest.facts import Catalogue, Fact
 from nextbest.model import F64, I32, I64, U8, U64, DesiredAction
 from nextbest.rulebook.patterns import Pattern
 from nextbest.rulebook.program import Program
+from nextbest.rulebook.watching import Series, Watch
 
 Texts = Mapping[str, str]
 """A text by BCP 47 language; always has the rulebook's default language."""
@@ -108,7 +109,7 @@ class Trigger:
 
     id: str
     kind: str
-    """`snapshot`, `detector` or `pattern`."""
+    """`snapshot`, `detector`, `pattern` or `change`."""
     condition: int
     """Index of a condition output of the program."""
     cool_down_days: float
@@ -120,7 +121,15 @@ class Trigger:
     pattern: str = ""
     """Event pattern that fires it; empty if none does."""
     detects: str = ""
-    """Change of behaviour that fires it: `drop`, `rise` or `silent_drop`; empty if none does."""
+    """Change of behaviour that fires it, such as `drop`; empty if it is no detector."""
+    series: str = ""
+    """Id of the series in which it is found; empty if it is in none."""
+    watch: Watch | None = None
+    """Change from one snapshot to the next that fires it; None if none does."""
+    evidence: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Kind of evidence, such as `observed` or `z`, to the fact that holds it."""
+    text: Texts = field(default_factory=dict[str, str])
+    """The trigger in words, for staff; may quote facts and figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,6 +490,8 @@ class Rulebook:
     program: Program
     patterns: tuple[Pattern, ...] = ()
     """Event patterns that fire triggers, by id; found off the request path."""
+    series: tuple[Series, ...] = ()
+    """Series that writers of snapshots follow, in the order of the file."""
     packed: bytes = field(default=b"", repr=False)
     """The files it was compiled from, see `rulebook.source.packed_files`; kept beside logged decisions."""
 

@@ -1,23 +1,18 @@
-"""SnapshotService: put and get customer snapshots; stages are advanced on every write."""
+"""SnapshotService: put and get customer snapshots; stages and behaviour are advanced on every write."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Collection, Mapping
 
 import grpc.aio
-import numpy as np
 
 from loyalty.nextbest.v1 import common_pb2, snapshot_pb2, snapshot_pb2_grpc
-from nextbest.assembly import Model
-from nextbest.batch.stages import advanced_stages
-from nextbest.behaviour.stage import STAGE_STATE_FACTS
+from nextbest.batch.writing import advanced_row
 from nextbest.clock import Clock
 from nextbest.data.identifier_forms import Identifier, checked, distinct
 from nextbest.data.identifiers import MAX_IDENTIFIERS
 from nextbest.data.keys import id_violations
-from nextbest.data.snapshots import SnapshotStore
+from nextbest.data.snapshots import Advance, SnapshotStore
 from nextbest.data.store import Store
 from nextbest.errors import InvalidFact, InvalidInput, SnapshotError, Violation
-from nextbest.id_check import id_check
 from nextbest.rows import time_violations
 from nextbest.server.customer_export import exported
 from nextbest.server.guard import guarded
@@ -54,7 +49,7 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         request: snapshot_pb2.PutRequest,
         context: grpc.aio.ServicerContext[snapshot_pb2.PutRequest, snapshot_pb2.PutResponse],
     ) -> snapshot_pb2.PutResponse:
-        """Write a snapshot and advance the customer's stage."""
+        """Write a snapshot, advance the customer's stage and fire triggers of what has changed."""
         facts, identifiers = _checked(request, self._snapshots)
         customer_id, store = request.snapshot.customer_id, self._store.identifiers
         beside = request.mode == snapshot_pb2.WRITE_MODE_MERGE
@@ -72,28 +67,28 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         return self._put_response(customer_id, row)
 
     async def _write(self, request: snapshot_pb2.PutRequest, facts: Mapping[str, object]) -> bytes:
-        """Write the row with its stage advanced, both in one step."""
-        snapshot, model, now = request.snapshot, self._serving().model, self._clock()
-        advance = partial(self._advanced, model, snapshot.customer_id, now)
+        """Write the row with its stage evaluated and its triggers fired, all in one step."""
+        snapshot = request.snapshot
         if request.mode == snapshot_pb2.WRITE_MODE_MERGE:
             as_of = seconds(snapshot.as_of) if snapshot.HasField("as_of") else None
             changed = {**facts, **dict.fromkeys(request.cleared_facts)}
+            advance = self._advance(snapshot.customer_id, changed.keys())
             return await self._snapshots.merge(snapshot.customer_id, changed, as_of=as_of, advance=advance)
-        as_of = seconds(snapshot.as_of)
-        return await self._snapshots.put(snapshot.customer_id, as_of, facts, advance=advance)
+        advance = self._advance(snapshot.customer_id, None)
+        return await self._snapshots.put(
+            snapshot.customer_id, seconds(snapshot.as_of), facts, advance=advance
+        )
 
-    def _advanced(self, model: Model, customer_id: str, now: float, row: bytes) -> bytes:
-        """The row with its stage state evaluated.
+    def _advance(self, customer_id: str, named: Collection[str] | None) -> Advance:
+        """What is written in place of the stored row; `named` are the facts of a merge."""
+        model, now = self._serving().model, self._clock()
 
-        Before the first lifetime-value fit there is no P(alive), so no stage is held yet.
-        """
-        if model.artifacts.ltv is None:
-            return row
-        codec = self._snapshots.codec
-        rows, _ = codec.decode_one(row, id_check(customer_id.encode()))
-        state = advanced_stages(model, rows, np.array([now]))[0].tolist()
-        held = zip(STAGE_STATE_FACTS, state, strict=True)
-        return codec.with_numbers(row, {name: value for name, value in held if name in codec.catalogue})
+        def advance(old: bytes | None, new: bytes) -> bytes:
+            # The store may have learnt another catalogue to read the stored row.
+            codec = self._snapshots.codec
+            return advanced_row(model, codec, customer_id, old, new, now=now, named=named)
+
+        return advance
 
     def _put_response(self, customer_id: str, row: bytes) -> snapshot_pb2.PutResponse:
         stored = self._snapshots.codec.decode(customer_id.encode(), row)

@@ -7,7 +7,8 @@ import numpy as np
 from loyalty.nextbest.v1 import common_pb2, decision_pb2
 from nextbest.action.comparison import decisive_term
 from nextbest.assembly import OUTCOMES, Artifacts, FittedGrid, assemble
-from nextbest.batch.stages import advanced_stages
+from nextbest.batch.writing import advanced_row
+from nextbest.behaviour.detectors import BaselineInput
 from nextbest.data.reader import Records
 from nextbest.id_check import id_check
 from nextbest.learning.propensity import TABLE_COLUMNS, PropensityModel
@@ -43,7 +44,7 @@ _CDNOW = LtvParameters(
 
 
 def warm_up(serving: Serving, now: float) -> None:
-    """Decide, explain and advance stages for nobody: alone and in a batch, with and without history.
+    """Decide, explain and write snapshots for nobody: alone and in a batch, with and without history.
 
     What a request may need and this does not run is compiled or loaded while a customer waits.
     """
@@ -64,9 +65,18 @@ def warm_up(serving: Serving, now: float) -> None:
             found = situation(serving, [question] * n, records, now)
             answers(found)
         explained(situation(serving, [question], Records([row], [ring_bytes], [None]), now), [], "en")
-    advanced_stages(serving.model, found.rows, found.now)
+    _write_twice(serving, row, now)
     decisive_term(np.ones(len(Term)), None, classic=False)  # nobody is beaten above
     logger().info("warm", seconds=round(time.perf_counter() - started, 3), time=float(np.round(now, 3)))
+
+
+def _write_twice(serving: Serving, row: bytes, now: float) -> None:
+    """Write a snapshot, and another with a period of every series after it."""
+    model, codec = serving.model, serving.rows
+    periods = {series.facts[BaselineInput.PERIOD_1]: 1.0 for series in model.rulebook.series}
+    first = advanced_row(model, codec, _CUSTOMER, None, row, now=now)
+    later = codec.with_numbers(row, periods)
+    advanced_row(model, codec, _CUSTOMER, first, later, now=now)
 
 
 def _short_history(codec: RowCodec, now: float) -> bytes:

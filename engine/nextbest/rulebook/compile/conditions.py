@@ -1,15 +1,17 @@
 """segments.yaml and triggers/*.yaml → segments and triggers."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import TypeAlias
 
-from nextbest.facts import Catalogue, FactType
 from nextbest.model import DAY_S
 from nextbest.rulebook.compile.expressions import Expressions
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report
+from nextbest.rulebook.compile.stored_triggers import Watched, evidence_of, stored_source, what_fires
 from nextbest.rulebook.compile.texts import Languages, check_quotes
 from nextbest.rulebook.documents.conditions import (
+    ChangeTrigger,
     SegmentsFile,
     SnapshotTrigger,
     StoredTrigger,
@@ -17,7 +19,8 @@ from nextbest.rulebook.documents.conditions import (
 )
 from nextbest.rulebook.rulebook import Segment, Trigger
 
-PlacedTrigger = tuple[SnapshotTrigger | StoredTrigger, At]
+AnyTrigger: TypeAlias = SnapshotTrigger | StoredTrigger | ChangeTrigger
+PlacedTrigger: TypeAlias = tuple[AnyTrigger, At]
 
 
 def compile_segments(
@@ -56,9 +59,8 @@ def ordered_triggers(reads: Iterable[Read[TriggersFile]], report: Report) -> lis
 def compile_triggers(
     placed: Iterable[PlacedTrigger],
     expressions: Expressions,
-    catalogue: Catalogue,
+    watched: Watched,
     languages: Languages,
-    patterns: Collection[str],
     report: Report,
 ) -> tuple[Trigger, ...]:
     """Triggers in the order given. One found off the request path holds for a while after it fired.
@@ -66,73 +68,59 @@ def compile_triggers(
     Args:
         placed: entries and where they stand, each id once.
         expressions: takes their conditions.
-        catalogue: has the facts that say when stored triggers fired.
+        watched: what stored triggers may be fired by; its catalogue has the facts that say when.
         languages: of texts.
-        patterns: ids of event patterns that are declared, right or wrong.
         report: receives the problems.
     """
+    placed = list(placed)
+    _check_shared(placed, report)
     return tuple(
-        _trigger(entry, i, at, expressions, catalogue, languages, patterns, report)
+        _trigger(entry, i, at, expressions, watched, languages, report)
         for i, (entry, at) in enumerate(placed)
     )
 
 
 def _trigger(
-    entry: SnapshotTrigger | StoredTrigger,
+    entry: AnyTrigger,
     index: int,
     at: At,
     expressions: Expressions,
-    catalogue: Catalogue,
+    watched: Watched,
     languages: Languages,
-    patterns: Collection[str],
     report: Report,
 ) -> Trigger:
-    languages.resolve(entry.text, at / "text", report)
-    check_quotes(entry.text, at / "text", report, catalogue, shows_figures=True)
+    text = languages.resolve(entry.text, at / "text", report)
+    check_quotes(entry.text, at / "text", report, watched.catalogue, shows_figures=True)
     if isinstance(entry, SnapshotTrigger):
         source, place = entry.when, at / "when"
     else:
-        source, place = _stored_source(entry, at, catalogue, report), at / "fired_at"
+        source, place = stored_source(entry, at, watched.catalogue, report), at / "fired_at"
     condition = expressions.trigger(source, index, place)
-    trigger = Trigger(entry.id, entry.kind, condition, entry.cool_down / DAY_S, source)
+    trigger = Trigger(entry.id, entry.kind, condition, entry.cool_down / DAY_S, source, text=text)
     if isinstance(entry, SnapshotTrigger):
         return trigger
+    found = what_fires(entry, at, watched, report)
     return replace(
         trigger,
         fired_at=entry.fired_at,
-        pattern=_pattern(entry, at, patterns, report),
-        detects=_detects(entry, at, report),
+        pattern=found.pattern,
+        detects=found.detects,
+        series=found.series,
+        watch=found.watch,
+        evidence=evidence_of(entry, found, at, watched.catalogue, report),
     )
 
 
-def _pattern(entry: StoredTrigger, at: At, patterns: Collection[str], report: Report) -> str:
-    """Id of the pattern that fires a trigger; empty for a detector."""
-    if entry.kind == "pattern":
-        name = entry.pattern or entry.id
-        if name not in patterns:
-            report.unknown(at / ("pattern" if entry.pattern else "id"), "pattern", name, patterns)
-        return name
-    if entry.pattern is not None:
-        hint = "write `kind: pattern`"
-        report.key_error(at / "pattern", "pattern-form", "a detector is fired by no pattern", hint)
-    return ""
-
-
-def _detects(entry: StoredTrigger, at: At, report: Report) -> str:
-    """The change that fires a trigger; empty for a pattern."""
-    if entry.kind == "detector":
-        return entry.detects or "drop"
-    if entry.detects is not None:
-        message, hint = "a pattern is fired by events, not by a change", "write `kind: detector`"
-        report.key_error(at / "detects", "pattern-form", message, hint)
-    return ""
-
-
-def _stored_source(entry: StoredTrigger, at: At, catalogue: Catalogue, report: Report) -> str:
-    """The expression that reads the stored time; never true after reporting that there is no such fact."""
-    name = entry.fired_at
-    if name not in catalogue or catalogue[name].type is not FactType.TIMESTAMP:
-        known = [fact.name for fact in catalogue.facts if fact.type is FactType.TIMESTAMP]
-        report.unknown(at / "fired_at", "timestamp fact", name, known)
-        return "false"
-    return f"days_since(customer.{name}) < {entry.hold / DAY_S!r}"
+def _check_shared(placed: Iterable[PlacedTrigger], report: Report) -> None:
+    """Report facts in which two triggers would keep when, or why, they fired."""
+    taken: dict[str, str] = {}
+    for entry, at in placed:
+        if isinstance(entry, SnapshotTrigger):
+            continue
+        places = [(entry.fired_at, at / "fired_at")]
+        places += [(name, at / "evidence" / kind) for kind, name in entry.evidence if name is not None]
+        for name, place in places:
+            if name in taken:
+                message = f"`{name}` is kept by trigger `{taken[name]}` already"
+                report.error(place, "duplicate-id", message, "give each trigger facts of its own")
+            taken.setdefault(name, entry.id)

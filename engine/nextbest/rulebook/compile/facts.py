@@ -7,6 +7,7 @@ from nextbest.facts import MAX_SET_MEMBERS, Catalogue, Fact, FactGroup, FactType
 from nextbest.model import DAY_S
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report, with_article
+from nextbest.rulebook.compile.series import add_series_facts
 from nextbest.rulebook.documents.facts import ContextEntry, FactEntry, FactsFile
 from nextbest.rulebook.suggest import nearest
 from nextbest.standard_facts import STANDARD_FACTS
@@ -19,12 +20,13 @@ _BUILT_IN_CONTEXT = frozenset({"channel", "direction", "phase", "role", "placeme
 
 
 def compile_catalogue(read: Read[FactsFile], report: Report) -> Catalogue:
-    """The catalogue: selected standard facts in their order, then the rulebook's own."""
+    """The catalogue: selected standard facts in their order, the rulebook's own, and those of series."""
     facts = {fact.name: fact for fact in _standard(read, report)}
     for i, entry in enumerate(read.document.facts):
         fact = _own(entry, read.at / "facts" / i, facts, report)
         if fact is not None:
             facts[fact.name] = fact
+    add_series_facts(read, facts, report)
     _open_values(read, facts, report)
     _quality(read, facts, report)
     for name in read.document.retired:

@@ -39,6 +39,8 @@ from nextbest.rulebook.compile.parts import Parts
 from nextbest.rulebook.compile.patterns import PlacedPattern, compile_patterns, ordered_patterns
 from nextbest.rulebook.compile.reading import Read, read_document
 from nextbest.rulebook.compile.report import Report
+from nextbest.rulebook.compile.series import compile_series
+from nextbest.rulebook.compile.stored_triggers import Watched, kept_facts
 from nextbest.rulebook.compile.strategy import (
     Names,
     compile_names,
@@ -50,7 +52,7 @@ from nextbest.rulebook.diagnostics import Diagnostic, errors_in, in_order, rende
 from nextbest.rulebook.documents.actions import ActionsFile
 from nextbest.rulebook.documents.author_tests import TestsFile
 from nextbest.rulebook.documents.common import Document
-from nextbest.rulebook.documents.conditions import SegmentsFile, TriggersFile
+from nextbest.rulebook.documents.conditions import SegmentsFile, SnapshotTrigger, TriggersFile
 from nextbest.rulebook.documents.experiments import ExperimentsFile
 from nextbest.rulebook.documents.facts import FactsFile
 from nextbest.rulebook.documents.policies import PoliciesFile
@@ -60,6 +62,7 @@ from nextbest.rulebook.documents.tables import TablesFile
 from nextbest.rulebook.expressions.scope import Scope
 from nextbest.rulebook.rulebook import Rulebook, Segment, StageModel
 from nextbest.rulebook.source import RulebookSource, load_source
+from nextbest.rulebook.watching import Series
 
 DocumentT = TypeVar("DocumentT", bound=Document)
 
@@ -187,6 +190,7 @@ class _Declared:
     names: Names
     facts: Read[FactsFile]
     catalogue: Catalogue
+    series: tuple[Series, ...]
     context: tuple[Fact, ...]
     events: tuple[str, ...]
     channels: Channels
@@ -206,6 +210,7 @@ def _declared(
         names=compile_names(strategy, report),
         facts=facts,
         catalogue=catalogue,
+        series=compile_series(facts, report),
         context=compile_context(facts, report),
         events=compile_event_kinds(facts, report),
         channels=compile_channels(documents.policies, used, catalogue, report),
@@ -231,9 +236,8 @@ def _assemble(
     triggers = compile_triggers(
         declared.triggers,
         expressions,
-        catalogue,
+        _watched(declared),
         names.languages,
-        {entry.id for entry, _ in declared.patterns},
         report,
     )
     choices = compile_tables(
@@ -285,6 +289,7 @@ def _assemble(
         channel_tables=channel_tables(channels.channels),
         program=expressions.program(),
         patterns=patterns,
+        series=declared.series,
     )
     return Parts(
         rulebook=rulebook,
@@ -320,6 +325,16 @@ def _check_across(
     )
     actions = [action.entry.id for action in declared.actions]
     check_experiments(documents.experiments, [s.id for s in segments], actions, report)
+
+
+def _watched(declared: _Declared) -> Watched:
+    stored = [entry for entry, _ in declared.triggers if not isinstance(entry, SnapshotTrigger)]
+    return Watched(
+        catalogue=declared.catalogue,
+        series=declared.series,
+        patterns={entry.id for entry, _ in declared.patterns},
+        kept=kept_facts(stored, declared.series),
+    )
 
 
 def _scope(declared: _Declared, strategy: Read[StrategyFile]) -> Scope:

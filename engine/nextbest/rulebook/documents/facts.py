@@ -1,5 +1,6 @@
 """facts.yaml: which facts a customer snapshot holds, and which keys a request may give."""
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -59,6 +60,33 @@ class Quality(Document):
     )
 
 
+class SeriesEntry(Document):
+    """A number a period, such as spend a week: what is usual for a customer is learnt, and changes found.
+
+    The catalogue gets the facts of its state, the periods among them: `<id>_period_1` is the one completed
+    last (of `spend`: `period_1`).
+    """
+
+    id: FactName = Field(description="Name that detectors refer to.", examples=["spend", "data_use"])
+    period: Duration = Field(description="Length of a period.", examples=["7d"])
+    starts: Day = Field(
+        default=date(1970, 1, 5),
+        description="A day on which a period begins, at midnight UTC. Default: a Monday.",
+        json_schema_extra={"default": "1970-01-05"},
+    )
+    gaps: Literal["unknown", "zero"] = Field(
+        default="unknown", description="What a completed period counts that no snapshot told of."
+    )
+    unit: Unit = Field(default="money", description="Unit of the numbers.")
+    variance_floor: Annotated[float, Field(gt=0, le=1e18)] = Field(
+        description="Least variance of a period, in squared units: what differs by less is no news.",
+        examples=[25],
+    )
+    mad_floor: Annotated[float, Field(gt=0, le=1e9)] = Field(
+        description="Least median absolute deviation, in units.", examples=[5]
+    )
+
+
 class FactsFile(Document):
     """The catalogue: standard facts that are used, their open values, own facts, and context keys."""
 
@@ -78,6 +106,10 @@ class FactsFile(Document):
     )
     facts: list[FactEntry] = Field(
         default=[], description="Facts of this rulebook's own; append new ones at the end."
+    )
+    series: Annotated[list[SeriesEntry], Field(max_length=16)] = Field(
+        default=[],
+        description="Series of periods that writers of snapshots follow; like facts, they stay.",
     )
     retired: dict[FactName, Day] = Field(
         default={},
