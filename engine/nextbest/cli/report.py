@@ -1,4 +1,4 @@
-"""`nextbest report`: what the rules would do to the stored population, looked at from three sides."""
+"""`nextbest report`: what the rules would do to the stored population, and what came of decisions."""
 
 import asyncio
 import json
@@ -18,6 +18,8 @@ from nextbest.batch.operations import load_model
 from nextbest.batch.points_report import PointsReport, points_of
 from nextbest.batch.recommendations import scenario
 from nextbest.batch.relevance_report import ALARM_SHARE, RelevanceReport, relevance_of
+from nextbest.batch.response_report import ResponseReport, responses_of
+from nextbest.cli.log import Since, time_of
 from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
 from nextbest.cli.progress import counting
 from nextbest.data.store import Store, open_store
@@ -33,7 +35,7 @@ Outbound = Annotated[
 ]
 Document = Annotated[Path | None, typer.Option("--json", help="Write the report to this file.")]
 
-R = TypeVar("R", MixReport, RelevanceReport, PointsReport)
+R = TypeVar("R", MixReport, RelevanceReport, PointsReport, ResponseReport)
 
 
 @app.command()
@@ -114,6 +116,44 @@ def points(
     )
 
 
+@app.command()
+def response(
+    rulebook: RulebookDirectory = None,
+    data_directory: DataDirectory = None,
+    redis_url: RedisUrl = None,
+    since: Since = None,
+    document: Document = None,
+) -> None:
+    """Answers per contact by ask-likelihood, from the decision log and captured outcomes."""
+
+    def read(store: Store, model: Model, progress: Progress) -> Awaitable[ResponseReport]:
+        batches = store.decisions.scan(since=time_of(since))
+        return responses_of(store, model.rulebook, batches, progress=progress)
+
+    report = _run(_rulebook(rulebook), data_directory, redis_url, read, what="decisions")
+    _write(document, report.document())
+    _show_responses(Console(highlight=False), report)
+
+
+def _show_responses(console: Console, report: ResponseReport) -> None:
+    table = Table("ask-likelihood", "contacts", "answered", "share", "95 %", box=SIMPLE)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for tenth in report.tenths:
+        table.add_row(
+            f"{tenth.lowest:.2f} to {tenth.highest:.2f}",
+            f"{tenth.contacts:,}",
+            f"{tenth.answered:,}",
+            f"{tenth.share:.1%}",
+            f"{tenth.low:.1%} to {tenth.high:.1%}",
+        )
+    console.print(table)
+    console.print(
+        f"{report.decisions:,} logged decisions, {report.contacts:,} contacts with an outcome,"
+        f" {report.answered:,} answered; {report.unscored:,} without an ask-likelihood"
+    )
+
+
 def _rulebook(directory: Path | None) -> Rulebook:
     return compile_rulebook(directory or Settings().rulebook)
 
@@ -123,10 +163,12 @@ def _run(
     data_directory: Path | None,
     redis_url: str | None,
     read: Callable[[Store, Model, Progress], Awaitable[R]],
+    *,
+    what: str = "customers",
 ) -> R:
     async def run() -> R:
         async with open_store(store_options(Settings(), data_directory, redis_url), book.catalogue) as store:
-            with counting("customers") as progress:
+            with counting(what) as progress:
                 return await read(store, await load_model(store, book), progress)
 
     return asyncio.run(run())
