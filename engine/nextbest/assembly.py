@@ -55,6 +55,8 @@ class FittedGrid:
     """The catalogue it was fitted on; None = not recorded."""
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Members of each dimension that is an enum, in the order of the grid's codes."""
+    accepted_leaks: tuple[str, ...] = ()
+    """What was accepted at the fit although it makes gaps vanish, in words."""
 
 
 @dataclass(frozen=True, slots=True)

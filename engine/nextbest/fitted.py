@@ -31,6 +31,7 @@ def pack_grid(fitted: FittedGrid, catalogue_fingerprint: int) -> bytes:
     """A peer grid as an artifact; its codes are those of one catalogue."""
     meta, arrays = fitted.grid.to_arrays()
     meta["fitted_at"] = fitted.fitted_at
+    meta["accepted_leaks"] = list(fitted.accepted_leaks)
     meta["members"] = {name: list(values) for name, values in fitted.members.items()}
     if fitted.rates is not None:
         owned, counts = fitted.rates.to_arrays()
@@ -86,11 +87,14 @@ def read_grid(artifact: Artifact) -> FittedGrid:
         fitted_at = float(cast("float", meta["fitted_at"]))
         written = cast("Mapping[str, Sequence[str]]", meta.get("members", {}))
         members = {name: tuple(values) for name, values in written.items()}
+        leaks = tuple(cast("Sequence[str]", meta.get("accepted_leaks", ())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"grid does not say when or on what it was fitted: {error!r}") from error
     grid = PeerGrid.from_arrays(meta, artifact.arrays)
     rates = _rates(artifact, grid) if "peers" in meta else None
-    return FittedGrid(grid, fitted_at, rates, artifact.catalogue_fingerprint, members)
+    return FittedGrid(
+        grid, fitted_at, rates, artifact.catalogue_fingerprint, accepted_leaks=leaks, members=members
+    )
 
 
 def _rates(artifact: Artifact, grid: PeerGrid) -> PeerRates:

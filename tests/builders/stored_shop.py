@@ -52,11 +52,8 @@ class Shop:
     def cli(self, *arguments):
         """Run `nextbest …` on this shop."""
         given = ["--redis-url", self.options.redis_url, "--as-of", DAY]
-        if arguments[0] == "finance":
-            given = [str(self.rulebook_directory), *given]
-        else:
-            given += ["--rulebook", str(self.rulebook_directory)]
-            given += [] if arguments[0] == "report" else ["--out", str(self.out)]
+        given += ["--rulebook", str(self.rulebook_directory)]
+        given += [] if arguments[0] in ("report", "finance") else ["--out", str(self.out)]
         environment = {"NEXTBEST_PREFIX": self.options.prefix, "COLUMNS": "200"}
         return CliRunner().invoke(_app(), [*arguments, *given], env=environment)
 

@@ -170,6 +170,13 @@ def test_a_dimension_that_follows_an_outcome_is_refused_by_name(tmp_path, redis_
     accepted = shop.cli("fit", "grid", "--accept-leak", "peer_segment")
     assert accepted.exit_code == 0, accepted.output
     assert "warning: peer dimension `peer_segment`" in accepted.output
+    leaks = shop.run(load_artifacts).grid.accepted_leaks
+    assert len(leaks) == 1
+    assert leaks[0].startswith("peer dimension `peer_segment` follows the outcome")
+    shown = shop.cli("grid", "show")
+    assert "accepted at the fit: peer dimension `peer_segment`" in shown.output.replace("\n", " ")
+    document = json.loads(next(shop.out.glob("grid-*-overview.json")).read_text())
+    assert document["accepted_leaks"] == list(leaks)
     assert isinstance(shop.cli("fit", "grid", "--accept-leak", "nonsense").exception, InvalidInput)
 
 
@@ -401,3 +408,19 @@ def test_too_few_contracts_beside_buyers_are_a_warning(contract_shop):
         "contracts keep their own retention: retention needs 30 contracts, and there are 5" in result.output
     )
     assert list(contract_shop.active()) == ["ltv"]
+
+
+def test_an_outcome_that_nobody_has_is_warned_of(shop):
+    """A grid on which every profit is the same says so, and where to look; it is no silent success."""
+    nothing = pl.lit(0.0)
+    shop.load(customers(N).with_columns(revenue_net=nothing, immediate_rewards=nothing, n_visits=pl.lit(0)))
+    result = shop.cli("fit", "grid")
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.output.split())
+    assert "warning: `actual_profit` is 0 for every customer, so every gap is 0" in words
+    assert "check `revenue_net`" in words
+
+
+def test_customers_that_differ_are_not_warned_of(shop):
+    """An ordinary fit says nothing of outcomes."""
+    assert "for every customer" not in shop.cli("fit", "grid").output

@@ -1,6 +1,7 @@
 """What is summed up of a population, against counting; and that no figure of fewer than ten is shown."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,7 @@ def people(n=400, seed=1, **given_columns):
         "action": draw.integers(-1, 3, n).astype(np.int32),
         "cost": draw.random(n),
         "effort": draw.random((n, 2)),
+        "served": draw.random((n, 1)),
     }
     return Portraits(**(columns | given_columns))
 
@@ -226,3 +228,27 @@ def test_nobody_makes_an_empty_overview(shop):
     found = made(shop, n=0)
     assert found.customers == 0
     assert document(found)["effort"]["by_customers"] == [None, None, None]
+
+
+def test_cost_to_serve_is_by_stage_and_activity(shop):
+    """Each stage's costs are the sums of its customers', hidden below ten of them (B13)."""
+    stage = np.array([0] * 12 + [1] * 3 + [2] * 4 + [3] * 15)
+    served = np.arange(34.0).reshape(34, 1)
+    found = made(shop, n=34, stage=stage, served=served).served
+    assert found.activities == ("n_visits",)
+    assert found.cost[0, 0] == sum(range(12))
+    assert np.isnan(found.cost[1:3, 0]).all()
+    assert found.cost[3, 0] == sum(range(19, 34))
+    shown = document(made(shop, n=34, stage=stage, served=served))["cost_to_serve"]
+    assert shown["by_stage"]["know_me"] == [sum(range(12))]
+    assert shown["by_stage"]["hear_me"] == [None]
+
+
+@pytest.mark.parametrize("objective", ["share_of_market", "share_of_wallet", "share_of_life"])
+def test_the_strategys_objective_is_marked(shop, objective):
+    """The share that the strategy is to win is said in the page and in the data (C16)."""
+    strategy = replace(shop.strategy, objective=objective)
+    found = made(replace(shop, strategy=strategy))
+    assert document(found)["objective"] == objective
+    rows = 2 if objective == "share_of_wallet" else 1
+    assert page(found, "t").count("the strategy's objective") == rows

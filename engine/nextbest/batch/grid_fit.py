@@ -37,6 +37,14 @@ GUARDED: Final = (*GRID_OUTCOMES, "purchase frequency", "mean_repeat_value", "li
 """What no dimension may follow."""
 PURCHASES: Final = LTV_FACTS[:5]
 """x, t_x, T, zbar and margin rate: what frequency and lifetime value of the sample are computed from."""
+LEAST_TO_DIFFER: Final = 10
+"""So many customers with one and the same outcome are no accident."""
+REMEDY_OF: Final = {
+    "actual_value": "check rewards and benefits, and `value` in strategy.yaml",
+    "actual_profit": "check `revenue_net` and `cogs` or `margin_rate`, and `value` in strategy.yaml",
+    "revenue_net": "check the fact `revenue_net`",
+}
+"""What to do about an outcome that says nothing."""
 _KEEP_LEAST_ORDER = 4
 """The sample is cut when it has grown to so many times its size."""
 
@@ -51,6 +59,8 @@ class GridFit:
     customers: int
     leaks: tuple[str, ...] = ()
     """Dimensions that follow an outcome and were accepted all the same."""
+    warnings: tuple[str, ...] = ()
+    """Outcomes in which customers do not differ, so that their gaps say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +182,10 @@ class GridCounter:
             self.latest,
             rates,
             catalogue.fingerprint,
-            _members(catalogue, self._dimensions),
+            accepted_leaks=leaks,
+            members=_members(catalogue, self._dimensions),
         )
-        return GridFit(fitted, choice, self.customers, leaks)
+        return GridFit(fitted, choice, self.customers, leaks, self._flat())
 
     def to_bytes(self, mark: Mapping[str, object]) -> bytes:
         """What was counted so far, and `mark`, as bytes that `from_bytes` goes on from."""
@@ -250,6 +261,18 @@ class GridCounter:
             return choose_m(sample.codes, sample.values[:, : len(OUTCOMES)], tau=tau)
         except FitError:
             return None
+
+    def _flat(self) -> tuple[str, ...]:
+        """Outcomes that nobody has, or that are the same for all."""
+        found: list[str] = []
+        for name, values in zip(GRID_OUTCOMES, self._sample().values.T, strict=True):
+            known = values[np.isfinite(values)]
+            if not known.size:
+                found.append(f"nobody's `{name}` is known: {REMEDY_OF[name]}")
+            elif (known == known[0]).all() and self.customers >= LEAST_TO_DIFFER:
+                text = f"`{name}` is {known[0]:g} for every customer, so every gap is 0"
+                found.append(f"{text}; {REMEDY_OF[name]}")
+        return tuple(found)
 
     def _leaks(self, ltv: LtvParameters | None, accepted: Collection[str]) -> tuple[str, ...]:
         sample = self._sample()

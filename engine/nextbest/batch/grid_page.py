@@ -9,11 +9,14 @@ import numpy as np
 
 from nextbest.assembly import PROFIT, VALUE
 from nextbest.batch.overview import CLASSES, LEVELS, NOT_A_FORECAST, Overview
+from nextbest.facts import STAGE_NAMES
 from nextbest.model import F64
 from nextbest.potential.position import TASKS
 
 QUINTILE_NAMES: Final = ("lowest fifth", "second", "third", "fourth", "highest fifth", "no LTV")
 CELLS_ON_PAGE: Final = 200
+_OBJECTIVES: Final = ("share_of_market", "share_of_wallet", "share_of_wallet", "share_of_life")
+"""What the rows of the table of shares tell about."""
 _LOW, _HIGH = (247, 251, 240), (20, 85, 122)
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1d2a30;background:#fff;
@@ -42,10 +45,12 @@ def page(found: Overview, title: str) -> str:
         _map(f"customer value gap, sum ({money} a year)", grid.gap[VALUE], found),
         _map(f"company profit gap, sum ({money} a year)", grid.gap[PROFIT], found),
     ]
+    leaks = (f"<p class=note>Accepted at the fit: {escape(leak)}</p>" for leak in found.leaks)
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p class=quiet>{found.customers:,} customers. Figures of fewer than ten are not shown.</p>",
         f"<p class=note>{escape(NOT_A_FORECAST)}</p>",
+        *leaks,
         "<h2>Position grid: ladder band × lifetime value</h2>",
         f"<div class=maps>{''.join(maps)}</div>",
         "<h2>Effort over the stages</h2>",
@@ -56,6 +61,8 @@ def page(found: Overview, title: str) -> str:
         _segments(found),
         "<h2>Share of market, of wallet, of life</h2>",
         _shares(found),
+        "<h2>Cost to serve, by stage and activity</h2>",
+        _served(found),
         "<h2>Peer cells</h2>",
         _cells(found),
     ]
@@ -198,7 +205,21 @@ def _shares(found: Overview) -> str:
         ],
         ["share of life (goal: retention)", share(s.life), "areas of life used, of nine"],
     ]
+    for row, objective in zip(rows, _OBJECTIVES, strict=True):
+        row[0] += ": the strategy's objective" if objective == found.objective else ""
     return _table(("share", "mean", "what it is"), rows, (0, 2))
+
+
+def _served(found: Overview) -> str:
+    rows = [
+        [stage.replace("_", " "), *("few" if math.isnan(c) else number(c) for c in [*costs, costs.sum()])]
+        for stage, costs in zip(STAGE_NAMES, found.served.cost, strict=True)
+    ]
+    text = f"{found.currency} a year, by what was done and in which stage the customers are now."
+    return (
+        _table(("stage", *map(escape, found.served.activities), "sum"), rows)
+        + f"<p class=quiet>{escape(text)}</p>"
+    )
 
 
 def _cells(found: Overview) -> str:

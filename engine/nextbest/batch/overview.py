@@ -15,7 +15,7 @@ import numpy as np
 from nextbest.assembly import PROFIT, VALUE, FittedGrid
 from nextbest.batch.portraits import Portraits
 from nextbest.behaviour.quality import attitude_coverage
-from nextbest.facts import Figure
+from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.model import F64, I32, I64, U64, Bools, Stage
 from nextbest.potential.position import QUINTILES, TASKS, Band, ltv_bounds, position
 from nextbest.potential.shares import WALLET_TAU, estimated_share_of_wallet, share_of_market
@@ -69,6 +69,17 @@ class Effort:
     """(3,) of the expected cost of the first recommendations; NaN when nothing is recommended at a cost."""
     money: float
     """That cost in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Cost to serve by stage and activity; NaN = a stage of fewer than ten customers."""
+
+    activities: tuple[str, ...]
+    customers: I64
+    """(stages,)."""
+    cost: F64
+    """(stages, activities) sum, money a year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +149,11 @@ class Overview:
     """Customers whose value or profit is not known."""
     segments: tuple[SegmentFigures, ...]
     shares: Shares
+    objective: str
+    """Which of the shares the strategy is to win."""
+    served: Served
+    leaks: tuple[str, ...]
+    """What was accepted at the fit although it makes gaps vanish."""
     cells: tuple[PeerCell, ...]
     """By size, the largest first."""
     small_cells: int
@@ -173,9 +189,20 @@ def overview(
         without_segment=int((mutual < 0).sum()),
         segments=segments_of(people, [segment.id for segment in rulebook.segments]),
         shares=shares_of(people, fitted, market),
+        objective=rulebook.strategy.objective,
+        served=served_of(people, [name for name, _ in rulebook.value.activities]),
+        leaks=fitted.accepted_leaks,
         cells=cells,
         small_cells=len(fitted.grid.tree.parent) - len(cells),
     )
+
+
+def served_of(people: Portraits, activities: Sequence[str]) -> Served:
+    """Cost to serve by stage and activity (domain model, section 11)."""
+    customers = np.bincount(people.stage, minlength=len(Stage))
+    cost = np.zeros((len(Stage), len(activities)))
+    np.add.at(cost, people.stage, people.served)
+    return Served(tuple(activities), customers, np.where(too_small(customers)[:, None], np.nan, cost))
 
 
 def too_small(customers: I64) -> Bools:
@@ -378,6 +405,12 @@ def document(found: Overview) -> Mapping[str, object]:
             "wallet_estimated": plain(np.float64(found.shares.wallet_estimated)),
             "life": plain(np.float64(found.shares.life)),
         },
+        "objective": found.objective,
+        "cost_to_serve": {
+            "activities": list(found.served.activities),
+            "by_stage": {name: plain(found.served.cost[k]) for k, name in enumerate(STAGE_NAMES)},
+        },
+        "accepted_leaks": list(found.leaks),
         "peer_cells": {"shown": len(found.cells), "too_small": found.small_cells},
     }
 

@@ -48,7 +48,7 @@ KEPT: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Portraits:
-    """n customers; about 130 bytes each."""
+    """n customers; about 130 bytes each, and 8 for each activity."""
 
     figures: F64
     """(n, len(KEPT)), NaN = missing."""
@@ -68,6 +68,9 @@ class Portraits:
     """(n,) its expected cost, money; 0 for doing nothing."""
     effort: F64
     """(n, 2) benefit and expected cost of the best action in stage Grow me, NaN = none, or another stage."""
+
+    served: F64
+    """(n, activities) cost to serve by activity, money a year; what is not counted costs 0."""
 
     def figure(self, figure: Figure) -> F64:
         """(n,) one of `KEPT`."""
@@ -110,7 +113,7 @@ async def read_portraits(
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    parts: list[Portraits] = [_nobody()]
+    parts: list[Portraits] = [_nobody(len(model.worth.activities))]
     over = replace(over, learnt=await load_state(store, model))
     async for known in known_customers(store, model, now):
         parts.append(portraits_of(model, known.batch.rows, known.histories, known.now, over))
@@ -138,10 +141,11 @@ def portraits_of(model: Model, rows: Rows, histories: Histories, now: F64, over:
         action=first.action,
         cost=_cost(first),
         effort=_effort(model, rows, histories, now, over, stage == Stage.GROW_ME),
+        served=np.nan_to_num(take_columns(rows.numbers, model.worth.activities)) * model.worth.activity_costs,
     )
 
 
-def _nobody() -> Portraits:
+def _nobody(activities: int) -> Portraits:
     none = np.empty(0)
     return Portraits(
         np.empty((0, len(KEPT))),
@@ -153,6 +157,7 @@ def _nobody() -> Portraits:
         none.astype(np.int32),
         none,
         np.empty((0, 2)),
+        np.empty((0, activities)),
     )
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from nextbest.batch.finance_report import Assumptions, FinanceReport, Horizon, Line, finance_of
 from nextbest.batch.operations import load_model
 from nextbest.batch.recommendations import scenario
-from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, clock_at, store_options
+from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
 from nextbest.cli.progress import counting
 from nextbest.data.store import open_store
 from nextbest.potential.finance import Rates
@@ -29,7 +29,7 @@ def _rate(text: str) -> typer.models.OptionInfo:
 
 
 def finance(
-    directory: Annotated[Path | None, typer.Argument(help="Directory of the rulebook.")] = None,
+    rulebook: RulebookDirectory = None,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
     as_of: AsOf = None,
@@ -56,7 +56,7 @@ def finance(
 ) -> None:
     """Return on investment, residual income, economic profit and payback, by action and in all."""
     settings = Settings()
-    book = compile_rulebook(directory or settings.rulebook)
+    book = compile_rulebook(rulebook or settings.rulebook)
     options = store_options(settings, data_directory, redis_url)
     over = scenario(book, channel=channel, outbound=outbound)
     assumptions = Assumptions(

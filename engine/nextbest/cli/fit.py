@@ -216,8 +216,8 @@ def _show_grid(console: Console, run: GridRun) -> None:
             name = f"m = {weight:g}" + (" (chosen)" if weight == fit.choice.m else "")
             table.add_row(name, *(f"{loss:.1f}" for loss in losses))
         console.print(table)
-    for leak in fit.leaks:
-        console.print(f"warning: {leak}", markup=False, highlight=False)
+    for warning in (*fit.leaks, *fit.warnings):
+        console.print(f"warning: {warning}", markup=False, highlight=False)
     if run.rejects is not None:
         console.print(f"{run.rejected} rows left out, listed with why in {run.rejects}", highlight=False)
     console.print(f"in use: grid {run.digest[:12]}", highlight=False)

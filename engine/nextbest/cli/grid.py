@@ -21,6 +21,7 @@ from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirector
 from nextbest.cli.progress import counting
 from nextbest.data.store import open_store
 from nextbest.errors import ArtifactError
+from nextbest.facts import STAGE_NAMES
 from nextbest.model import F64
 from nextbest.potential.position import TASKS
 from nextbest.rulebook.compile import compile_rulebook
@@ -49,7 +50,10 @@ def show(
         bool | None, typer.Option("--outbound/--inbound", help="Who starts the contact; default: either.")
     ] = None,
     market_size: Annotated[
-        float | None, typer.Option(help="Money a year that the market is worth, for share of market.", min=0)
+        float | None,
+        typer.Option(
+            help="Money a year that the market is worth; default: the strategy's `market_size`.", min=0
+        ),
     ] = None,
     cells: Annotated[int, typer.Option(help="Peer cells to print; all are in the data file.", min=0)] = 20,
     out: Out = DEFAULT_OUT,
@@ -67,7 +71,7 @@ def show(
                 raise ArtifactError("no grid is in use: run `nextbest fit grid`")
             with counting("customers") as progress:
                 people = await read_portraits(store, model, over, now=clock_at(as_of)(), progress=progress)
-        market = math.nan if market_size is None else market_size
+        market = book.strategy.market_size if market_size is None else market_size
         found = overview(people, model.artifacts.grid, book, scenario=over.text, market=market)
         stem = f"grid-{model.artifacts.digests['grid'][:SHORT_DIGEST]}-overview"
         return found, write_overview(out, stem, found)
@@ -91,12 +95,15 @@ def _show(console: Console, found: Overview, cells: int, written: list[Path]) ->
     console.print(_mutual(found))
     console.print(_segments(found))
     console.print(_shares(found))
+    console.print(_served(found))
     console.print(_cells(found, cells))
     if len(found.cells) > cells:
         console.print(f"{len(found.cells) - cells} more cells are in {written[-1]}", soft_wrap=True)
     console.print(
         f"{found.small_cells} cells of fewer than ten customers have the figures of the wider group"
     )
+    for leak in found.leaks:
+        console.print(f"warning: accepted at the fit: {leak}", markup=False)
     console.print("files: " + ", ".join(str(path) for path in written), soft_wrap=True)
 
 
@@ -148,10 +155,24 @@ def _segments(found: Overview) -> Table:
 def _shares(found: Overview) -> Table:
     table = Table("share", "mean", title="share of market, of wallet, of life")
     s = found.shares
-    table.add_row("of market (goal: revenue)", share(s.market))
-    table.add_row(f"of wallet (goal: growth), known of {s.wallet_known_customers}", share(s.wallet_known))
-    table.add_row("of wallet, estimated from peers", share(s.wallet_estimated))
-    table.add_row("of life (goal: retention)", share(s.life))
+    known = f"of wallet (goal: growth), known of {s.wallet_known_customers}"
+    for objective, text, value in (
+        ("share_of_market", "of market (goal: revenue)", s.market),
+        ("share_of_wallet", known, s.wallet_known),
+        ("share_of_wallet", "of wallet, estimated from peers", s.wallet_estimated),
+        ("share_of_life", "of life (goal: retention)", s.life),
+    ):
+        mark = " (the strategy's objective)" if objective == found.objective else ""
+        table.add_row(text + mark, share(value))
+    return table
+
+
+def _served(found: Overview) -> Table:
+    table = Table("stage", *found.served.activities, "sum", title=f"cost to serve ({found.currency} a year)")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for stage, costs in zip(STAGE_NAMES, found.served.cost, strict=True):
+        table.add_row(stage, *("few" if math.isnan(c) else number(c) for c in [*costs, costs.sum()]))
     return table
 
 

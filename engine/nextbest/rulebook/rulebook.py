@@ -445,6 +445,10 @@ class Strategy:
     """λ_ref."""
     referral_worth: float
     """v_ref."""
+    objective: str
+    """`share_of_market`, `share_of_wallet` or `share_of_life`."""
+    market_size: float
+    """Money a year, NaN = not given."""
     forgive: tuple[Term, ...]
     """What the choice of the Forgive mode reads of the rulebook, in the order of `FORGIVE_TERMS`."""
     peer_dimensions: tuple[str, ...]

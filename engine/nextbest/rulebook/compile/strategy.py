@@ -153,6 +153,9 @@ def compile_strategy(
     document, at = read.document, read.at
     _check_goals(document.goals, at / "goals", report)
     _check_references(read, names, report)
+    if document.objective == "share_of_market" and not document.market_size:
+        hint = "add `market_size`, the money a year that it is worth"
+        report.error(at / "objective", "invalid-value", "a share of the market needs the market's size", hint)
     split = document.budget
     if abs(split.acquire + split.retain + split.repair - 1) > 1e-9:
         total = split.acquire + split.retain + split.repair
@@ -176,6 +179,8 @@ def compile_strategy(
         time_zone=document.time_zone,
         referral_weight=document.referral.weight,
         referral_worth=document.referral.worth,
+        objective=document.objective,
+        market_size=float("nan") if document.market_size is None else document.market_size,
         forgive=_forgive_terms(document.forgive, at / "forgive", catalogue, report),
         peer_dimensions=_peer_dimensions(read, catalogue, report),
         ltv_step_weeks=document.lifetime.step_weeks,

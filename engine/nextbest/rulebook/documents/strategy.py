@@ -382,6 +382,16 @@ class StrategyFile(Document):
     archetype: Literal["brand", "cluster", "licence"] = Field(
         default="cluster", description="Kind of company; a price premium is assumed for `brand` only."
     )
+    objective: Literal["share_of_market", "share_of_wallet", "share_of_life"] = Field(
+        default="share_of_wallet",
+        description="Share that the strategy is to win: of the market (revenue), of each customer's wallet"
+        " (growth), or of the customer's life (retention, lifetime value).",
+    )
+    market_size: Cost | None = Field(
+        default=None,
+        description="Money a year that the market is worth; needed for share of market.",
+        examples=[2_000_000_000],
+    )
     goals: Annotated[list[Goal], Field(min_length=1)] = Field(description="What the programme is to reach.")
     priorities: Annotated[list[Priority], Field(min_length=1)] = Field(
         description="Business issues, most important first."
