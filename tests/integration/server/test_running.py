@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import threading
 
@@ -351,3 +353,19 @@ async def test_history_kept_too_short_does_not_start(redis_process, rulebook):
     with pytest.raises(InvalidInput, match=r"history_days: `1` days are kept, but .* looks back"):
         async with running_service(ServiceOptions(), store, rulebook, clock):
             raise AssertionError("it started")
+
+
+async def test_an_embedded_redis_that_dies(tmp_path_factory, rulebook):
+    """A service whose private Redis is killed starts it again, and decides on its data as before."""
+    store = StoreOptions(data_directory=tmp_path_factory.mktemp("d"), timeout_s=20.0)
+    async with (
+        running_service(ServiceOptions(), store, rulebook, clock) as service,
+        AsyncNextBestClient(service.address, options=PATIENT) as client,
+    ):
+        await client.put_snapshot(customer_snapshot(CUSTOMER, as_of=NOW, facts=regular()))
+        connection = service.store.connection
+        information = await connection.execute("INFO", "server")
+        os.kill(int(information.split(b"process_id:")[1].split()[0]), signal.SIGKILL)
+        await connection.wait_lost()
+        assert is_fallback(await client.decide(asking()))
+        await until(lambda: answered(client))
