@@ -1,12 +1,13 @@
 """Why this, why not that: a trace turned into words and data for one customer."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nextbest.action.comparison import decisive_term
+from nextbest.action.propensity_words import PropensityLevel, propensity_sentence
 from nextbest.action.wording import SENTENCES, WHAT_WOULD_CHANGE, template
 from nextbest.behaviour.quality import fact_states, facts_to_collect, quality_tables
 from nextbest.facts import STAGE_NAMES, Figure
@@ -59,6 +60,12 @@ class Candidate:
     lost_to: int | None
     decisive: Term | None
     """The term that cost it most: with the winner's (or none at all), its score would rise furthest."""
+    levels: Sequence[PropensityLevel]
+    """What its propensity rests on."""
+    propensity_sentence: str
+    """Where its propensity comes from; empty if it was not scored."""
+    chance: float | None
+    """Probability of being first; None where it was not scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,10 @@ class Explainer:
     trace: Trace
     channel: int
     language: str
+    levels: Callable[[int], Sequence[PropensityLevel]] | None = None
+    """What was captured of an action (an index), level by level; None = nobody asked."""
+    chances: F64 | None = None
+    """(A + 1,) probability of each action to be first, see `selection`; None = nobody asked."""
 
     def candidate(self, action: int) -> Candidate:
         """Say where `action` (an index) ended, with what its gate saw and asked for."""
@@ -89,6 +100,7 @@ class Explainer:
         scored = None if np.isnan(terms[Term.SCORE]) else terms
         winner = self._winner(action, reason)
         actual, required = self._number(self.trace.actual, action), self._number(self.trace.required, action)
+        levels = () if self.levels is None else self.levels(action)
         texts = {"actual": self._actual_text(reason, actual), "required": self._required_text(reason, action)}
         return Candidate(
             action=action,
@@ -107,6 +119,11 @@ class Explainer:
             margin=self._margin(reason, scored, winner),
             lost_to=winner,
             decisive=self._decisive(reason, scored, winner),
+            levels=levels,
+            propensity_sentence=""
+            if scored is None
+            else propensity_sentence(self.rulebook, action, scored, levels, self.language),
+            chance=None if scored is None or self.chances is None else float(self.chances[action]),
         )
 
     def _remedy(self, reason: Reason) -> str:

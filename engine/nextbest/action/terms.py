@@ -50,6 +50,10 @@ class Learnt(NamedTuple):
     """(C,) `Posteriors.row_of_cell`."""
     by_cell: bool
     """Whether it matters in which peer cell a customer is."""
+    posteriors: Posteriors
+    """The same for whom explains."""
+    reach: F64
+    """(A,) `Terms.reach`."""
 
 
 def terms_of(rulebook: Rulebook, state: DecisionState, parent: I32 = ROOT_ONLY) -> tuple[Terms, Posteriors]:
@@ -75,7 +79,7 @@ def pack_state(rulebook: Rulebook, state: DecisionState, parent: I32 = ROOT_ONLY
     """A state packed for the kernels; see `terms_of`."""
     terms, found = terms_of(rulebook, state, parent)
     thompson = rulebook.strategy.learning.exploration is Exploration.THOMPSON
-    return Learnt(pack(terms), found.row_of_cell, by_cell=len(found.mean) > 1 or thompson)
+    return Learnt(pack(terms), found.row_of_cell, len(found.mean) > 1 or thompson, found, terms.reach)
 
 
 @lean_kernel

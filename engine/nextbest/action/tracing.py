@@ -38,6 +38,7 @@ _CHANNEL = int(TreatmentCode.CHANNEL)
 _SCORE = int(Term.SCORE)
 _CHOSEN, _MANDATORY, _NO_TREATMENT = int(Reason.CHOSEN), int(Reason.MANDATORY), int(Reason.NO_TREATMENT)
 _WORSE = int(Reason.WORSE_THAN_DO_NOTHING)
+_STILL_LEARNING = int(Reason.STILL_LEARNING)
 _GROUP = int(Code.GROUP)
 _IN_GROUP, _IN_RANK = int(Reason.BEATEN_IN_GROUP), int(Reason.BEATEN_IN_RANK)
 
@@ -91,9 +92,11 @@ def consider(
         verdict = cap_gate(tables, batch, customer, action)
     if verdict[0] == 0 and not mandatory:
         verdict = stake_gate(tables, batch, terms, customer, action, p)
-    if verdict[0] != 0:
+    if verdict[0] != 0 and verdict[0] != _STILL_LEARNING:
         return verdict
     why = score_survivor(tables, batch, terms, customer, action, p, rho, out)
+    if verdict[0] != 0:  # scored none the less: it might have been within reach
+        return verdict
     if why == _WORSE:
         return why, out[_SCORE], 0.0
     return why, NAN, NAN

@@ -16,12 +16,15 @@ from nextbest.assembly import Model
 from nextbest.data.reader import Records
 from nextbest.decide import decide, explain
 from nextbest.errors import InvalidInput, SnapshotError
+from nextbest.facts import Figure
 from nextbest.facts_of import FactsOf
 from nextbest.figures import Valued, valued_of
 from nextbest.id_check import id_check, id_checks_of
 from nextbest.model import Contexts, Decisions, DecisionState, Degraded, Histories, Rows, Trace
+from nextbest.propensity_levels import propensity_levels
 from nextbest.rings import HistoryCodec
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, snapshot_error
+from nextbest.selection import cells_of, selection_probabilities
 from nextbest.server.encoding import Answer, AnswerEncoder
 from nextbest.server.requests import Question, gather_contexts, is_time, named, too_many
 from nextbest.server.responses import candidate, degraded, funnel
@@ -284,7 +287,19 @@ def _chosen_first(decisions: Decisions, actions: Sequence[int]) -> list[int]:
 def _explainer(found: Situation, decisions: Decisions, trace: Trace, language: str) -> Explainer:
     model = found.serving.model
     facts = FactsOf(model.rulebook.catalogue, found.rows, decisions.figures, 0)
-    return Explainer(model.rulebook, facts, decisions, trace, found.questions[0].channel, language)
+    state, stage = found.serving.state, int(decisions.figures[0, Figure.STAGE])
+    cell = int(cells_of(model, found.rows)[0])
+    chances = selection_probabilities(model, state, found.rows, found.contexts, decisions, trace)
+    return Explainer(
+        model.rulebook,
+        facts,
+        decisions,
+        trace,
+        found.questions[0].channel,
+        language,
+        levels=lambda action: propensity_levels(model, state, action, stage, cell),
+        chances=chances[0],
+    )
 
 
 def _action_indices(model: Model, actions: Sequence[str]) -> list[int]:

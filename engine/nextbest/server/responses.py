@@ -6,6 +6,7 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
+from nextbest.action.propensity_words import PropensityLevel
 from nextbest.action.reasons import Candidate, Explainer, FunnelStep
 from nextbest.assembly import Model
 from nextbest.model import F64, Degraded, DesiredAction, Reason, Term
@@ -144,6 +145,17 @@ def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExp
         message.treatment_id = treatment.id
         message.placement = "" if treatment.placement < 0 else rulebook.placements[treatment.placement]
     _set_known(message, found)
+    message.propensity_reason = found.propensity_sentence
+    message.propensity_levels.extend(_level(level) for level in found.levels)
+    return message
+
+
+def _level(level: PropensityLevel) -> explanation_pb2.PropensityLevel:
+    message = explanation_pb2.PropensityLevel(
+        level=level.kind, name=level.name, trials=round(level.trials), successes=round(level.successes)
+    )
+    if not np.isnan(level.propensity):
+        message.propensity = level.propensity
     return message
 
 
@@ -164,6 +176,8 @@ def _set_known(message: explanation_pb2.CandidateExplanation, found: Candidate) 
         message.margin = found.margin
     if found.terms is not None:
         message.breakdown.CopyFrom(breakdown(found.terms))
+    if found.chance is not None:
+        message.selection_probability = found.chance
 
 
 def funnel(steps: Iterable[FunnelStep]) -> list[explanation_pb2.FunnelStep]:

@@ -117,6 +117,21 @@ async def test_a_second_process_agrees_and_a_restart_forgets_nothing(client, red
         assert await p_of(again) == second
 
 
+async def test_an_explanation_says_what_a_propensity_rests_on(client):
+    """Level by level with counts, in words, and with the probability of being first."""
+    await capture(client, "one", PRESENTED, ACCEPTED)
+    request = decide_request("two", channel="call_centre")
+    explained = await client.explain(request, language="da")
+    found = {candidate.action: candidate for candidate in explained.candidates}
+    levels = [(at.level, at.name, at.successes, at.trials) for at in found["brie"].propensity_levels]
+    assert levels == [("action", "brie", 1, 1), ("stage", "hear_me", 1, 1)]
+    assert found["brie"].propensity_levels[-1].propensity == found["brie"].breakdown.mean_propensity
+    assert "1 af 1 accepteret i hear_me" in found["brie"].propensity_reason
+    first = explained.decision.results[0].action
+    chances = {name: c.selection_probability for name, c in found.items() if c.HasField("breakdown")}
+    assert chances == {name: float(name == first) for name in chances}
+
+
 async def test_stages_learn_apart(client):
     """What new customers do moves others only through the action as a whole."""
     decision = await decided(client, "one")
