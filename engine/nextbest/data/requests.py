@@ -17,9 +17,8 @@ _KEEP = Script(
     + """
 local began, seconds = tonumber(ARGV[3]), tonumber(ARGV[2])
 if began <= erased_until(KEYS[3], KEYS[4], KEYS[5]) then return false end
-local kept = redis.call('GET', KEYS[1])
-if kept and kept ~= ARGV[5] then return kept end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', seconds)
+if ARGV[5] ~= '' and redis.call('GET', KEYS[1]) == ARGV[5] then redis.call('DEL', KEYS[1]) end
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', seconds) then return redis.call('GET', KEYS[1]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', began - seconds)
 redis.call('ZADD', KEYS[2], began, ARGV[4])
 redis.call('EXPIRE', KEYS[2], 2 * seconds)
