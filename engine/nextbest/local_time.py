@@ -19,11 +19,12 @@ def local_hours(rulebook: Rulebook, rows: Rows, contexts: Contexts, now: F64) ->
     Quiet hours bind outbound contact only, so without them, or without an outbound request,
     nothing is looked up. A customer whose zone is not known lives in the strategy's.
     """
-    outbound = np.flatnonzero(contexts.direction)  # inbound is 0
-    if not len(outbound) or np.isnan(rulebook.channel_tables.quiet_from).all():
+    if not rulebook.has_quiet_hours:
         return _not_asked(len(rows))
     if len(rows) == 1:
-        return np.array([_hour_of_one(rulebook, rows, float(now[0]))])
+        asked = contexts.direction[0] != 0  # inbound is 0
+        return np.array([_hour_of_one(rulebook, rows, float(now[0]))]) if asked else _not_asked(1)
+    outbound = np.flatnonzero(contexts.direction)
     hours = np.full(len(rows), np.nan)
     offsets = _offsets_s(rulebook, _zone_codes(rulebook, rows, outbound), now[outbound] // _SLOT_S)
     hours[outbound] = (now[outbound] + offsets) % 86400.0 / 3600.0

@@ -88,7 +88,7 @@ def contact_pressure(
                 streak = 0
         elif kind == _CONTACT and channel < len(channels):
             age_days = (now - time) / DAY_S
-            pressure += channels[channel, _OUTBOUND_WEIGHT] * 2.0 ** (-age_days / PRESSURE_HALF_LIFE_DAYS)
+            pressure += channels[channel, _OUTBOUND_WEIGHT] * np.exp2(-age_days / PRESSURE_HALF_LIFE_DAYS)
             if channels[channel, _LOCATION_BOUND] == 1.0:
                 located = max(located, time)
     return pressure * (1.0 + IGNORED_STEP * streak), located

@@ -290,6 +290,12 @@ class Program:
         return _beyond(self.column_index[self.column_source == source])
 
     @cached_property
+    def rings_read(self) -> frozenset[int]:
+        """Rings that history columns are counted from, of `Ring`; none for `peers_have`."""
+        counted = self.window_shape[self.window_shape[:, 0] != WindowKind.PEERS_HAVE]
+        return frozenset(counted[:, 1].tolist())
+
+    @cached_property
     def windows(self) -> tuple[WindowSpec, ...]:
         """The history columns in order."""
         return tuple(self._window(w) for w in range(self.n_windows))

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 
+import numpy as np
+
 from nextbest.facts import Catalogue, Fact
 from nextbest.model import F64, I32, I64, U8, U64, DesiredAction
 from nextbest.rulebook.patterns import Pattern
@@ -503,6 +505,11 @@ class Rulebook:
     def revision(self) -> str:
         """Short name for logs and answers: id and the digest's first twelve digits."""
         return f"{self.id}@{self.digest[:12]}"
+
+    @cached_property
+    def has_quiet_hours(self) -> bool:
+        """Whether a channel has hours without outbound contact."""
+        return not bool(np.isnan(self.channel_tables.quiet_from).all())
 
     @cached_property
     def channel_index(self) -> Mapping[str, int]:

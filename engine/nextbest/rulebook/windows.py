@@ -79,8 +79,10 @@ def fill_windows(program: Program, histories: Histories, now: F64) -> F64:
         program.filter_code_starts,
         program.filter_codes,
     )
-    fill_ring(CONTACTS, windows, entries_of(histories.contacts), now, columns)
-    fill_ring(EVENTS, windows, entries_of(histories.events), now, columns)
+    if CONTACTS in program.rings_read:
+        fill_ring(CONTACTS, windows, entries_of(histories.contacts), now, columns)
+    if EVENTS in program.rings_read:
+        fill_ring(EVENTS, windows, entries_of(histories.events), now, columns)
     return columns
 
 
@@ -138,9 +140,8 @@ def window_value(windows: Windows, w: int, entries: Entries, i: int, now: float)
 
 @lean_kernel
 def fill_ring(ring: int, windows: Windows, entries: Entries, now: F64, columns: F64) -> None:
-    """Fill the columns that read one ring."""
-    for w in range(len(windows.seconds)):
-        if windows.shape[w, 1] != ring or windows.shape[w, 0] == PEERS_HAVE:
-            continue
-        for i in range(len(now)):
-            columns[i, w] = window_value(windows, w, entries, i, now[i])
+    """Fill the columns that read one ring: all of a customer's, while the entries are in cache."""
+    for i in range(len(now)):
+        for w in range(len(windows.seconds)):
+            if windows.shape[w, 1] == ring and windows.shape[w, 0] != PEERS_HAVE:
+                columns[i, w] = window_value(windows, w, entries, i, now[i])
