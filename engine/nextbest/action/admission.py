@@ -35,12 +35,14 @@ class Word(IntEnum):
     """Not in Know me."""
     CALM = 21
     """The pressure gate passes in the request's channel."""
+    ANYWHERE = 22
+    """Any placement will do."""
     CONSENT = 32
     """64 words by consent given."""
     TOPIC = 96
     """64 words by topic blocked."""
     PLACEMENT = 160
-    """64 words by placement: asked for, or any will do."""
+    """64 words by placement asked for."""
     CHANNEL = 224
 
 
@@ -68,6 +70,7 @@ _INBOUND_WORD, _AWAKE, _KNOWN_WORD, _SOLD, _NOT_NEW, _CALM = (
     int(Word.NOT_NEW),
     int(Word.CALM),
 )
+_ANYWHERE = int(Word.ANYWHERE)
 _CONSENT, _TOPIC, _PLACEMENT, _CHANNEL = (
     int(Word.CONSENT),
     int(Word.TOPIC),
@@ -126,7 +129,8 @@ def _fill_customer(tables: Tables, batch: Batch, i: int, words: U64) -> None:
     _spread(words, _CONSENT, batch.masks[i, 0], bit)
     _spread(words, _TOPIC, batch.masks[i, 1], bit)
     wanted = np.uint64(batch.requests[i, 2])
-    _spread(words, _PLACEMENT, wanted if wanted != _ZERO else _ALL, bit)
+    words[_ANYWHERE] |= bit if wanted == _ZERO else _ZERO
+    _spread(words, _PLACEMENT, wanted, bit)
     words[_KNOWN_WORD] |= _ZERO if is_little_known(tables, batch, i) else bit
     words[_SOLD] |= _ZERO if is_sell_held(tables, batch, i) else bit
     if not 0 <= channel < len(tables.channels):
@@ -239,7 +243,7 @@ def reachable(tables: Tables, words: U64, treatment: int) -> np.uint64:
     word = words[_CHANNEL + tables.treatments[treatment, _T_CHANNEL]]
     placement = tables.treatments[treatment, _T_PLACEMENT]
     if placement >= 0:
-        word &= words[_PLACEMENT + placement]
+        word &= words[_PLACEMENT + placement] | words[_ANYWHERE]
     consents, given = np.uint64(tables.treatments[treatment, _T_CONSENT]), _ALL
     while consents != _ZERO:
         given &= words[_CONSENT + lowest_bit(consents)]
