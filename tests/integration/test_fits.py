@@ -1,6 +1,10 @@
 """`nextbest fit ltv` and `fit grid` on a stored population: what they write, and what they refuse."""
 
 import json
+import signal
+import subprocess
+import sys
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +24,7 @@ from nextbest.errors import ArtifactError, FitError, InvalidInput
 from nextbest.facts import Figure
 from nextbest.figures import figures_of
 from nextbest.fitted import read_artifacts
+from nextbest.potential import ltv_fit
 from nextbest.rulebook.compile import compile_rulebook
 
 N = 600
@@ -214,6 +219,48 @@ def test_an_interrupted_fit_goes_on_where_it_stopped(shop, monkeypatch):
     shop.run(interrupted)
     found = shop.run(again)
     assert (found.resumed, found.seen, found.digest) == (400, N, expected)
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from nextbest.batch import operations
+from nextbest.batch.grid_runs import GridOptions, Told, fit_grid
+from nextbest.data.store import StoreOptions, open_store
+from nextbest.rulebook.compile import compile_rulebook
+
+operations.BATCH_CUSTOMERS = 100
+url, prefix, rules, now = sys.argv[1:]
+book, done = compile_rulebook(Path(rules)), 0
+
+def die(customers):
+    global done
+    done += customers
+    if done > 450:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+async def run():
+    options = StoreOptions(redis_url=url, prefix=prefix, timeout_s=10.0)
+    async with open_store(options, book.catalogue) as store:
+        await fit_grid(store, book, now=float(now), options=GridOptions(save_every=150), told=Told(die))
+
+asyncio.run(run())
+"""
+
+
+def test_a_killed_fit_goes_on_where_it_stopped(shop, monkeypatch):
+    """A process that dies without a word leaves its counts, and nothing in use; the next goes on."""
+    where = (shop.options.redis_url, shop.options.prefix, str(shop.rulebook_directory), str(AS_OF))
+    killed = subprocess.run([sys.executable, "-c", KILLED, *where], check=False, timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert shop.active() == {}
+    monkeypatch.setattr("nextbest.batch.operations.BATCH_CUSTOMERS", 100)
+    found = shop.run(lambda store: fit_grid(store, shop.rulebook, now=AS_OF))
+    assert (found.resumed, found.seen) == (400, N)
+    whole = shop.run(
+        lambda store: fit_grid(store, shop.rulebook, now=AS_OF, options=GridOptions(restart=True))
+    )
+    assert whole.digest == found.digest
 
 
 def test_what_another_rulebook_had_counted_is_not_gone_on_with(shop, monkeypatch):
@@ -424,3 +471,54 @@ def test_an_outcome_that_nobody_has_is_warned_of(shop):
 def test_customers_that_differ_are_not_warned_of(shop):
     """An ordinary fit says nothing of outcomes."""
     assert "for every customer" not in shop.cli("fit", "grid").output
+
+
+@pytest.mark.parametrize("part", ["fit_bgnbd", "fit_gamma_gamma"])
+def test_a_fit_that_does_not_converge_replaces_nothing(shop, monkeypatch, part):
+    """The error names the model and says what to check; what is in use stays in use."""
+    shop.cli("fit", "ltv")
+    before, written = shop.active(), sorted(shop.out.iterdir())
+    monkeypatch.setattr(ltv_fit, part, partial(getattr(ltv_fit, part), max_iterations=1))
+    result = shop.cli("fit", "ltv")
+    assert isinstance(result.exception, FitError)
+    assert "did not converge" in str(result.exception)
+    assert "check the units of the data" in str(result.exception)
+    assert (shop.active(), sorted(shop.out.iterdir())) == (before, written)
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("repeat_purchases", -1.0),
+        ("repeat_purchases", 2.5),
+        ("recency_weeks", -3.0),
+        ("observed_weeks", 0.5),
+        ("mean_repeat_value", -20.0),
+        ("observed_weeks", np.inf),
+    ],
+)
+def test_every_impossible_history_names_its_customer(shop, fact, value):
+    """Counts that are none, weeks out of order, negative money: whose is said, and nothing changes."""
+    buyers = customers(N).filter(pl.col("repeat_purchases") > 0)["customer_id"].to_list()
+    shop.cli("fit", "ltv")
+    before = shop.active()
+
+    async def spoil(store):
+        await spoilt_row(store, buyers[3], {fact: np.array([value])})
+
+    shop.run(spoil)
+    result = shop.cli("fit", "ltv")
+    assert isinstance(result.exception, InvalidInput)
+    assert [v.field for v in result.exception.violations] == [f"customer `{buyers[3]}`"]
+    assert shop.active() == before
+
+
+def test_a_failed_grid_replaces_nothing(shop):
+    """A leak found after a good fit is refused, and the good grid stays in use."""
+    shop.cli("fit", "grid")
+    before = shop.active()
+    frame = customers(N)
+    third = np.argsort(np.argsort(frame["revenue_net"].to_numpy())) * 3 // N
+    shop.load(frame.with_columns(peer_segment=pl.Series(np.array(["young", "middle", "old"])[third])))
+    assert isinstance(shop.cli("fit", "grid").exception, FitError)
+    assert shop.active() == before
