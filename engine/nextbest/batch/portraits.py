@@ -25,7 +25,7 @@ from nextbest.facts import Figure
 from nextbest.figures import figures_of
 from nextbest.model import F64, I32, I64, U8, U64, Bools, Histories, Ring, Rows, Stage
 from nextbest.potential.shares import share_of_life
-from nextbest.rings import HistoryCodec
+from nextbest.rings import HistoryCodec, entries_at
 from nextbest.rulebook.matching import holds, inputs_of, match, no_suppression
 from nextbest.valuation import take_columns
 
@@ -218,10 +218,9 @@ def picked_histories(histories: Histories, index: np.ndarray[tuple[int], np.dtyp
 
 
 def _picked_ring(ring: Ring, index: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Ring:
-    first, last = ring.starts[index], ring.starts[index + 1]
-    entries = [ring.entries[a:b] for a, b in zip(first.tolist(), last.tolist(), strict=True)]
-    found = np.concatenate([ring.entries[:0], *entries])
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(last - first)])
+    first, count = ring.starts[index], ring.starts[index + 1] - ring.starts[index]
+    starts: I64 = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
+    found = entries_at(ring.entries, np.arange(int(starts[-1])) + np.repeat(first - starts[:-1], count))
     truncated = ring.truncated_before[index]
     for array in (found, starts, truncated):
         array.setflags(write=False)

@@ -21,7 +21,7 @@ from nextbest.data.row_columns import checks_of, faults_of
 from nextbest.data.table_files import RowFault, TableBatch, TableFile
 from nextbest.errors import InvalidInput, Violation
 from nextbest.model import HISTORY_ENTRY, I64, NO_NAME, U64, Bools, EntryKind, Histories, Ring
-from nextbest.rings import BYTE_KINDS, CodeTranslation
+from nextbest.rings import BYTE_KINDS, CodeTranslation, entries_at
 
 Entries = npt.NDArray[np.void]
 Names = Mapping[str, Mapping[str, int]]
@@ -70,7 +70,7 @@ class _Laid:
         count = np.where(found, self.starts[place + 1] - first, 0)
         starts: I64 = np.concatenate([np.zeros(1, np.int64), np.cumsum(count)])
         index = np.arange(int(starts[-1])) + np.repeat(first - starts[:-1], count)
-        ring = Ring(self.entries[index], starts, np.full(n, -np.inf))
+        ring = Ring(entries_at(self.entries, index), starts, np.full(n, -np.inf))
         for array in (ring.entries, ring.starts, ring.truncated_before):
             array.setflags(write=False)
         return ring
