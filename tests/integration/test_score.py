@@ -28,7 +28,9 @@ from nextbest.batch.situation import situation_of
 from nextbest.data import table_files
 from nextbest.data.history_files import read_history_file
 from nextbest.errors import InvalidInput
-from nextbest.model import CellEvidence, DecisionState
+from nextbest.learning.cases import observations
+from nextbest.model import CellEvidence, DecisionState, Outcome
+from nextbest.rings import new_entries
 from nextbest.rulebook.compile import compile_rulebook
 
 N = 900
@@ -395,3 +397,30 @@ def test_what_cannot_be_used_is_said_before_anything_is_written(shop):
     Path(shop / "broken.parquet").write_bytes(b"PAR1 nonsense")
     assert run_score(shop, file="broken.parquet", out="b.parquet").code == 1
     assert not (shop / "b.parquet").exists()
+
+
+def test_what_was_learnt_in_redis_is_decided_with(shop, redis_url, keys):
+    """Rejections captured by the service lower the propensity that a run over the store reads."""
+    stored = Shop(shop, redis_url, keys.prefix)
+    write(generous(), shop / "rules")
+    stored.load(customers(N))
+    given = ["--redis-url", redis_url, "--rulebook", shop / "rules", "--as-of", DAY, "--channel", "pos"]
+    with mock.patch.dict(os.environ, {"NEXTBEST_PREFIX": keys.prefix}):
+        assert nextbest("score", "--out", shop / "before.parquet", *given).code == 0
+        stored.run(lambda store: rejected(store, stored.rulebook.strategy.learning))
+        assert nextbest("score", "--out", shop / "after.parquet", *given).code == 0
+    before, after = (pl.read_parquet(shop / f"{name}.parquet") for name in ("before", "after"))
+    old, new = (f.filter(pl.col("action") == "bread")["propensity"] for f in (before, after))
+    assert set(old) == {4 / 20}
+    assert new.is_empty() or new.max() < 4 / 20
+
+
+async def rejected(store, learning):
+    """Forty rejections of bread in every stage."""
+    code = (await store.names.codes("action", ["bread"]))["bread"]
+    entries = new_entries(40)
+    entries["outcome"], entries["action"] = Outcome.REJECTED, code
+    entries["idempotency_key"] = np.arange(1, 41)
+    seen = observations(entries, learning, nothing=10**6)
+    for stage in range(4):
+        await store.evidence.learn(f"c{stage:06}", seen, stage=stage, cell=(), now=AS_OF)
