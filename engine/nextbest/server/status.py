@@ -100,7 +100,7 @@ def _message(error: NextBestError) -> str:
     """What callers are told; where the store is and why it fails is for the log."""
     match error:
         case ErasureUnfinished():
-            return str(error)
+            return _whole(error)
         case StoreUnavailable():
             return "the snapshot store does not answer"
         case InvalidInput():
