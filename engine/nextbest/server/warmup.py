@@ -1,6 +1,7 @@
 """Run every kernel of the request path once, so that no customer waits for a compiler."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from nextbest.behaviour.detectors import BaselineInput
 from nextbest.data.reader import Records
 from nextbest.id_check import id_check
 from nextbest.learning.propensity import TABLE_COLUMNS, PropensityModel
-from nextbest.model import NO_CODE, DecisionState, EntryKind, Term
+from nextbest.model import NO_CODE, CellEvidence, DecisionState, EntryKind, Term
 from nextbest.potential.grid import PeerGrid
 from nextbest.potential.ltv_parameters import BgNbd, GammaGamma, LtvParameters
 from nextbest.rings import CodeTranslation, HistoryCodec, encode_ring, new_entries
@@ -65,9 +66,21 @@ def warm_up(serving: Serving, now: float) -> None:
             found = situation(serving, [question] * n, records, now)
             answers(found)
         explained(situation(serving, [question], Records([row], [ring_bytes], [None]), now), [], "en")
+    for n in (1, 2):  # once something is learnt, a customer's peer cell is looked up
+        answers(situation(_taught(serving), [question] * n, Records([row] * n, [None] * n, [None] * n), now))
     _write_twice(serving, row, now)
     decisive_term(np.ones(len(Term)), None, classic=False)  # nobody is beaten above
     logger().info("warm", seconds=round(time.perf_counter() - started, 3), time=float(np.round(now, 3)))
+
+
+def _taught(serving: Serving) -> Serving:
+    """The same with some evidence of a peer cell."""
+    peers, state = serving.model.peers, serving.state
+    if peers is None or len(peers.tables.tree.parent) < 2 or not len(state.posteriors):
+        return serving
+    first = np.zeros(1, np.int32)
+    cells = CellEvidence(first, first, first + np.int32(1), np.ones((1, 2)))
+    return replace(serving, state=replace(state, cells=cells))
 
 
 def _write_twice(serving: Serving, row: bytes, now: float) -> None:
