@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from nextbest.action.comparison import decisive_term
+from nextbest.action.occasions import occasion
 from nextbest.action.propensity_words import PropensityLevel, propensity_sentence
 from nextbest.action.wording import SENTENCES, WHAT_WOULD_CHANGE, template
 from nextbest.behaviour.quality import fact_states, facts_to_collect, quality_tables
 from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.facts_of import FactsOf, shown
 from nextbest.model import DAY_S, F64, GATE_OF, I32, Decisions, Gate, Reason, Stage, Term, Trace
-from nextbest.rulebook.rulebook import Arbitration, Rulebook
+from nextbest.rulebook.rulebook import Arbitration, Rulebook, Trigger
 
 UNITS: Mapping[Reason, str] = {
     Reason.SNAPSHOT_TOO_OLD: "days",
@@ -232,7 +233,7 @@ class Explainer:
         expressions = [source for _, source in self._triggers(action)]
         if reason in (Reason.CONDITION_FALSE, Reason.CONDITION_UNKNOWN):
             expressions = [self.rulebook.actions[action].condition_source]
-        return template(SENTENCES[reason], self.language).format(
+        sentence = template(SENTENCES[reason], self.language).format(
             actual=texts["actual"],
             required=texts["required"],
             facts=self.facts.quoted(expressions),
@@ -240,6 +241,13 @@ class Explainer:
             score="" if terms is None else shown(float(terms[Term.SCORE])),
             winner="" if winner is None else self.rulebook.actions[winner].id,
         )
+        because = occasion(self._fired(action), self.facts, self.language)
+        return f"{sentence}; {because}" if because else sentence
+
+    def _fired(self, action: int) -> list[Trigger]:
+        """The triggers of an action that have fired and do not cool down."""
+        triggers = self.rulebook.action_tables.triggers_of(action)
+        return [self.rulebook.triggers[t] for t in triggers if self.decisions.has_fired(t, self.facts.row)]
 
 
 def _date(seconds: float) -> str:

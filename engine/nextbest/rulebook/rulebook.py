@@ -17,6 +17,11 @@ Texts = Mapping[str, str]
 """A text by BCP 47 language; always has the rulebook's default language."""
 
 
+def text_in(texts: Texts, language: str) -> str:
+    """The text in the language, or in the first language it has; empty if there is none."""
+    return texts.get(language) or next(iter(texts.values()), "")
+
+
 class Evidence(IntEnum):
     """Kinds of evidence that the customer would have asked for an action (domain model, section 8)."""
 

@@ -10,7 +10,7 @@ from nextbest.action.propensity_words import PropensityLevel
 from nextbest.action.reasons import Candidate, Explainer, FunnelStep
 from nextbest.assembly import Model
 from nextbest.model import F64, Degraded, DesiredAction, Reason, Term
-from nextbest.rulebook.rulebook import Offer, Rulebook, Texts, Treatment
+from nextbest.rulebook.rulebook import Offer, Rulebook, Treatment, text_in
 from nextbest.server.requests import Question
 
 DO_NOTHING = "do_nothing"
@@ -117,11 +117,6 @@ def _offer(offer: Offer, valid_until: float) -> decision_pb2.Offer:
     if np.isfinite(valid_until):
         message.valid_until.CopyFrom(timestamp(valid_until))
     return message
-
-
-def text_in(texts: Texts, language: str) -> str:
-    """The text in the language, or in the first language it has; empty if there is none."""
-    return texts.get(language) or next(iter(texts.values()), "")
 
 
 def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExplanation:
