@@ -47,7 +47,7 @@ def why(
     channel: Annotated[str, typer.Option(help="Channel that asks, as the rulebook names it.")] = "pos",
     outbound: Annotated[bool, typer.Option("--outbound", help="The company starts the contact.")] = False,
     placement: Annotated[list[str] | None, typer.Option(help="Placement asked for; none = any.")] = None,
-    role: Annotated[str, typer.Option(help="Role of the caller.")] = "",
+    role: Annotated[str, typer.Option(help="Role of the caller; none = the least authority.")] = "",
     phase: Annotated[str, typer.Option(help="Phase of the purchase, such as `at_payment`.")] = "unspecified",
     key: Annotated[list[str] | None, typer.Option(help="A context key, as `intent=service`.")] = None,
     artifact: Annotated[
