@@ -150,7 +150,7 @@ def forms(value):
     unit = value.lstrip("0123456789.")
     if unit in DURATION_SECONDS and value[:1].isdigit():
         seconds = float(value.removesuffix(unit)) * DURATION_SECONDS[unit]
-        return duration_in_words(seconds), f"< {seconds / 86400!r}", f"{seconds / 86400:g} days"
+        return duration_in_words(seconds), f"last {seconds / 86400!r} days", f"{seconds / 86400:g} days"
     if value.startswith(("20", "19")) and len(value) == 10:
         return value, f"{date.fromisoformat(value).year}"
     said = value.replace("..", " to ").strip("[](),<>=! ")
@@ -163,9 +163,14 @@ SAID = {
     "unique": ("at most one row holds",),
     "first": ("the first row that holds",),
     "collect": ("every row that holds",),
-    "drop": ("spend a period fell",),
-    "rise": ("spend a period rose",),
-    "silent_drop": ("spend a period fell without a complaint",),
+    "drop": ("its level fell",),
+    "rise": ("its level rose",),
+    "silent_drop": ("its level fell without a complaint",),
+    "dip": ("far below what is usual",),
+    "spike": ("far above what is usual",),
+    "fewer_purchases": ("fewer purchases",),
+    "more_purchases": ("more purchases",),
+    "change": ("a change between two snapshots",),
     "detector": ("a detector, off the request path",),
     "pattern": ("found by: pattern",),
     "snapshot": ("fires:",),

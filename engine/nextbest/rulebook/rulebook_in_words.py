@@ -18,9 +18,13 @@ Lines: TypeAlias = dict[str, list[str]]
 """What is said of a thing, by what it is about."""
 
 _DETECTED: Mapping[str, str] = {
-    "drop": "spend a period fell",
-    "rise": "spend a period rose",
-    "silent_drop": "spend a period fell without a complaint",
+    "drop": "its level fell",
+    "rise": "its level rose",
+    "silent_drop": "its level fell without a complaint",
+    "dip": "one period was far below what is usual",
+    "spike": "one period was far above what is usual",
+    "fewer_purchases": "fewer purchases than the customer's rhythm",
+    "more_purchases": "more purchases than the customer's rhythm",
 }
 
 
@@ -68,7 +72,12 @@ def _facts(parts: Parts) -> Lines:
         "context": [_fact(fact) for fact in book.context_facts],
         "events": list(book.event_kinds),
     }
+    lines |= told(document, book.languages[0], without=_FACTS)
     return {about: texts for about, texts in lines.items() if texts}
+
+
+_FACTS = ("standard", "values", "quality", "facts", "retired", "context", "events")
+"""Keys of facts.yaml that are said as the catalogue they compile to."""
 
 
 def _fact(fact: Fact) -> str:
@@ -136,7 +145,10 @@ def _trigger(trigger: Trigger) -> Lines:
     if trigger.pattern:
         lines["found by"] = [f"pattern {trigger.pattern}, off the request path"]
     if trigger.detects:
-        lines["found by"] = [f"a detector, off the request path: {_DETECTED[trigger.detects]}"]
+        found = _DETECTED.get(trigger.detects, trigger.detects)
+        lines["found by"] = [f"a detector, off the request path: {found}"]
+    if trigger.kind == "change":
+        lines["found by"] = ["a change between two snapshots, when the later is written"]
     if trigger.cool_down_days:
         lines["rests"] = [f"{duration_in_words(86400 * trigger.cool_down_days)} after a contact"]
     return lines
