@@ -1,5 +1,6 @@
 """Population scoring as a pure function: the same decisions, whoever stands beside whom, as columns."""
 
+import pickle
 import random
 
 import numpy as np
@@ -253,6 +254,17 @@ def test_a_row_with_a_problem_says_it_and_spares_the_others():
     assert "history.direction: is empty" in texts["c"]
     assert "customer_id: is empty" in texts[None]
     assert set(found.filter(pl.col("problem").is_null())["customer_id"]) == {"a"}
+
+
+def test_model_state_and_question_can_be_sent_to_another_process():
+    """What was pickled decides as before: engines send it to their workers."""
+    crowd = Crowd(2)
+    batch = record_batch(pl.DataFrame(FACTS))
+    sent = pickle.loads(pickle.dumps((crowd.model, crowd.state, crowd.scoring)))
+    model, state, scoring = sent
+    assert model.digest == crowd.model.digest
+    here = score_batch(crowd.model, crowd.state, NOW, batch, crowd.scoring)
+    assert score_batch(model, state, NOW, batch, scoring).equals(here)
 
 
 def test_an_empty_record_batch_gives_an_empty_one():
