@@ -32,7 +32,7 @@ from nextbest.data.store import Store, StoreOptions, open_store
 from nextbest.decide import decide
 from nextbest.fitted import pack_grid, pack_ltv
 from nextbest.id_check import id_checks_of
-from nextbest.model import Contexts, Decisions, DecisionState, Histories, Ring, Rows
+from nextbest.model import Contexts, Decisions, DecisionState, Histories, Ring, Rows, Term
 from nextbest.rows import split_rows
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest_client import NextBestClient
@@ -68,9 +68,10 @@ TIMEOUT_S = 60.0
 class Process:
     """A server in a process of its own that says JSON lines about itself."""
 
-    def __init__(self, command: Sequence[str], said: str) -> None:
+    def __init__(self, command: Sequence[str], said: str, **settings: str) -> None:
+        environment = os.environ | _QUIET | settings
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | _QUIET
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
         self._lines: list[dict[str, object]] = []
         self._said = threading.Condition()
@@ -124,16 +125,18 @@ class Process:
 _QUIET = {"NEXTBEST_LOG_LEVEL": "info", "NEXTBEST_REDIS_URL": ""}
 
 
-def _service(rulebook: Path, data: Path) -> Process:
+def service(rulebook: Path, data: Path, **settings: str) -> Process:
+    """A service on a rulebook and an embedded Redis."""
     as_of = dt.datetime.fromtimestamp(NOW, dt.UTC).isoformat()
     nextbest = str(Path(sys.executable).with_name("nextbest"))
     ports = ("--port", "0", "--rulebook-port", "0")
     where = ("--rulebook", str(rulebook), "--data-directory", str(data), "--as-of", as_of)
-    return Process([nextbest, "serve", *ports, *where], "serving")
+    return Process([nextbest, "serve", *ports, *where], "serving", **settings)
 
 
 @contextmanager
-def _ended(*processes: Process) -> Iterator[None]:
+def ended(*processes: Process) -> Iterator[None]:
+    """End processes in any case."""
     try:
         yield
     finally:
@@ -178,14 +181,19 @@ class World:
 
     def decided(self, picked: np.ndarray) -> Decisions:
         """The answers for some customers, straight from `decide`."""
+        return decide(self.model, *self.arguments(picked))
+
+    def arguments(
+        self, picked: np.ndarray
+    ) -> tuple[Rows, Histories, Contexts, DecisionState, np.ndarray, np.ndarray]:
+        """What `decide` and `explain` take after the model, for some customers."""
         n, rows = len(picked), self.rows
         entries = self.contacts.reshape(-1, ENTRIES)[picked].reshape(-1)
         complete = np.full(n, -np.inf)
         ring = Ring(entries, np.arange(n + 1, dtype=np.int64) * ENTRIES, complete)
         none, one = np.full(n, -1, np.int32), np.zeros(n, np.int32)
         contexts = Contexts(one, one, np.zeros(n, np.uint64), one, none, np.full((n, 1), np.nan))
-        return decide(
-            self.model,
+        return (
             Rows(rows.as_of[picked], rows.numbers[picked], rows.words[picked], rows.known[picked]),
             Histories(ring, Histories.empty(n).events),
             contexts,
@@ -226,7 +234,10 @@ def check_answers(address: str, world: World, seed: int) -> decision_pb2.DecideR
                 raise AssertionError(f"a fallback decision: {reply.fallback.message}")
             places = range(int(expected.count[row]))
             wanted = [
-                (world.rulebook.actions[expected.action[row, p]].id, float(expected.terms[row, p, -1]))
+                (
+                    world.rulebook.actions[expected.action[row, p]].id,
+                    float(expected.terms[row, p, Term.SCORE]),
+                )
                 for p in places
             ]
             if [(r.action, r.score) for r in reply.results[:-1]] != wanted:
@@ -348,8 +359,8 @@ async def _measure(world: World, options: StoreOptions, directory: Path, *, quic
 def _serve_and_measure(world: World, data: Path, directory: Path, *, quick: bool) -> dict[str, float]:
     rules = directory / "rules"
     starts = [_start_s(rules, data) for _ in range(STARTS_QUICK if quick else STARTS)]
-    ours = _service(rules, data)
-    with _ended(ours):
+    ours = service(rules, data)
+    with ended(ours):
         ready = directory / "reply"
         figures: dict[str, float] = {"start.ready_s": statistics.median(starts)}
         for view, suffix in ((common_pb2.VIEW_BASIC, ""), (common_pb2.VIEW_FULL, "_full")):
@@ -373,7 +384,7 @@ def _throughput(
     ours: Process, ready: Path, frames: Frames, view: common_pb2.View.ValueType, suffix: str, *, quick: bool
 ) -> dict[str, float]:
     empty = Process([sys.executable, str(HERE / "empty_server.py"), str(ready)], "port")
-    with _ended(empty):
+    with ended(empty):
         sides = Sides(ours, empty, frames)
         rounds, each = (ROUNDS_QUICK, EACH_QUICK) if quick else (ROUNDS, EACH)
         found = sides.compare(view, rounds, each)
@@ -433,12 +444,12 @@ def _open_loop(ours: Process, rate: float, *, quick: bool) -> dict[str, float]:
 def _start_s(rules: Path, data: Path) -> float:
     """Seconds from the command to the first answer that says SERVING."""
     start = time.perf_counter()
-    service = _service(rules, data)
-    with _ended(service):
-        with NextBestClient(str(service.ready["address"])) as client:
+    started = service(rules, data)
+    with ended(started):
+        with NextBestClient(str(started.ready["address"])) as client:
             client.wait_until_ready(timeout_ms=10_000)
             seconds = time.perf_counter() - start
-        service.stop("stopped")
+        started.stop("stopped")
     return seconds
 
 

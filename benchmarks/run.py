@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("match", "decide", "ltv", "grid", "figures", "cross_sell", "rpc", "score")
+NAMES = ("match", "decide", "ltv", "grid", "figures", "cross_sell", "rpc", "decision_log", "score")
 
 
 def main() -> int:

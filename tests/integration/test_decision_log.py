@@ -149,6 +149,17 @@ async def test_the_oldest_make_way(log, connection, keys):
     assert sum(b":log:" in key for key in stored) == 5
 
 
+async def test_a_decision_made_anew_does_not_go_with_the_old_one(log, connection, keys):
+    """When the first entry of a request decided twice makes way, the second one's record stays."""
+    log = DecisionLogStore(connection, keys, LogLimits(most=1))
+    first = record()
+    second = record(decision_id=first.decision_id)
+    await log.write([first, second])
+    assert await log.trim() == 1
+    assert await logged(log) == [second]
+    assert await log.of_customer("customer-1") == [second]
+
+
 async def test_a_log_is_read_by_time(log, connection):
     """`since` is inclusive, `until` exclusive, by the time at which Redis kept the record."""
     records = [record() for _ in range(3)]

@@ -154,15 +154,15 @@ async def test_waiting_ends_when_there_is_room(fates):
                 order.append(number)
                 log.add(answered(number))
 
-        tasks = [asyncio.create_task(decide(n)) for n in range(5)]
+        tasks = [asyncio.create_task(decide(n)) for n in range(20)]
         await asyncio.sleep(0.05)
-        assert len(order) < 5
+        assert len(order) < 20
         redis.back.set()
         await asyncio.gather(*tasks)
         await all_written(log)
-    assert sorted(order) == list(range(5))
-    assert len(redis.taken) == 5
-    assert fates == {Fate.WRITTEN: 5}
+    assert sorted(order) == list(range(20))
+    assert len(redis.taken) == 20
+    assert fates == {Fate.WRITTEN: 20}
 
 
 async def test_waiting_ends_before_the_deadline(fates):
@@ -213,6 +213,20 @@ async def test_what_redis_refuses_for_good_is_given_up(fates):
         await all_written(log)
     assert redis.taken == [answered(2).decision_id]
     assert fates == {Fate.STORE_REFUSED: 1, Fate.WRITTEN: 1}
+    assert "decisions_not_logged" in [event["event"] for event in said]
+
+
+async def test_a_fault_of_ours_does_not_end_the_log(fates):
+    """An error that nobody foresaw costs its batch, is in the log with its cause, and is counted."""
+    redis = Redis(error=RuntimeError("the cause"))
+    with structlog.testing.capture_logs() as said:
+        async with log_to(redis).running(10.0) as log:
+            log.add(answered(1))
+            await all_written(log)
+            redis.error = None
+            log.add(answered(2))
+    assert redis.taken == [answered(2).decision_id]
+    assert fates == {Fate.UNPACKABLE: 1, Fate.WRITTEN: 1}
     assert "decisions_not_logged" in [event["event"] for event in said]
 
 

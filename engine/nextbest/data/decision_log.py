@@ -5,12 +5,11 @@ whole node of entries goes. So the stream holds random handles only; what a hand
 record itself, are plain keys, which are gone when they are deleted.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-from nextbest.data.connection import Commands, Part, Reply, gather_replies
+from nextbest.data.connection import Commands, Part
 from nextbest.data.keys import Keys
 from nextbest.data.scripts import UNLESS_ERASED, Script
 from nextbest.decision_record import HANDLE_AT, DecisionRecord, read_record
@@ -50,11 +49,40 @@ end
 return status
 """)
 
-# KEYS: a customer's ids. ARGV: what keys of records and of handles begin with, offset of the handle.
-_ERASE = Script("""
+_HEX = """
 local function hex(text)
   return (text:gsub('.', function(c) return string.format('%02x', c:byte()) end))
 end
+"""
+
+# KEYS: the stream. ARGV: decisions to keep, how many may go at once, what handles' keys begin with, what
+# customers' keys begin with, offset of the handle in a record. Gives how many entries went.
+_TRIM = Script(f"""
+{_HEX}
+local length = redis.call('XLEN', KEYS[1])
+local excess = math.min(length - tonumber(ARGV[1]), tonumber(ARGV[2]))
+if excess <= 0 then return 0 end
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', excess)) do
+  local handle = entry[2][2]
+  local key = ARGV[3] .. hex(handle)
+  local owner = redis.call('GET', key)
+  if owner then
+    local id, ids = hex(owner:sub(1, 16)), ARGV[4] .. '{{' .. owner:sub(17) .. '}}:d'
+    redis.call('DEL', key)
+    -- A decision that was made anew for the same request has a later handle, and stays.
+    if redis.call('GETRANGE', ids .. ':' .. id, ARGV[5], ARGV[5] + 15) == handle then
+      redis.call('DEL', ids .. ':' .. id)
+      redis.call('ZREM', ids, id)
+    end
+  end
+end
+redis.call('XTRIM', KEYS[1], 'MAXLEN', length - excess)
+return excess
+""")
+
+# KEYS: a customer's ids. ARGV: what keys of records and of handles begin with, offset of the handle.
+_ERASE = Script(f"""
+{_HEX}
 local erased = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local record = ARGV[1] .. id
@@ -191,37 +219,23 @@ class DecisionLogStore:
             yield [entry async for entry in self._entries(places)]
             first = f"({places[-1].id}"
 
-    async def trim(self, *, most_at_once: int = 4 * PER_READ) -> int:
+    async def trim(self, *, most_at_once: int = PER_READ) -> int:
         """Make the oldest decisions beyond the limit give way, up to so many; gives how many entries did."""
-        excess = min(await self.count() - self._limits.most, most_at_once)
-        if excess <= 0:
-            return 0
-        reply = await self._commands.execute("XRANGE", self._keys.log, "-", "+", "COUNT", excess)
-        places = _places(reply)
-        handles = [self._keys.handle(place.handle) for place in places]
-        await self._drop(filter(None, await self._values(handles)))
-        if places:
-            await self._commands.execute("DEL", *handles)
-            await self._commands.execute("XTRIM", self._keys.log, "MINID", _after(places[-1].id))
-        return len(places)
+        keys = self._keys
+        arguments: list[Part] = [
+            self._limits.most,
+            most_at_once,
+            keys.handle(b""),
+            f"{keys.prefix}:",
+            HANDLE_AT,
+        ]
+        return cast("int", await _TRIM.run(self._commands, [keys.log], arguments))
 
     async def trim_expired(self, wall_time: float) -> None:
         """Shorten the stream by the handles of what has expired; whole nodes only, they are not personal."""
         oldest = _milliseconds(wall_time - self._limits.retention_s)
         if oldest > 0:
             await self._commands.execute("XTRIM", self._keys.log, "MINID", "~", oldest)
-
-    async def _drop(self, owners: Iterable[bytes]) -> None:
-        commands: list[asyncio.Future[Reply]] = []
-        for owner in owners:
-            customer_id, decision_id = owner[16:].decode(), owner[:16]
-            decision = self._keys.decision(customer_id, decision_id)
-            ids = self._keys.decisions(customer_id)
-            commands += (
-                self._commands.execute("DEL", decision),
-                self._commands.execute("ZREM", ids, decision_id.hex()),
-            )
-        await gather_replies(commands)
 
     async def _entries(self, places: "Sequence[_Place]") -> AsyncIterator[LogEntry]:
         owners = await self._values([self._keys.handle(place.handle) for place in places])
@@ -274,9 +288,3 @@ def _places(reply: object) -> list[_Place]:
 
 def _milliseconds(time: float) -> int:
     return max(round(time * 1000), 0)
-
-
-def _after(place: str) -> str:
-    """The id that follows one."""
-    milliseconds, _, sequence = place.partition("-")
-    return f"{milliseconds}-{int(sequence) + 1}"

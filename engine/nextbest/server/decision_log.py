@@ -22,6 +22,8 @@ from nextbest.telemetry import logger
 
 LINGER_S = 0.005
 """Wait for more decisions before a small batch is written."""
+IN_FLIGHT = 4
+"""Batches on their way at once: a busy loop sees a reply late, and would leave Redis idle meanwhile."""
 PAUSE_S = 0.25
 """Wait before a batch that Redis did not take is tried again."""
 REFUSALS = 4
@@ -232,31 +234,52 @@ class DecisionLog:
                 logger().error("decisions_not_logged", count=self.backlog, fate=Fate.SHUTDOWN)
 
     async def _write_all(self) -> None:
+        writing: set[asyncio.Task[None]] = set()
+        try:
+            while await self._has_work():
+                batch = self._next_batch()
+                writing.add(asyncio.create_task(self._write(list(self._packed(batch)))))
+                if len(writing) < IN_FLIGHT:
+                    await asyncio.sleep(0)  # it is sent now
+                    writing = {task for task in writing if not task.done()}
+                else:
+                    _, writing = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*writing)
+        finally:
+            for task in writing:
+                task.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
+
+    async def _has_work(self) -> bool:
+        """Wait for decisions to write, for a batch of them if that comes soon; False = there will be none."""
         waiting = self._queue.waiting
-        while True:
-            if not waiting:
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-            if len(waiting) < PER_SCRIPT and not self._closing:
-                await asyncio.sleep(LINGER_S)
-            count = min(len(waiting), PER_SCRIPT)
-            records = list(self._packed([waiting.popleft() for _ in range(count)]))
-            self._room.set()
-            await self._write(records)
+        if not waiting:
+            if self._closing:
+                return False
+            self._wake.clear()
+            await self._wake.wait()
+        if len(waiting) < PER_SCRIPT and not self._closing:
+            await asyncio.sleep(LINGER_S)
+        return bool(waiting) or not self._closing
+
+    def _next_batch(self) -> list[Answered]:
+        waiting = self._queue.waiting
+        batch = [waiting.popleft() for _ in range(min(len(waiting), PER_SCRIPT))]
+        self._queue.in_hand += len(batch)
+        self._room.set()
+        return batch
 
     def _packed(self, batch: list[Answered]) -> Iterator[DecisionRecord]:
         for answered in batch:
             try:
                 yield self._pack(answered)
             except Exception:
+                self._queue.in_hand -= 1
                 self._lose(Fate.UNPACKABLE)
                 logger().exception("decision_not_packed")
 
     async def _write(self, records: list[DecisionRecord]) -> None:
         """Write a batch, however long it takes Redis to come back."""
-        self._queue.in_hand = len(records)
         refusals = 0
         while True:
             try:
@@ -267,18 +290,26 @@ class DecisionLog:
                 if refusals == REFUSALS:
                     self._lose(Fate.STORE_REFUSED, len(records))
                     logger().error("decisions_not_logged", count=len(records), error=str(refused))
-                    self._queue.in_hand = 0
+                    self._let_go(len(records))
                     return
             except StoreUnavailable:
                 await self._connection.wait_connected()
+            except Exception:
+                self._lose(Fate.UNPACKABLE, len(records))
+                logger().exception("decisions_not_logged", count=len(records))
+                self._let_go(len(records))
+                return
             await asyncio.sleep(PAUSE_S)
-        self._queue.in_hand = 0
-        self._room.set()
         LOGGED[Fate.WRITTEN] += sum(kept)
         if not all(kept):
             LOGGED[Fate.ERASED] += len(kept) - sum(kept)
+        self._let_go(len(records))
         with contextlib.suppress(StoreUnavailable):
             await self._store.trim()
+
+    def _let_go(self, count: int) -> None:
+        self._queue.in_hand -= count
+        self._room.set()
 
     async def _keep_up(self) -> None:
         while True:

@@ -26,6 +26,7 @@ PATIENT = ClientOptions(timeout_ms=60_000.0, max_attempts=1)
 CUSTOMER = "c1"
 NOT_DECIDED = decision_pb2.FALLBACK_REASON_SERVICE_UNAVAILABLE
 """Made up by the client."""
+AT_MOST_IN_HAND = decision_log.IN_FLIGHT * decision_log.PER_SCRIPT
 AWAY = Degraded.SNAPSHOT_STORE_UNAVAILABLE
 
 
@@ -112,7 +113,7 @@ async def test_a_long_outage_loses_the_oldest(redis_process, rulebook, fates):
         newest = {item.decision.decision_id for item in items[-100:]}
         assert newest <= set(await everything(service))
     assert fates[Fate.QUEUE_FULL] + fates[Fate.WRITTEN] == 1000
-    assert fates[Fate.QUEUE_FULL] >= 1000 - 100 - decision_log.PER_SCRIPT
+    assert fates[Fate.QUEUE_FULL] >= 1000 - 100 - AT_MOST_IN_HAND
 
 
 async def test_a_log_that_refuses(redis_process, rulebook, fates):
@@ -137,7 +138,7 @@ async def test_a_log_that_refuses(redis_process, rulebook, fates):
         stream = [a async for a in client.decide_stream([asking(request_id="s1")])]
         assert stream[0].HasField("decision")
     assert set(fates) == {Fate.WRITTEN}
-    assert given <= 5 + decision_log.PER_SCRIPT
+    assert given <= 5 + AT_MOST_IN_HAND
 
 
 async def test_a_log_that_waits(redis_process, rulebook, fates):
@@ -145,7 +146,7 @@ async def test_a_log_that_waits(redis_process, rulebook, fates):
     settings = {"queue": 2, "when_full": WhenFull.WAIT}
     async with started(redis_process, rulebook, **settings) as (service, client):
         redis_process.kill()
-        for _ in range(decision_log.PER_SCRIPT + 5):
+        for _ in range(AT_MOST_IN_HAND):
             answer = await client.decide(asking(), timeout_ms=300.0)
             assert answer.results
             if fates[Fate.DEADLINE]:
