@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -40,6 +41,21 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+class Taken(NamedTuple):
+    """What one call took."""
+
+    wall_s: float
+    processor_s: float
+    """Of all threads; other work on the machine adds little to it."""
+
+
+def taken(work: Callable[[], object]) -> Taken:
+    """Time one call."""
+    processor = time.process_time()
+    wall_s = seconds(work)
+    return Taken(wall_s, time.process_time() - processor)
 
 
 def decided(model: Model, people: Population) -> Decisions:
@@ -108,8 +124,9 @@ def run(*, quick: bool) -> dict[str, float]:
     """Measure a population beside polars, and one customer.
 
     Returns:
-        decide.customers_per_s, decide.ratio_to_polars, decide.single_us, and what the work was:
-        decide.survivors, decide.conditions.
+        decide.customers_per_s, decide.ratio_to_polars, decide.single_us; processor time a customer of all
+        threads and its ratio, which hold on a busy machine too; and what the work was: decide.survivors,
+        decide.conditions.
     """
     n = CUSTOMERS_QUICK if quick else CUSTOMERS
     rules = script()
@@ -121,16 +138,20 @@ def run(*, quick: bool) -> dict[str, float]:
     peer = Peer(rules, rulebook)
     customers, entries = frames(rulebook, people, figures_of(model, people.rows, people.now))
     check_same(decided(model, people), peer.run(customers, entries))
-    ours_s: list[float] = []
-    ratios: list[float] = []
+    ours: list[Taken] = []
+    theirs: list[Taken] = []
     for _ in range(ROUNDS_QUICK if quick else ROUNDS):
-        peer_s = seconds(lambda: peer.run(customers, entries))
-        ours_s.append(seconds(lambda: decided(model, people)))
-        # Paired, because what else the machine does changes over the rounds.
-        ratios.append(peer_s / ours_s[-1])
+        theirs.append(taken(lambda: peer.run(customers, entries)))
+        ours.append(taken(lambda: decided(model, people)))
+    # Paired, because what else the machine does changes over the rounds.
+    pairs = list(zip(ours, theirs, strict=True))
     return {
-        "decide.customers_per_s": n / statistics.median(ours_s),
-        "decide.ratio_to_polars": statistics.median(ratios),
+        "decide.customers_per_s": n / statistics.median(one.wall_s for one in ours),
+        "decide.ratio_to_polars": statistics.median(t.wall_s / o.wall_s for o, t in pairs),
+        "decide.processor_us": 1e6 * statistics.median(one.processor_s for one in ours) / n,
+        "decide.processor_ratio_to_polars": statistics.median(
+            t.processor_s / o.processor_s for o, t in pairs
+        ),
         "decide.single_us": single_us(model, people),
         "decide.survivors": reached,
         "decide.conditions": rulebook.program.n_conditions,

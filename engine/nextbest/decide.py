@@ -98,9 +98,10 @@ def explain(
 ) -> tuple[Decisions, Trace]:
     """Decide, and keep where each action ended and what it was measured against.
 
-    The same kernels decide as in `decide`, so an explanation cannot tell another story. `assumed` (n, Figure)
-    holds figures to take instead of those computed, NaN = as computed: authors' tests ask for a customer in
-    some stage or with some gap, without fitting a model to get there.
+    The same gates are asked and the same score is made as in `decide`, one action after the other; tests hold
+    both against each other bit for bit. `assumed` (n, Figure) holds figures to take instead of those
+    computed, NaN = as computed: authors' tests ask for a customer in some stage or with some gap, without
+    fitting a model to get there.
     """
     task = _task(model, rows, histories, contexts, state, now, seed, max_results, assumed=assumed)
     trace, numbers = _new_trace(len(rows), len(model.rulebook.actions))
