@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import nextbest.rulebook.source as source_module
-from nextbest.rulebook.compile import examine_source
+from nextbest.rulebook.compile import compile_rulebook, examine_source
 from nextbest.rulebook.diagnostics import errors_in, render_text
 from nextbest.rulebook.nodes import MAX_DEPTH, MAX_PROBLEMS
 from nextbest.rulebook.source import MAX_FILE_BYTES, load_source
@@ -127,7 +127,7 @@ def test_scientific_notation_is_a_number(rules: Path, report: Callable[[], str])
     spoil(rules, "    promises:", "    cost: {accepted: 1e3}\n    promises:")
     parts, _ = examine_source(load_source(rules))
     assert parts is not None
-    assert parts.rulebook.action_tables.accepted_cost.tolist() == [1000.0]
+    assert parts.rulebook.action_tables.accepted_cost.max() == 1000.0
 
 
 def test_duplicate_keys(rules: Path, report: Callable[[], str]) -> None:
@@ -183,7 +183,8 @@ def test_twenty_thousand_rules(rules: Path) -> None:
     rows = "".join(action % (i, i) for i in range(20_000))
     (rules / "actions" / "many.yaml").write_text("actions:\n" + rows, encoding="utf-8")
     report, mib, actions = measured(rules)
-    assert (report, actions) == ("", 20_001)
+    assert report == ""
+    assert actions == 20_000 + len(compile_rulebook(BASE).actions)
     assert mib < 20_000 * 30 / 1024  # 30 KiB a rule
 
 
@@ -221,7 +222,7 @@ def test_danish_letters(rules: Path, report: Callable[[], str]) -> None:
     assert report() == ""
     parts, _ = examine_source(load_source(rules))
     assert parts is not None
-    assert list(parts.rulebook.action_index) == ["smørrebrød_på_æg"]
+    assert "smørrebrød_på_æg" in parts.rulebook.action_index
 
 
 def test_symlink_loop(rules: Path, report: Callable[[], str]) -> None:
