@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from decide_polars import Peer, frames
+from decide_frames import frames
+from decide_polars import Peer
 from decide_workload import Population, compiled, model_of, population, script, state
 from nextbest.assembly import Model
 from nextbest.batch.population import decide_in_threads
