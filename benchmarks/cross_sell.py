@@ -1,4 +1,4 @@
-"""Cross-sell recall@5 on the retail panel: what peers have beside popularity and lift (no timing).
+"""Cross-sell recall@5 on the retail panel: what peers have beside popularity, user kNN and lift (no timing).
 
 Product categories bought for the first time from 3 July 2017 on, ranked by what was known before that day.
 """
@@ -22,6 +22,7 @@ def run(*, quick: bool) -> dict[str, float]:  # noqa: ARG001  (there is nothing 
         "cross_sell.households": float(found.households),
         "cross_sell.recall_at_5": found.penetration,
         "cross_sell.recall_at_5_popularity": found.popularity,
+        "cross_sell.recall_at_5_neighbours": found.neighbours,
         "cross_sell.recall_at_5_lift": found.lift,
     }
 

@@ -5,10 +5,11 @@ from datetime import date
 import numpy as np
 import polars as pl
 import pytest
+from tests.naive.cross_sell import neighbours as naive_neighbours
 from tests.naive.cross_sell import recall as naive_recall
 from tests.unit.small_panel import with_altered_future
 
-from nextbest.demo.cross_sell import cross_sell, peer_rates, product_categories, recall
+from nextbest.demo.cross_sell import cross_sell, neighbours, peer_rates, product_categories, recall
 from nextbest.demo.history import condense
 from nextbest.demo.households import household_facts
 from nextbest.demo.panel import open_panel
@@ -32,6 +33,15 @@ def test_recall_equals_the_oracle(seed):
     assert recall(before, after, score, judged, offered=3) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_neighbours_equal_the_oracle(seed):
+    """The score of a category is what sorting the others by likeness gives, ties by place."""
+    draw = np.random.default_rng(seed)
+    owned = draw.random((15, 6)) < draw.random()
+    assert neighbours(owned, k=4) == pytest.approx(np.array(naive_neighbours(owned, 4)))
+    assert neighbours(owned[:2], k=4).shape == (2, 6)
+
+
 def test_nobody_to_judge_has_no_recall():
     """Without a household that bought something new there is no figure."""
     none = np.zeros((3, 4), np.bool_)
@@ -39,10 +49,11 @@ def test_nobody_to_judge_has_no_recall():
 
 
 def test_what_peers_have_ranks_no_worse_than_popularity_and_better_than_lift(panel):
-    """Penetration in the peer cell finds what households buy next as well as popularity; lift does not."""
+    """What peers and those alike own finds what households buy next as well as popularity; lift does not."""
     found = cross_sell(panel, condense(panel), product_categories(), AS_OF)
     assert found.households > 2000
     assert found.penetration >= found.popularity
+    assert found.neighbours >= found.popularity
     assert found.lift < found.penetration
     assert 0.3 < found.penetration < 0.5
 

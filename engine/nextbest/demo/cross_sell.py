@@ -2,8 +2,8 @@
 
 Peers are counted on purchases before a day; a household is right about when it buys a category later that
 it had not bought before. Categories are ranked by how many of all have them (popularity), by how many of
-the peer cell have them (penetration), and by the cell's lift. Lift explains, it does not rank: what is rare
-everywhere has the highest lift and is bought by few.
+the peer cell have them (penetration), by what the households most alike own (user kNN), and by the cell's
+lift. Lift explains, it does not rank: what is rare everywhere has the highest lift and is bought by few.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ DIMENSIONS: Final = ("behaviour_cluster", "peer_segment", "household", "channel_
 MOST: Final = 64
 """Product categories looked at, those bought by the most households before the day."""
 OFFERED: Final = 5
+NEIGHBOURS: Final = 200
+"""Households most alike that user kNN asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class CrossSell:
     """Those that bought before and after, and something new."""
     popularity: float
     penetration: float
+    neighbours: float
+    """Ranked by what the households most alike own, see `neighbours`."""
     lift: float
 
 
@@ -66,6 +70,7 @@ def cross_sell(panel: Panel, history: PanelHistory, categories: pl.DataFrame, as
         households=int((judged & _any(after & ~before)).sum()),
         popularity=recall(before, after, np.broadcast_to(before.mean(axis=0), before.shape), judged),
         penetration=recall(before, after, figures[cells, :, PeerFigure.PENETRATION], judged),
+        neighbours=recall(before, after, neighbours(before), judged),
         lift=recall(before, after, np.nan_to_num(figures[cells, :, PeerFigure.LIFT]), judged),
     )
 
@@ -77,6 +82,33 @@ def peer_rates(facts: pl.DataFrame, owned: Bools, names: list[str]) -> tuple[Pee
     bits = np.left_shift(owned.astype(np.uint64), np.arange(len(names), dtype=np.uint64))
     words = np.bitwise_or.reduce(bits, axis=1)
     return PeerRates.build(cells, words, _any(owned), parent=tree.parent, categories=names), cells
+
+
+def neighbours(owned: Bools, *, k: int = NEIGHBOURS) -> F64:
+    """User kNN: how many of the k households most alike own each category, weighted by likeness.
+
+    Likeness is the cosine between what two households own. The catalogue's peers need no comparison of
+    every household with every other, so this is a yardstick and serves no decision.
+
+    Args:
+        owned: (n, J), n > 1.
+        k: households to ask; at most n - 1 are.
+
+    Returns:
+        (n, J) higher = owned by more of them.
+
+    Cost: memory n² × 8 bytes.
+    Oracle: tests/naive/cross_sell.py `neighbours`.
+    """
+    counts = owned.astype(np.float64)
+    length = np.sqrt(counts.sum(axis=1, keepdims=True))
+    unit = np.divide(counts, length, out=np.zeros_like(counts), where=length > 0)
+    alike = unit @ unit.T
+    np.fill_diagonal(alike, -np.inf)
+    # Nearly equal likenesses are equal: products of floats must not break ties.
+    nearest = np.argsort(-np.round(alike, 12), axis=1, kind="stable")[:, : min(k, len(counts) - 1)]
+    weight = np.take_along_axis(alike, nearest, axis=1)
+    return np.stack([some @ counts[who] for some, who in zip(weight, nearest, strict=True)])
 
 
 def recall(before: Bools, after: Bools, score: F64, judged: Bools, *, offered: int = OFFERED) -> float:
