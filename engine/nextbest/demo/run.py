@@ -16,7 +16,7 @@ from rich.console import Console
 from nextbest.batch.operations import load_model
 from nextbest.clock import shifted_clock
 from nextbest.data.embedded import open_redis
-from nextbest.data.store import StoreOptions, open_store
+from nextbest.data.store import StoreOptions, open_store, past_of
 from nextbest.demo import labels
 from nextbest.demo.answers import (
     AGENT,
@@ -57,7 +57,8 @@ from nextbest.demo.tables import (
 from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.rulebook.rulebook import Rulebook
-from nextbest.server.app import ServiceOptions, running_service
+from nextbest.server.app import RunningService, ServiceOptions, running_service
+from nextbest.server.replayer import Replayer
 from nextbest_client import AsyncNextBestClient
 
 STORE_TIMEOUT_S = 30.0
@@ -176,8 +177,20 @@ async def _serve(options: StoreOptions, rulebook: Rulebook, prepared: Prepared, 
             AsyncNextBestClient(service.address) as client,
         ):
             served = await _ask(client, households)
+            replayed = await _replayed(service, served.answers)
         say(f"over gRPC at {service.address}")
+        say(f"logged decisions about {len(served.answers)} of them made again: {replayed}")
     return served
+
+
+async def _replayed(service: RunningService, answers: list[Answers]) -> str:
+    """What comes of making the logged decisions on the shown households again."""
+    await service.log.caught_up(STORE_TIMEOUT_S)
+    past = past_of(service.store)
+    shown = [await past.decisions.of_customer(one.chosen.customer_id) for one in answers]
+    again = await Replayer(past).replay([record for records in shown for record in records])
+    verdicts = Counter(str(one.verdict) for one in again)
+    return ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items()) or "none are logged"
 
 
 async def _ask(client: AsyncNextBestClient, households: Households) -> Served:

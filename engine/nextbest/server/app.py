@@ -81,6 +81,7 @@ class RunningService:
     rulebook_address: str
     store: Store
     serving: LiveServing
+    log: DecisionLog
 
 
 @asynccontextmanager
@@ -115,7 +116,7 @@ async def running_service(
             await asyncio.to_thread(warm_up, live(), clock())
             async with learner.following():
                 await health.ready()
-                yield RunningService(address, rulebook_address, store, live)
+                yield RunningService(address, rulebook_address, store, live, log)
         finally:
             await health.draining()
             await asyncio.gather(main.stop(options.drain_s), rules.stop(options.drain_s))
