@@ -113,5 +113,5 @@ def test_damaged_histories(serving, questions):
         found = situation(serving, [questions[turn % 6]], records, T0)
         assert answered(found)
         histories = HistoryCodec().decode([bytes(ring)], [bytes(ring)], check).histories
-        shown = history_response(histories, request, NameRegistries(None, None), T0)
+        shown = history_response(histories, request, NameRegistries(None, None), T0, {})
         assert len(shown.entries) <= 6
