@@ -1,7 +1,8 @@
 """Decision tables: what they compile to, against a walk over the rows; overlaps and gaps, by all values."""
 
 import random
-from itertools import product
+import re
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from nextbest.rulebook.boxes import is_covered, uncovered_point
 from nextbest.rulebook.compile import check_source, examine_source
 from nextbest.rulebook.matching import holds, inputs_of, match, no_history, no_suppression
 from nextbest.rulebook.source import load_source
+from nextbest.rulebook.verify import verify_source
 
 NAMES = ("stars", "rate", "vip", "tier", "drinks")
 TIERS = ("gold", "silver", "none")
@@ -70,11 +72,12 @@ VALUES = {
     "tier": [*TIERS, None],
     "drinks": [frozenset(), frozenset({"tea"}), frozenset({"cake", "coffee"}), frozenset(DRINKS), None],
 }
+SUBSETS = [frozenset(c) for size in range(4) for c in combinations(DRINKS, size)]
 
 
-def draw_table(rng, name, hit, rows=6):
+def draw_table(rng, name, hit, rows=6, columns=4):
     """A random table; each row chooses a segment of its own."""
-    columns = rng.sample(NAMES, rng.randint(1, 4))
+    columns = rng.sample(NAMES, rng.randint(1, columns))
     return {
         "id": name,
         "hit": hit,
@@ -259,6 +262,49 @@ def test_segments_of_tables_are_segments(tmp_path: Path) -> None:
     taken = [{"id": "vips", "when": "customer.vip"}]
     codes = [d.code for d in check_source(load(tmp_path, table, actions=[action()], segments=taken))]
     assert codes == ["duplicate-id"]
+
+
+COLUMN_IS_KNOWN_WITHOUT_ALL_FACTS = {
+    "customer.stars > 2 || customer.rate > 0.5": ("true", {"stars": 4}, [True, False]),
+    "customer.stars > 2 && customer.rate > 0.5": ("false", {"stars": 1}, [True, False]),
+    "customer.vip ? customer.stars : 0": (">= 0", {"vip": False}, [True, False]),
+    "customer.vip || customer.stars > 2": ("true", {"stars": 1}, [False, True]),
+    "10 / customer.stars": ("> 3", {"stars": 0}, [False, True]),
+    "has(customer.vip) ? customer.stars : 7": ("7", {}, [True, False]),
+    "customer.stars + count(history.contacts, 30)": ("> 3", {"stars": 1}, [False, False]),
+    "customer.vip ? count(history.contacts, 30) : 5": ("> 3", {"vip": False}, [True, False]),
+}
+
+
+@pytest.mark.parametrize("column", COLUMN_IS_KNOWN_WITHOUT_ALL_FACTS)
+def test_of_a_first_table_one_row_counts_whatever_is_missing(tmp_path: Path, column: str) -> None:
+    """A row that holds although a fact it reads is missing holds later rows back; one that fails does not."""
+    cell, person, expected = COLUMN_IS_KNOWN_WITHOUT_ALL_FACTS[column]
+    rows = [{"when": [cell], "segments": ["one"]}, {"when": ["-"], "segments": ["rest"]}]
+    table = {"id": "t", "hit": "first", "columns": [column], "rows": rows}
+    parts, _ = examine_source(load(tmp_path, table))
+    conditions = [segment.condition for segment in parts.rulebook.segments]
+    assert [truths(parts.rulebook, [person], condition) for condition in conditions] == [
+        [count] for count in expected
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_row_that_is_said_to_be_idle_never_counts(tmp_path_factory, seed) -> None:
+    """A row is called idle exactly if it counts for no customer, those who miss facts included."""
+    rng = random.Random(seed)
+    table = draw_table(rng, "t", "first", columns=2)
+    table["rows"].append({"when": ["-"] * len(table["columns"]), "segments": ["rest"]})
+    asked = [column.removeprefix("customer.") for column in table["columns"]]
+    everyone = list(product(*((VALUES | {"drinks": [*SUBSETS, None]})[name] for name in asked)))
+    counting = {i for values in everyone for i in rows_that_count(table, values)}
+    said = {
+        int(re.match(r"row (\d+) of", d.message)[1]) - 1
+        for d in verify_source(load(tmp_path_factory.mktemp("t"), table))
+        if d.code == "idle-table-row" and d.message.startswith("row ")
+    }
+    assert said == set(range(len(table["rows"]))) - counting, table
 
 
 def test_windows_that_cannot_be_known_hold_later_rows_back(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ class Lowering:
                 return self._loaded_plane(expr)
             case Form.HAS:
                 return self._has(expr)
+            case Form.KNOWN:
+                return self._tables.known(self.number(expr.arguments[0]))
             case Form.WINDOW:
                 return self._true_number(self.number(expr))
             case Form.NOT:

@@ -14,7 +14,6 @@ from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.compile.texts import Languages
 from nextbest.rulebook.documents.tables import RowEntry, TableEntry, TablesFile
 from nextbest.rulebook.expressions.folding import conjunction, negation
-from nextbest.rulebook.expressions.scope import NOW, TriggerPlace
 from nextbest.rulebook.expressions.typed import Expr, Form, TypedExpression
 from nextbest.rulebook.expressions.types import BOOL, INT, UINT, Kind
 from nextbest.rulebook.rulebook import Segment
@@ -39,6 +38,14 @@ class Column:
 
     typed: TypedExpression
     values: Sequence[Value]
+    """The last one is None: missing, which `-` accepts too."""
+    asks_known: bool
+    """Whether a cell asks if it is known: only then has a table without a row for the missing a gap."""
+
+    @property
+    def to_cover(self) -> int:
+        """Bit set of the values that rows should have an answer for."""
+        return (1 << len(self.values) - (not self.asks_known)) - 1
 
     @property
     def cel(self) -> str:
@@ -68,8 +75,8 @@ class Table:
 
     @property
     def everything(self) -> Box:
-        """The box of all values."""
-        return tuple((1 << len(column.values)) - 1 for column in self.columns)
+        """The box of all values that rows should have an answer for."""
+        return tuple(column.to_cover for column in self.columns)
 
     def describe(self, point: Point) -> str:
         """A combination of values in words."""
@@ -245,7 +252,7 @@ class _TableCompiler:
     def _column(self, typed: TypedExpression, cells: Sequence[Cell], at: At) -> Column:
         values = list(self._values(typed, cells, at))
         asked = any(cell.known is not None for cell in cells)
-        return Column(typed, [*values, None] if asked else values)
+        return Column(typed, [*values, None], asked)
 
     def _values(self, typed: TypedExpression, cells: Sequence[Cell], at: At) -> Iterable[Value]:
         kind = typed.type
@@ -367,17 +374,17 @@ def _first(table: Table, index: int, passed: Sequence[Expr]) -> TypedExpression:
 
 
 def _surely(row: Row) -> Expr:
-    """The row's condition, false instead of unknown where a fact that it reads is missing."""
+    """The row's condition, false instead of unknown unless a history window is what is unknown."""
     root = row.condition.root
-    loads = {e.symbol.name: e for e in root.walk() if e.form is Form.LOAD and e.symbol is not None}
-    known = [
-        Expr(Form.HAS, BOOL, 0, 0, symbol=load.symbol)
-        for load in loads.values()
-        if load.symbol is not NOW
-        and load.symbol is not None
-        and not isinstance(load.symbol.place, TriggerPlace)
-    ]
-    return conjunction((*known, root), 0, 0)
+    if root.is_constant:
+        return root
+    windows = [_known(e) for e in root.walk() if e.form is Form.WINDOW]
+    guessed = conjunction((negation(_known(root)), *windows), 0, 0)
+    return conjunction((root, negation(guessed)), 0, 0)
+
+
+def _known(expr: Expr) -> Expr:
+    return Expr(Form.KNOWN, BOOL, 0, 0, (expr,))
 
 
 def _either(conditions: Sequence[TypedExpression]) -> TypedExpression:

@@ -20,6 +20,8 @@ class Form(Enum):
     """Read a fact, figure, context key or trigger."""
     HAS = "has"
     """Is it known?"""
+    KNOWN = "known"
+    """Is the argument neither UNKNOWN nor an error? Not written by authors: rows of tables need it."""
     WINDOW = "window"
     """Read a history column."""
     NOT = "not"

@@ -105,6 +105,9 @@ class Trial:
             case Form.HAS:
                 key = self._fact(expr)
                 return lambda values: values[key] is not None
+            case Form.KNOWN if expr.arguments[0].type.kind is Kind.BOOL:
+                asked = self.build(expr.arguments[0])
+                return lambda values: asked(values) is not None
             case Form.NOT:
                 return _not(self.build(expr.arguments[0]))
             case Form.AND:
