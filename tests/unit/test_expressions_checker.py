@@ -125,6 +125,8 @@ def test_types(source, kind):
         ("size(1, 2)", "size(1, 2)", "`size` takes 1 argument, not 2", ""),
         ("customer.joined.getHours('Mars')", "'Mars'", "unknown time zone `Mars`",
          "an IANA name such as `Europe/Copenhagen`, or an offset such as `+01:00`"),
+        ("customer.joined.getHours('localtime')", "'localtime'", "unknown time zone `localtime`",
+         "an IANA name such as `Europe/Copenhagen`, or an offset such as `+01:00`"),
         ("customer.joined.getHours(customer.tier)", "customer.tier", "the time zone must be a constant string", ""),
         ("[1, 'a'] == [1]", "'a'", "lists of different types are not supported", "dynamic types are not supported"),
         ("string(customer.nps) == '3'", "string(customer.nps)",

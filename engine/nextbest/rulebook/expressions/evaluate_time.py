@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
 
 from nextbest.rulebook.expressions.values import (
     INT_MAX,
@@ -22,6 +21,7 @@ from nextbest.rulebook.expressions.values import (
     parse_timestamp,
     truncated,
 )
+from nextbest.rulebook.zones import zone_named
 
 _OFFSET = re.compile(r"([+-]?)(\d{1,2}):(\d{2})", re.ASCII)
 
@@ -33,10 +33,7 @@ def zone(name: str) -> tzinfo | None:
         if minutes >= 24 * 60:
             return None
         return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return None
+    return zone_named(name)
 
 
 def _local(at: Timestamp, zone_name: str) -> datetime | Failure:
