@@ -16,9 +16,10 @@ BETTER = {"group": "g0", "propensity": PRIOR, "effect": {"customer_gap": 0.2, "p
 WORSE = {"group": "g0", "propensity": PRIOR}
 
 
-def shadowed(directory: Path, *actions, **parts) -> list[str]:
+def shadowed(directory: Path, *actions, tables=(), **parts) -> list[str]:
     """Ids of the actions that are reported."""
-    write(documents(*actions, **parts), directory)
+    tables = {"tables/all.yaml": {"tables": list(tables)}} if tables else {}
+    write(documents(*actions, **parts) | tables, directory)
     found, diagnostics = examine_source(load_source(directory))
     assert found is not None, diagnostics
     return [finding.message.split("`")[1] for finding in shadowed_action.check(Subject(found))]
@@ -78,6 +79,29 @@ def test_other_action_keeps_a_turn(change, tmp_path: Path) -> None:
         "triggers": [{"id": "t", "when": "customer.revenue_net > 5.0"}],
     }
     assert shadowed(tmp_path, action("a", **(BETTER | change)), action("b", **WORSE), **parts) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"actions": ["a"]}, []),
+        ({"levers": {"a": -50}}, []),
+        ({"levers": {"b": 50}}, []),
+        ({"actions": ["b"]}, ["b"]),
+        ({"actions": ["a", "b"]}, ["b"]),
+        ({"levers": {"a": 50, "b": 50}}, ["b"]),
+    ],
+    ids=str,
+)
+def test_tables_give_the_other_action_a_turn(row, expected, tmp_path: Path) -> None:
+    """A table that lets only the better action wait for a row, or weighs the two differently, is seen."""
+    table = {
+        "id": "t",
+        "columns": ["customer.revenue_net"],
+        "otherwise": "nothing",
+        "rows": [{"when": ["> 5"]} | row],
+    }
+    assert shadowed(tmp_path, action("a", **BETTER), action("b", **WORSE), tables=[table]) == expected
 
 
 def test_priority_is_for_equals_only(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def _shadows(subject: Subject, a: int, b: int) -> bool:
         and _likelier(tables, one, other, a, b)
         and _same_situation(one, other)
         and _open_to_all_of(one, other)
+        and _alike_in_tables(subject, one, other)
         and _in_all_places_of(tables, a, b)
         and int(tables.topics[a]) & ~int(tables.topics[b]) == 0
     )
@@ -147,6 +148,13 @@ def _open_to_all_of(one: ActionEntry, other: ActionEntry) -> bool:
         and _covers(one.triggers, other.triggers)
         and (one.when is None or one.when == other.when)
     )
+
+
+def _alike_in_tables(subject: Subject, one: ActionEntry, other: ActionEntry) -> bool:
+    """Decision tables let the better one in wherever they let the other in, and weigh both alike."""
+    gates, levers = subject.parts.choices.gates, subject.parts.choices.levers
+    open_to_all = one.id not in gates or gates.get(other.id) == gates[one.id]
+    return open_to_all and levers.get(one.id) == levers.get(other.id)
 
 
 def _covers(one: Sequence[str], other: Sequence[str]) -> bool:
