@@ -81,8 +81,8 @@ class DecisionRecord:
     """The k ranked actions: int32 indices of the model's actions, then of its treatments, then float64 terms
     of the scores; empty = doing nothing."""
     selection: bytes
-    """float64 by action of the model: with what probability each could have been chosen first, NaN = it was
-    no candidate; empty = nothing was left to chance."""
+    """float64 by action of the model, then for doing nothing: with what probability each would have been the
+    first answer that is not mandatory, NaN = it was no candidate; empty = nothing was left to chance."""
     answer: bytes
     """The DecideResponse that was given."""
     n_terms: int = len(Term)
@@ -136,6 +136,11 @@ class DecisionRecord:
     def figure_values(self) -> F64:
         """(figures,) of `facts.Figure`; empty in a fallback decision."""
         return np.frombuffer(self.figures, "<f8")
+
+    @property
+    def selection_probabilities(self) -> F64:
+        """(actions + 1,) the last for doing nothing, NaN = no candidate; empty = nothing left to chance."""
+        return np.frombuffer(self.selection, "<f8")
 
     @property
     def ranking(self) -> "Ranking":

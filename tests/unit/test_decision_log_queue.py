@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter
 from types import SimpleNamespace
 
@@ -255,6 +256,30 @@ async def test_what_cannot_be_packed_does_not_end_the_log(fates):
     assert redis.taken == [answered(2).decision_id]
     assert fates == {Fate.UNPACKABLE: 1, Fate.WRITTEN: 1}
     assert "decision_not_packed" in [event["event"] for event in said]
+
+
+async def test_what_is_slow_to_pack_is_packed_in_a_thread(fates):
+    """The loop goes on meanwhile; what fails there costs one record, too."""
+    redis, loop_ran, threads = Redis(), threading.Event(), set()
+
+    def pack(one):
+        assert loop_ran.wait(60.0)
+        threads.add(threading.current_thread())
+        if one.decision_id == answered(1).decision_id:
+            raise RuntimeError("the cause")
+        return record(decision_id=one.decision_id)
+
+    log = DecisionLog(redis, redis, pack, LogOptions(), is_slow=lambda _: True)
+    async with log.running(10.0):
+        for number in range(3):
+            log.add(answered(number))
+        await asyncio.sleep(decision_log.LINGER_S * 4)
+        loop_ran.set()
+        await all_written(log)
+    assert len(threads) == 1
+    assert threads.isdisjoint({threading.main_thread()})
+    assert redis.taken == [answered(0).decision_id, answered(2).decision_id]
+    assert fates == {Fate.UNPACKABLE: 1, Fate.WRITTEN: 2}
 
 
 async def test_the_end_writes_what_is_left(fates):

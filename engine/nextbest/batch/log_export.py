@@ -43,7 +43,11 @@ COLUMNS: tuple[tuple[str, pl.DataType, str], ...] = (
     ("treatments", _TEXTS, "of the ranked actions"),
     ("scores", _NUMBERS, "of the ranked actions"),
     ("propensities", _NUMBERS, "of the ranked actions; NaN = unknown"),
-    ("selection_probabilities", _NUMBERS, "by action of the model; NaN = no candidate; empty = no chance"),
+    (
+        "selection_probabilities",
+        _NUMBERS,
+        "of being first, by action in order of id, then doing nothing; NaN = no candidate; empty = no chance",
+    ),
     *(
         (f"figure_{figure.name.lower()}", pl.Float64(), "null = missing, or a fallback decision")
         for figure in Figure
@@ -117,7 +121,7 @@ def _row(entry: LogEntry) -> dict[str, object]:
         "treatments": [result.treatment.treatment_id for result in ranked],
         "scores": [result.score for result in ranked],
         "propensities": [r.propensity if r.HasField("propensity") else np.nan for r in ranked],
-        "selection_probabilities": np.frombuffer(record.selection, "<f8").tolist(),
+        "selection_probabilities": record.selection_probabilities.tolist(),
         **_figures(record),
         "record": record.to_bytes(),
     }

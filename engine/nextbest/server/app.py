@@ -40,7 +40,7 @@ from nextbest.server.health import Health
 from nextbest.server.interaction_service import InteractionService
 from nextbest.server.learner import Learner
 from nextbest.server.live import LiveServing
-from nextbest.server.logged import build_name, record_of
+from nextbest.server.logged import build_name, is_left_to_chance, record_of
 from nextbest.server.masking import Masking
 from nextbest.server.rulebook_service import RulebookService
 from nextbest.server.snapshot_service import SnapshotService
@@ -134,7 +134,8 @@ async def _decision_log(
 
     async with RedisConnection(store.connection.address, timeout_s=options.log.timeout_s) as connection:
         records = DecisionLogStore(connection, store.keys, store_options.log)
-        async with DecisionLog(records, connection, pack, options.log).running(options.drain_s) as log:
+        log = DecisionLog(records, connection, pack, options.log, is_slow=is_left_to_chance)
+        async with log.running(options.drain_s):
             yield log
 
 

@@ -20,7 +20,7 @@ from nextbest.facts import Figure
 from nextbest.facts_of import FactsOf
 from nextbest.figures import Valued, valued_of
 from nextbest.id_check import id_check, id_checks_of
-from nextbest.model import Contexts, Decisions, DecisionState, Degraded, Histories, Rows, Trace
+from nextbest.model import F64, Contexts, Decisions, DecisionState, Degraded, Histories, Rows, Term, Trace
 from nextbest.propensity_levels import propensity_levels
 from nextbest.rings import HistoryCodec
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, snapshot_error
@@ -239,7 +239,12 @@ def _encoded(
 
 
 def explained(
-    found: Situation, actions: Sequence[str], language: str, *, given: bytes | None = None
+    found: Situation,
+    actions: Sequence[str],
+    language: str,
+    *,
+    given: bytes | None = None,
+    logged_chances: F64 | None = None,
 ) -> decision_pb2.ExplainResponse:
     """Decide one question and say where every action, or each of `actions`, ended.
 
@@ -248,6 +253,7 @@ def explained(
         actions: ids; none = all.
         language: of the sentences.
         given: the answer as it was given, if it was; None = as it would be.
+        logged_chances: (A + 1,) selection probabilities as they were logged; None = as they come out now.
 
     Raises:
         InvalidInput: an action is not in the rulebook.
@@ -258,8 +264,41 @@ def explained(
     problem = found.problem(0)
     if problem:
         raise snapshot_error(problem)
-    decisions, trace = explain(
-        model,
+    decisions, trace = _traced(found)
+    chances = _chances(found, decisions, trace) if logged_chances is None else logged_chances
+    explainer = _explainer(found, decisions, trace, chances, language)
+    decision = given or _encoded(found, decisions, _valued(found), 0, "")
+    return decision_pb2.ExplainResponse(
+        decision=decision_pb2.DecideResponse.FromString(decision),
+        candidates=[candidate(explainer, action) for action in _chosen_first(decisions, wanted)],
+        funnel=funnel(explainer.funnel()),
+    )
+
+
+def selection_of(found: Situation) -> bytes:
+    """The selection probabilities of one question as the decision log holds them; nobody waits for this.
+
+    Args:
+        found: the situation of one question.
+
+    Returns:
+        (A + 1,) float64, the last for doing nothing; NaN = the action was no candidate. Empty where the
+        rulebook leaves nothing to chance, or the customer cannot be read.
+
+    Cost: a traced decision, and what `selection_probabilities` says.
+    """
+    if not found.serving.model.rulebook.strategy.learning.draws or found.problem(0):
+        return b""
+    decisions, trace = _traced(found)
+    chances = _chances(found, decisions, trace)
+    chances[:-1][np.isnan(trace.terms[0, :, Term.SCORE])] = np.nan
+    return chances.tobytes()
+
+
+def _traced(found: Situation) -> tuple[Decisions, Trace]:
+    """Decide again with the same kernels, and keep where each action ended."""
+    return explain(
+        found.serving.model,
         found.rows,
         found.histories,
         found.contexts,
@@ -268,13 +307,12 @@ def explained(
         found.seeds,
         max_results=found.max_results,
     )
-    explainer = _explainer(found, decisions, trace, language)
-    decision = given or _encoded(found, decisions, _valued(found), 0, "")
-    return decision_pb2.ExplainResponse(
-        decision=decision_pb2.DecideResponse.FromString(decision),
-        candidates=[candidate(explainer, action) for action in _chosen_first(decisions, wanted)],
-        funnel=funnel(explainer.funnel()),
-    )
+
+
+def _chances(found: Situation, decisions: Decisions, trace: Trace) -> F64:
+    """(A + 1,) selection probabilities of the first question."""
+    model, state = found.serving.model, found.serving.state
+    return selection_probabilities(model, state, found.rows, found.contexts, decisions, trace)[0]
 
 
 def _chosen_first(decisions: Decisions, actions: Sequence[int]) -> list[int]:
@@ -284,12 +322,13 @@ def _chosen_first(decisions: Decisions, actions: Sequence[int]) -> list[int]:
     return [*chosen, *sorted(set(actions) - set(chosen))]
 
 
-def _explainer(found: Situation, decisions: Decisions, trace: Trace, language: str) -> Explainer:
+def _explainer(
+    found: Situation, decisions: Decisions, trace: Trace, chances: F64, language: str
+) -> Explainer:
     model = found.serving.model
     facts = FactsOf(model.rulebook.catalogue, found.rows, decisions.figures, 0)
     state, stage = found.serving.state, int(decisions.figures[0, Figure.STAGE])
     cell = int(cells_of(model, found.rows)[0])
-    chances = selection_probabilities(model, state, found.rows, found.contexts, decisions, trace)
     return Explainer(
         model.rulebook,
         facts,
@@ -298,7 +337,7 @@ def _explainer(found: Situation, decisions: Decisions, trace: Trace, language: s
         found.questions[0].channel,
         language,
         levels=lambda action: propensity_levels(model, state, action, stage, cell),
-        chances=chances[0],
+        chances=chances,
     )
 
 

@@ -6,7 +6,8 @@ An answer never waits for Redis here, unless the log is set to hold decisions up
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -93,6 +94,7 @@ class _Queue:
 
 
 Pack = Callable[[Answered], DecisionRecord]
+IsSlow = Callable[[Answered], bool]
 Upkeep = Callable[[], Awaitable[None]]
 
 
@@ -106,19 +108,24 @@ class DecisionLog:
         pack: Pack,
         options: LogOptions,
         clock: Clock = system_clock,
+        *,
+        is_slow: IsSlow = lambda _: False,
     ) -> None:
         """Prepare; `running` starts the writer.
 
         Args:
             store: writes records, over a connection of its own: large writes must not hold up reads.
             connection: that connection.
-            pack: makes an answer a record.
+            pack: makes an answer a record; must not touch the loop.
             options: what to log, and how.
             clock: the wall clock, by which Redis names entries of the stream.
+            is_slow: which answers are packed in a thread of the log's own, so that no other answer waits.
         """
         self._store = store
         self._connection = connection
         self._pack = pack
+        self._is_slow = is_slow
+        self._thread = ThreadPoolExecutor(1, "decision-log")  # one: more would only take turns with the loop
         self._options = options
         self._clock = clock
         self._queue = _Queue()
@@ -229,6 +236,7 @@ class DecisionLog:
             await asyncio.wait([writer], timeout=max(grace_s, LINGER_S))
             writer.cancel()
             await asyncio.gather(writer, upkeep, return_exceptions=True)
+            self._thread.shutdown(wait=False, cancel_futures=True)
             if self.backlog:
                 LOGGED[Fate.SHUTDOWN] += self.backlog
                 logger().error("decisions_not_logged", count=self.backlog, fate=Fate.SHUTDOWN)
@@ -237,8 +245,7 @@ class DecisionLog:
         writing: set[asyncio.Task[None]] = set()
         try:
             while await self._has_work():
-                batch = self._next_batch()
-                writing.add(asyncio.create_task(self._write(list(self._packed(batch)))))
+                writing.add(asyncio.create_task(self._log(self._next_batch())))
                 if len(writing) < IN_FLIGHT:
                     await asyncio.sleep(0)  # it is sent now
                     writing = {task for task in writing if not task.done()}
@@ -269,14 +276,29 @@ class DecisionLog:
         self._room.set()
         return batch
 
-    def _packed(self, batch: list[Answered]) -> Iterator[DecisionRecord]:
+    async def _log(self, batch: list[Answered]) -> None:
+        """Pack and write a batch; what cannot be packed is left out, and said."""
+        if any(map(self._is_slow, batch)):
+            packed = await asyncio.get_running_loop().run_in_executor(self._thread, self._packed, batch)
+        else:
+            packed = self._packed(batch)
+        records = [one for one in packed if isinstance(one, DecisionRecord)]
+        for fault in packed:
+            if isinstance(fault, Exception):
+                self._let_go(1)
+                self._lose(Fate.UNPACKABLE)
+                logger().error("decision_not_packed", exc_info=fault)
+        if records:
+            await self._write(records)
+
+    def _packed(self, batch: list[Answered]) -> list[DecisionRecord | Exception]:
+        packed: list[DecisionRecord | Exception] = []
         for answered in batch:
             try:
-                yield self._pack(answered)
-            except Exception:
-                self._queue.in_hand -= 1
-                self._lose(Fate.UNPACKABLE)
-                logger().exception("decision_not_packed")
+                packed.append(self._pack(answered))
+            except Exception as fault:  # it must not cost the others
+                packed.append(fault)
+        return packed
 
     async def _write(self, records: list[DecisionRecord]) -> None:
         """Write a batch, however long it takes Redis to come back."""

@@ -48,7 +48,8 @@ class MadeDecisions:
         found = situation_again([record], await self._serving(record, serving))
         asked_in = decision_pb2.DecideRequest.FromString(record.request).language
         language = choose_language(request.language or asked_in, EXPLAINED_IN)
-        return explained(found, request.actions, language, given=record.answer)
+        chances = record.selection_probabilities if record.selection else None
+        return explained(found, request.actions, language, given=record.answer, logged_chances=chances)
 
     async def _record(self, request: decision_pb2.ExplainRequest) -> DecisionRecord:
         found = id_violations(request.customer_id)

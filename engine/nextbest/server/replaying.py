@@ -11,7 +11,7 @@ from loyalty.nextbest.v1 import decision_pb2
 from nextbest.data.reader import Records
 from nextbest.decision_record import DecisionRecord
 from nextbest.errors import InvalidInput, SnapshotError
-from nextbest.server.deciding import Answered, Serving, Situation, answers, situation
+from nextbest.server.deciding import Answered, Serving, Situation, answers, selection_of, situation
 from nextbest.server.logged import figures_and_ranking
 from nextbest.server.message_differences import Difference, differences_of
 from nextbest.server.requests import Question, parse_question
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
     """How a decision that was made again compares."""
 
     IDENTICAL = "identical"
-    """The answer has the same bytes, figures and terms the same bits."""
+    """The answer has the same bytes; figures, terms and selection probabilities have the same bits."""
     EQUIVALENT = "equivalent"
     """The same ranking, numbers within 1e-12: what is promised between builds."""
     DIFFERENT = "different"
@@ -71,9 +71,15 @@ def replay(records: Sequence[DecisionRecord], serving: Serving) -> Iterator[Repl
     again = iter(answers(situation_again(decided, serving)) if decided else ())
     for record in records:
         if record.degraded is None:
-            yield _compared(record, next(again))
+            yield _compared(record, next(again), _selection_again(record, serving))
         else:
-            yield _verdict(record, _fallback(record, serving), b"", b"")
+            yield _verdict(record, _fallback(record, serving), b"", b"", b"")
+
+
+def _selection_again(record: DecisionRecord, serving: Serving) -> bytes:
+    if not serving.model.rulebook.strategy.learning.draws:  # spare the decoding
+        return b""
+    return selection_of(situation_again([record], serving))
 
 
 def _fallback(record: DecisionRecord, serving: Serving) -> bytes:
@@ -84,23 +90,27 @@ def _fallback(record: DecisionRecord, serving: Serving) -> bytes:
     return reply.SerializeToString()
 
 
-def _compared(record: DecisionRecord, again: Answered | SnapshotError) -> Replayed:
+def _compared(record: DecisionRecord, again: Answered | SnapshotError, selection: bytes) -> Replayed:
     assert not isinstance(again, SnapshotError)
     assert again.decisions is not None
     figures, chosen = figures_and_ranking(again.decisions, again.row, again.question.max_results)
-    return _verdict(record, again.reply, figures, chosen)
+    return _verdict(record, again.reply, figures, chosen, selection)
 
 
-def _verdict(record: DecisionRecord, answer: bytes, figures: bytes, chosen: bytes) -> Replayed:
-    if (answer, figures, chosen) == (record.answer, record.figures, record.chosen):
+def _verdict(
+    record: DecisionRecord, answer: bytes, figures: bytes, chosen: bytes, selection: bytes
+) -> Replayed:
+    was = record
+    now = replace(record, answer=answer, figures=figures, chosen=chosen, selection=selection)
+    if now == was:
         return Replayed(record, Verdict.IDENTICAL)
-    was, now = record, replace(record, answer=answer, figures=figures, chosen=chosen)
     found = [
         *differences_of(_decision(was), _decision(now)),
         *_number_differences("figures", was.figure_values, now.figure_values),
         *_number_differences("ranking.action", was.ranking.action, now.ranking.action),
         *_number_differences("ranking.treatment", was.ranking.treatment, now.ranking.treatment),
         *_number_differences("ranking.terms", was.ranking.terms.ravel(), now.ranking.terms.ravel()),
+        *_number_differences("selection", was.selection_probabilities, now.selection_probabilities),
     ]
     worst = any(not difference.is_within_tolerance for difference in found)
     return Replayed(record, Verdict.DIFFERENT if worst else Verdict.EQUIVALENT, tuple(found))
