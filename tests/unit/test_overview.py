@@ -244,6 +244,28 @@ def test_cost_to_serve_is_by_stage_and_activity(shop):
     assert shown["by_stage"]["hear_me"] == [None]
 
 
+@pytest.mark.parametrize(
+    ("new", "known", "found", "said"),
+    [
+        (5.0, 3.0, True, "holds here"),
+        (3.0, 3.0, False, "fails here"),
+        (3.0, 5.0, False, "fails here"),
+        (None, 3.0, None, "cannot be told"),
+        (5.0, None, None, "cannot be told"),
+    ],
+)
+def test_that_known_customers_cost_less_is_checked(shop, new, known, found, said):
+    """Means per customer of Hear me and Grow me against Know me decide; the broken do not count (B13)."""
+    costs = [(0, new), (1, known), (2, known), (3, 1000.0)]
+    stage = np.array([k for k, cost in costs if cost is not None for _ in range(12 + k)])
+    served = np.array([[costs[k][1]] for k in stage])
+    report = made(shop, n=len(stage), stage=stage, served=served)
+    shown = document(report)["cost_to_serve"]
+    assert shown["known_customers_cost_less"] is found
+    assert shown["per_customer"]["know_me"] == new
+    assert f"cost less each to serve {said}" in page(report, "t")
+
+
 @pytest.mark.parametrize("objective", ["share_of_market", "share_of_wallet", "share_of_life"])
 def test_the_strategys_objective_is_marked(shop, objective):
     """The share that the strategy is to win is said in the page and in the data (C16)."""

@@ -216,6 +216,7 @@ def _served(found: Overview) -> str:
         for stage, costs in zip(STAGE_NAMES, found.served.cost, strict=True)
     ]
     text = f"{found.currency} a year, by what was done and in which stage the customers are now."
+    text += f" {found.served.verdict}"
     return (
         _table(("stage", *map(escape, found.served.activities), "sum"), rows)
         + f"<p class=quiet>{escape(text)}</p>"

@@ -14,6 +14,7 @@ import numpy as np
 
 from nextbest.assembly import PROFIT, VALUE, FittedGrid
 from nextbest.batch.portraits import Portraits
+from nextbest.batch.served import Served
 from nextbest.behaviour.quality import attitude_coverage
 from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.model import F64, I32, I64, U64, Bools, Stage
@@ -69,17 +70,6 @@ class Effort:
     """(3,) of the expected cost of the first recommendations; NaN when nothing is recommended at a cost."""
     money: float
     """That cost in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """Cost to serve by stage and activity; NaN = a stage of fewer than ten customers."""
-
-    activities: tuple[str, ...]
-    customers: I64
-    """(stages,)."""
-    cost: F64
-    """(stages, activities) sum, money a year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +399,7 @@ def document(found: Overview) -> Mapping[str, object]:
         "cost_to_serve": {
             "activities": list(found.served.activities),
             "by_stage": {name: plain(found.served.cost[k]) for k, name in enumerate(STAGE_NAMES)},
+            **found.served.document(),
         },
         "accepted_leaks": list(found.leaks),
         "peer_cells": {"shown": len(found.cells), "too_small": found.small_cells},

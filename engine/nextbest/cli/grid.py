@@ -96,6 +96,7 @@ def _show(console: Console, found: Overview, cells: int, written: list[Path]) ->
     console.print(_segments(found))
     console.print(_shares(found))
     console.print(_served(found))
+    console.print(found.served.verdict)
     console.print(_cells(found, cells))
     if len(found.cells) > cells:
         console.print(f"{len(found.cells) - cells} more cells are in {written[-1]}", soft_wrap=True)

@@ -129,6 +129,7 @@ class _ActionCompiler:
     def add(self, entry: ActionEntry, index: int, at: At) -> None:
         issue = self._issue(entry, at)
         self._check_alone(entry, at)
+        self._check_survey_reward(entry, at)
         self.actions.append(self._action(entry, issue, at))
         self.rows.append(
             {
@@ -180,6 +181,15 @@ class _ActionCompiler:
             report.error(
                 at / "valid" / "through", "invalid-value", f"`{valid.through}` is before `{valid.start}`"
             )
+
+    def _check_survey_reward(self, entry: ActionEntry, at: At) -> None:
+        """A question is worth a thank-you, not more."""
+        most = self.names.channels.survey_reward
+        asks = entry.survey is not None or "survey" in entry.tags
+        if asks and entry.reward is not None and entry.reward.worth > most:
+            message = f"a question is rewarded with {entry.reward.worth:g}, more than {most:g}"
+            hint = "reward less, or raise `survey_reward` in policies.yaml"
+            self.report.error(at / "reward" / "worth", "survey-reward", message, hint)
 
     def _issue(self, entry: ActionEntry, at: At) -> str:
         strategy = self.names.strategy

@@ -1,5 +1,6 @@
 """policies.yaml → channels, placements and the limits that hold for every action."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -52,6 +53,8 @@ class Channels:
     limits: tuple[tuple[PolicyLimit, At], ...]
     product_sets: tuple[str, ...]
     """What offers may be about; empty where they name it freely."""
+    survey_reward: float
+    """Most that a question may be rewarded with, money; infinite = no limit."""
     known: tuple[str, ...]
     """Names that an action may use: those declared or, where none are, those with defaults."""
 
@@ -95,8 +98,14 @@ def compile_channels(
         evidence_weights=_evidence_weights(read),
         limits=_limits(read, entries, report),
         product_sets=tuple(read.document.product_sets) if read else (),
+        survey_reward=_survey_reward(read),
         known=tuple(declared or DEFAULTS),
     )
+
+
+def _survey_reward(read: Read[PoliciesFile] | None) -> float:
+    most = read.document.survey_reward if read else None
+    return math.inf if most is None else most
 
 
 def channel_tables(channels: tuple[Channel, ...]) -> ChannelTables:

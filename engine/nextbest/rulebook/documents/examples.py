@@ -194,6 +194,7 @@ EXAMPLES: Mapping[str, object] = {
     "end": 8,
     "max_text_length": 160,
     "PoliciesFile.relevance": {"season": 0.1},
+    "PoliciesFile.survey_reward": 2.5,
     "HoldOut.share": 0.05,
     "HoldOut.salt": "2026",
     "ExperimentsFile.experiments": [

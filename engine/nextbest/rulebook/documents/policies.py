@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Discriminator, Field, Tag
 
 from nextbest.rulebook.documents.common import (
+    Cost,
     Document,
     Duration,
     Factor,
@@ -117,3 +118,8 @@ class PoliciesFile(Document):
         default={}, description="Weight of each kind of evidence, where it differs from the default."
     )
     limits: list[PolicyLimit] = Field(default=[], description="Contact limits of every action.")
+    survey_reward: Cost | None = Field(
+        default=None,
+        description="Most that answering a question may be rewarded with, money: an effort is thanked for,"
+        " answers are not bought. Holds for actions with `survey` or the tag `survey`. Default: no limit.",
+    )
