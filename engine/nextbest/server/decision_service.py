@@ -209,7 +209,18 @@ class DecisionService:
             else:
                 items[place] = sized(_DECISION, one.reply)
                 self._log.add(one)
-        kept = await asyncio.gather(*(self._keep(one) for _, one in to_keep))
+        await self._fill_to_keep(to_keep, items)
+
+    async def _fill_to_keep(self, to_keep: Sequence[tuple[int, Answered]], items: dict[int, bytes]) -> None:
+        """Keep answers for retries; if there is no time for that, they are given and logged as they are."""
+        items.update({place: sized(_DECISION, one.reply) for place, one in to_keep})
+        try:
+            kept = await asyncio.gather(*(self._keep(one) for _, one in to_keep))
+        except asyncio.CancelledError:
+            for _, one in to_keep:  # some may be kept, and will be given to a retry
+                note_not_kept(one.question)
+                self._log.add(one)
+            raise
         for (place, one), reply in zip(to_keep, kept, strict=True):
             items[place] = sized(_DECISION, reply)
             if reply is one.reply:

@@ -33,7 +33,7 @@ RESERVE_S = 0.003
 
 Learn = Callable[[], Awaitable[Serving | None]]
 Note = Callable[[Answered], None]
-"""Takes every answer that was given."""
+"""Takes every answer that was given, or kept to be given to a retry."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +49,8 @@ class _Asked:
     """Ends the wait at the caller's deadline."""
     decided: Answered | None = None
     """Decided, but not kept for retries yet."""
+    noted: Answered | None = None
+    """What was noted last, so that nothing is noted twice."""
 
     def settle(self, reply: bytes) -> bool:
         """Answer, unless the caller has given up; whether it was answered."""
@@ -92,7 +94,7 @@ class Gathering:
             kept: Decisions kept for retries.
             clock: The service's time.
             learn: Learns catalogues that others have registered since; None if there are none.
-            note: Takes every answer that was given, for the decision log.
+            note: Takes every answer that was given or kept, once, for the decision log.
         """
         self._reader = reader
         self._kept = kept
@@ -169,7 +171,12 @@ class Gathering:
             for one in asked:
                 one.fail(error)
         else:
-            self._decide_new(asked, began, cast("list[bytes | None]", reply.result()))
+            try:
+                self._decide_new(asked, began, cast("list[bytes | None]", reply.result()))
+            except Exception as fault:
+                # in a callback nobody else would hear of it, and all would wait for ever
+                for one in asked:
+                    one.fail(fault)
 
     def _decide_new(self, asked: Sequence[_Asked], began: float, values: list[bytes | None]) -> None:
         n = len(asked)
@@ -192,41 +199,50 @@ class Gathering:
             stored = Records([rows[i] for i in new], [contacts[i] for i in new], [events[i] for i in new])
             self._decide([asked[i] for i in new], stored, began)
 
-    def _decide(self, asked: Sequence[_Asked], stored: Records, began: float) -> None:
-        """Decide, and keep the decisions that may be asked for again."""
+    def _decide(
+        self, asked: Sequence[_Asked], stored: Records, began: float, learnt: Serving | None = None
+    ) -> None:
+        """Decide, and keep the decisions that may be asked for again.
+
+        Args:
+            asked: questions of one serving.
+            stored: what was read for them.
+            began: when reading began.
+            learnt: reads every catalogue that there is; None = that of the questions may do.
+        """
         try:
-            found = situation(asked[0].serving, [one.question for one in asked], stored, began)
-            if RowProblem.FOREIGN in found.decoded.problems.tolist():
+            found = situation(learnt or asked[0].serving, [one.question for one in asked], stored, began)
+            if learnt is None and RowProblem.FOREIGN in found.decoded.problems.tolist():
                 self._start(self._decide_once_learnt(asked, stored, began))
                 return
             replies = answers(found)
         except Exception as error:
-            self._decide_one_by_one(asked, stored, began, error)
+            if len(asked) == 1:
+                asked[0].fail(error)
+            else:
+                self._decide_one_by_one(asked, stored, began, learnt)
             return
         self._answer(asked, replies)
 
     def _decide_one_by_one(
-        self, asked: Sequence[_Asked], stored: Records, began: float, error: Exception
+        self, asked: Sequence[_Asked], stored: Records, began: float, learnt: Serving | None
     ) -> None:
         """One that cannot be decided does not take the others with it."""
-        if len(asked) == 1:
-            asked[0].fail(error)
-            return
         for i, one in enumerate(asked):
             alone = Records(stored.rows[i : i + 1], stored.contacts[i : i + 1], stored.events[i : i + 1])
-            self._decide([one], alone, began)
+            self._decide([one], alone, began, learnt)
 
     async def _decide_once_learnt(self, asked: Sequence[_Asked], stored: Records, began: float) -> None:
         """Rows of a catalogue that others registered meanwhile are read as well."""
         try:
             learnt = await self._learn() or asked[0].serving
-            found = situation(learnt, [one.question for one in asked], stored, began)
-            self._answer(asked, answers(found))
         except StoreUnavailable as error:
             self._answer_without_store(asked, error)
         except Exception as error:
             for one in asked:
                 one.fail(error)
+        else:
+            self._decide(asked, stored, began, learnt)
 
     def _answer(self, asked: Sequence[_Asked], answered: Sequence[Answered | SnapshotError]) -> None:
         for one, decided in zip(asked, answered, strict=True):
@@ -239,6 +255,11 @@ class Gathering:
 
     def _give(self, one: _Asked, decided: Answered) -> None:
         if one.settle(decided.reply):
+            self._note_once(one, decided)
+
+    def _note_once(self, one: _Asked, decided: Answered) -> None:
+        if one.noted is not decided:
+            one.noted = decided
             self._note(decided)
 
     def _keep(self, one: _Asked, decided: Answered) -> None:
@@ -247,16 +268,18 @@ class Gathering:
         self._start(self._answer_kept(one, decided))
 
     async def _answer_kept(self, one: _Asked, decided: Answered) -> None:
+        """Answer with what is kept. It is noted also if the caller has hung up: a retry will be given it."""
         try:
             reply = await keep(self._kept, decided)
-        except StoreUnavailable:
+        except StoreUnavailable:  # it may be kept nevertheless
             note_not_kept(one.question)
-            self._give(one, decided)
+            reply = decided.reply
         except Exception as error:
             one.fail(error)
-        else:
-            if one.settle(reply) and reply is decided.reply:
-                self._note(decided)
+            return
+        one.settle(reply)
+        if reply is decided.reply:
+            self._note_once(one, decided)
 
     def _answer_unknown(self, one: _Asked) -> None:
         """The index named a customer whose own list lacks the identifier."""

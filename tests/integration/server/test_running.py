@@ -310,6 +310,28 @@ async def test_a_batch_ends_before_its_deadline(redis_process, rulebook, monkeyp
         assert strict.status.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
 
 
+async def test_a_batch_without_time_to_keep_its_decisions(redis_process, rulebook, monkeypatch):
+    """What a batch has decided is given and logged, also where there is no time to keep it for retries."""
+
+    async def never(*_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(nextbest.server.decision_service, "RESERVE_S", 55.0)
+    monkeypatch.setattr(nextbest.server.decision_service, "keep", never)
+    async with started(redis_process, rulebook) as (service, client):
+        batch = decision_pb2.DecideBatchRequest(requests=[asking(request_id="hurried")])
+        async with grpc.aio.insecure_channel(service.address) as channel:
+            stub = decision_pb2_grpc.DecisionServiceStub(channel)
+            (item,) = (await stub.DecideBatch(batch, timeout=60.0)).items
+        assert not item.decision.HasField("fallback")
+
+        async def is_logged():
+            ids = [one.decision.decision_id for one in (await client.export(CUSTOMER)).decisions]
+            return ids == [item.decision.decision_id]
+
+        await until(is_logged)
+
+
 async def test_one_line_a_fallback(redis_process, rulebook):
     """Whoever is paged reads one line a fallback: why, for whom, where, which request, and the cause."""
     async with started(redis_process, rulebook) as (_, client):
