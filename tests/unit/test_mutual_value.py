@@ -127,6 +127,23 @@ def test_a_channel_without_enough_value_is_left_out():
         assert world.ends(case)[0] == "NOT_RELEVANT"
 
 
+def test_what_peers_have_is_offered_where_it_fits_and_pays():
+    """Peers' uptake alone is enough at the till, not for a push, and never without a gap to close (D8)."""
+    treatments = {name: {"say": "Hello"} for name in ("pos", "push")}
+    effect = {"profit_gap": 0.1}
+    world = small(
+        action(
+            desired_action="cross_sell",
+            treatments=treatments,
+            effect=effect,
+            relevance={"peers_uptake": "true"},
+        )
+    )
+    assert world.ranking(customer()) == ["a"]
+    assert world.ends(customer(channel="push", direction="outbound"))[0] == "NOT_RELEVANT"
+    assert world.ends(customer(figures={"profit_gap": 0.0}))[0] == "WORSE_THAN_DO_NOTHING"
+
+
 def test_pushes_at_a_place_ask_for_the_most():
     """No channel asks for more relevance than one bound to a place (E9)."""
     world = small()
