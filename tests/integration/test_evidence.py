@@ -158,6 +158,38 @@ async def test_changes_lead_from_any_version_to_the_counts_of_now(store):
     assert await store.since(whole) is whole
 
 
+async def test_a_reset_forgets_one_action_and_everyone_notices(store):
+    """Counts of the action are gone, others stay; who follows finds the same as who reads everything."""
+    await learn(store, entry("accepted"), entry("presented", action=8), entry("presented", action=77))
+    await learn(store, entry("presented"), customer="c2", stage=2, cell=())
+    before = await store.read()
+    assert await store.reset(7) == (1, 1, 2)
+    left = {Place(8, 1, CELL): (0.0, 1.0), Place(77, 1, CELL): (0.0, 1.0)}
+    assert (await store.read()).counts == left
+    assert await store.since(before) == await store.read()
+    await learn(store, entry("presented"), customer="c3")
+    assert (await store.since(before)).counts == left | {HERE: (0.0, 1.0)}
+    assert await store.reset(5) == (0, 0, 0)
+
+
+async def test_a_case_from_before_a_reset_counts_anew_and_takes_nothing_back(store):
+    """Its next outcome counts, a repeat does not, and no count falls below zero."""
+    shown = entry("presented", key=5)
+    for customer in ("c1", "c2", "c3"):
+        await learn(store, shown, customer=customer)
+    await store.reset(7)
+    await learn(store, shown)
+    assert (await store.read()).counts == {}
+    await learn(store, entry("accepted", time=2.0))
+    assert (await store.read()).counts == {HERE: (1.0, 0.0)}
+    await learn(store, entry("rejected", time=3.0))
+    assert (await store.read()).counts == {HERE: (0.0, 1.0)}
+    await learn(store, entry("not_presented", time=2.0), customer="c2")
+    assert (await store.read()).counts == {HERE: (0.0, 1.0)}
+    await learn(store, entry("rejected", time=2.0), customer="c3")
+    assert (await store.read()).counts == {HERE: (0.0, 2.0)}
+
+
 async def test_who_is_too_far_behind_reads_everything(store, connection, keys):
     """Changes that are no longer kept, or counts that began anew, are no reason to be wrong."""
     nothing = await store.read()

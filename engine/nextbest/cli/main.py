@@ -11,6 +11,7 @@ from nextbest.cli import (
     ask,
     behaviour,
     customers,
+    evidence,
     fit,
     grid,
     load,
@@ -63,6 +64,7 @@ app.add_typer(fit.app, name="fit")
 app.add_typer(grid.app, name="grid")
 app.add_typer(report.app, name="report")
 app.add_typer(log.app, name="log")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(rules.app, name="rules")
 app.add_typer(behaviour.app, name="behaviour")
 app.add_typer(patterns.app, name="patterns")

@@ -16,14 +16,15 @@ MOST_CASES = 400
 CHANGES_KEPT = 10_000
 """Changes that a process can catch up on; one that is further behind reads everything."""
 
-# KEYS: the customer's cases, evidence, its version, its changes, tombstone, row, hash. ARGV: now, seconds and
-# number of cases kept, changes kept, place of the customer now but for the action; then per outcome: case,
-# action, word, time, key. A case: word, whether tried, time of the word, when touched, place, keys heard.
+# KEYS: the customer's cases, evidence, its version, its changes, tombstone, row, hash, resets. ARGV: now,
+# seconds and number of cases kept, changes kept, place of the customer now but for the action; then per
+# outcome: case, action, word, time, key. A case: word, whether tried, time of the word, when touched, version
+# then, place, keys heard. What a case counted before its action was reset is gone: it is not taken back.
 # Gives the version.
 _LEARN = Script(
     UNLESS_ERASED
     + """
-local HEADER, NEVER_SAID = '<BBddI2', 0
+local HEADER, NEVER_SAID = '<BBdddI2', 0
 local function counts(word, tried)
   if word == 1 then return 1, 0 end
   if word == 2 or (word == NEVER_SAID and tried == 1) then return 0, 1 end
@@ -43,16 +44,18 @@ local erased = erased_until(KEYS[5], KEYS[6], KEYS[7])
 for i = 6, #ARGV, 5 do
   local id, said, time, key = ARGV[i], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4]
   local word, tried, since, place, heard = NEVER_SAID, 0, -math.huge, ARGV[i + 1] .. ARGV[5], ''
+  local counted_at = math.huge
   local old = redis.call('HGET', KEYS[1], id)
   if old then
     local length, at, _
-    word, tried, since, _, length, at = struct.unpack(HEADER, old)
+    word, tried, since, _, counted_at, length, at = struct.unpack(HEADER, old)
     place, heard = old:sub(at, at + length - 1), old:sub(at + length)
   end
   local known = time <= erased
   for at = 1, #heard, 8 do known = known or heard:sub(at, at + 7) == key end
   if not known then
     local s, f = counts(word, tried)
+    if counted_at < tonumber(redis.call('HGET', KEYS[8], ARGV[i + 1]) or '0') then s, f = 0, 0 end
     if said == 0 then
       tried = 1
     elseif time > since or (time == since and said > word) then
@@ -60,7 +63,7 @@ for i = 6, #ARGV, 5 do
     end
     local s_now, f_now = counts(word, tried)
     add(place, s_now - s, f_now - f)
-    local header = struct.pack(HEADER, word, tried, since, tonumber(ARGV[1]), #place)
+    local header = struct.pack(HEADER, word, tried, since, tonumber(ARGV[1]), version, #place)
     redis.call('HSET', KEYS[1], id, header .. place .. heard .. key)
   end
 end
@@ -78,6 +81,26 @@ end
 return version
 """
 )
+
+# KEYS: evidence, its version, resets. ARGV: the action. Gives the successes and failures that are gone, and
+# in how many places. The version grows without a change in the stream: who follows it reads everything.
+_RESET = Script("""
+local own, successes, failures, fields = ARGV[1] .. '|', 0, 0, 0
+local all = redis.call('HGETALL', KEYS[1])
+redis.call('HSET', KEYS[3], ARGV[1], redis.call('INCR', KEYS[2]))
+for i = 1, #all, 2 do
+  if all[i]:sub(1, #own) == own then
+    if all[i]:sub(-2) == '|s' then
+      successes = successes + all[i + 1]
+    else
+      failures = failures + all[i + 1]
+    end
+    fields = fields + 1
+    redis.call('HDEL', KEYS[1], all[i])
+  end
+end
+return {successes, failures, fields / 2}
+""")
 
 # KEYS: evidence, its version. Gives both.
 _READ = Script("return {redis.call('GET', KEYS[2]) or '0', redis.call('HGETALL', KEYS[1])}")
@@ -134,8 +157,27 @@ class EvidenceStore:
             arguments += [one.case, one.action, int(one.word), repr(one.time), one.key]
         own = self._keys
         guards = (own.tombstone(customer_id), own.snapshot(customer_id), own.hash_snapshot(customer_id))
-        keys = [own.cases(customer_id), *self._evidence_keys, *guards]
+        keys = [own.cases(customer_id), *self._evidence_keys, *guards, own.evidence_resets]
         return cast("int", await _LEARN.run(self._commands, keys, arguments))
+
+    async def reset(self, action: int) -> tuple[int, int, int]:
+        """Forget all evidence of an action, in one step; every process that serves takes it up.
+
+        A case that began before counts anew with its next outcome.
+
+        Args:
+            action: registry code.
+
+        Returns:
+            Successes and failures that are gone, and in how many places they lay.
+
+        Raises:
+            StoreUnavailable: Redis does not answer; repeating it does no harm.
+        """
+        evidence, version, _ = self._evidence_keys
+        keys = [evidence, version, self._keys.evidence_resets]
+        successes, failures, places = cast("list[int]", await _RESET.run(self._commands, keys, [action]))
+        return successes, failures, places
 
     async def read(self) -> Evidence:
         """All evidence.

@@ -195,6 +195,11 @@ class Keys:
         return f"{self.prefix}:evidence:changes".encode()
 
     @property
+    def evidence_resets(self) -> bytes:
+        """At which version of the evidence an action's was reset."""
+        return f"{self.prefix}:evidence:resets".encode()
+
+    @property
     def fit_progress(self) -> bytes:
         """What an interrupted fit of the peer grid had counted; gone a day later."""
         return f"{self.prefix}:fit:grid".encode()
