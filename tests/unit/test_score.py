@@ -269,10 +269,11 @@ def test_vector_propensity():
     assert naive.mean(given_["prior"], successes, trials) == pytest.approx(p, rel=1e-12)
 
 
-@pytest.mark.parametrize(("source", "p"), [("-0.5", 0.0), ("1.5", 1.0), ("1", 1.0), ("0.25", 0.25)])
-def test_a_propensity_is_kept_within_0_and_1(source, p):
+@pytest.mark.parametrize(("urgency", "p"), [(-0.5, 0.0), (1.5, 1.0), (1.0, 1.0), (0.25, 0.25)])
+def test_a_propensity_is_kept_within_0_and_1(urgency, p):
     """An expression beyond [0, 1] counts as its end."""
-    assert small(action(mandatory=True, propensity=source)).terms(customer())["propensity"] == p
+    world = small(action(mandatory=True, propensity="context.urgency"))
+    assert world.terms(customer(contexts={"urgency": urgency}))["propensity"] == p
 
 
 def pcvl():
