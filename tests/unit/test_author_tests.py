@@ -11,6 +11,7 @@ from nextbest.author_tests import render_report, run_tests
 from nextbest.cli.rules import app
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.rulebook.source import load_source
+from nextbest.rulebook.starting import start_rulebook
 from nextbest.rulebook.verify import verify_rulebook
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +111,24 @@ def test_order_of_tests_changes_nothing(tmp_path: Path) -> None:
         file.write_text(yaml.safe_dump(document | {"tests": [test]}), encoding="utf-8")
         (alone,) = run_tests(load_source(tmp_path)).results
         assert [d.message for d in alone.failures] == [d.message for d in together[i].failures]
+
+
+FRESH_COMPLAINT = """\
+tests:
+  - name: A serious complaint is answered by an apology
+    now: 2026-06-02T10:00:00Z
+    customer: {complaint_open: true, complaint_severity: 3, complaint_at: 1d ago, household: single}
+    request: {channel: pos, role: till}
+    expect: {answer: sorry}
+"""
+
+
+def test_a_fresh_rulebook_apologises(tmp_path: Path) -> None:
+    """Who begins a rulebook answers an open complaint with the template's apology, with nothing changed."""
+    book = tmp_path / "shop"
+    start_rulebook(book, "minimal")
+    (book / "tests").mkdir()
+    (book / "tests" / "complaint_test.yaml").write_text(FRESH_COMPLAINT, encoding="utf-8")
+    source = load_source(book)
+    report = run_tests(source)
+    assert report.passed, render_report(report, source)
