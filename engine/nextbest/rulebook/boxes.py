@@ -28,36 +28,54 @@ def uncovered_point(box: Box, covers: Sequence[Box]) -> Point | None:
 
     Cost: at most `MAX_STEPS` steps of as many bit operations as a column has values.
     """
-    return _Search(box, covers).found if all(box) else None
+    every = (1 << len(covers)) - 1
+    return _Search(box, _rows_of_values(covers, box), every, MAX_STEPS).found if all(box) else None
 
 
-def is_covered(box: Box, covers: Sequence[Box]) -> bool:
-    """Whether the covers surely hold every combination of a box's values; an empty box is not covered."""
-    if not all(box):
-        return False
-    search = _Search(box, covers)
-    return search.found is None and not search.gave_up
+def covered_by_earlier(boxes: Sequence[Box]) -> list[int]:
+    """Which boxes hold nothing that the boxes before them do not surely hold; empty ones are left out.
+
+    Cost: `MAX_STEPS` steps for all boxes together; those left over then count as not covered.
+    """
+    covered: list[int] = []
+    rows_of_values, left = _rows_of_values(boxes, boxes[0]) if boxes else [], MAX_STEPS
+    for row, box in enumerate(boxes):
+        if all(box):
+            search = _Search(box, rows_of_values, (1 << row) - 1, left)
+            left -= search.steps
+            covered += [row] if search.found is None and not search.gave_up else []
+    return covered
+
+
+def _rows_of_values(covers: Sequence[Box], box: Box) -> list[dict[int, int]]:
+    """Per column, the covers that hold each of its values, as a bit set by the value's place."""
+    columns: list[dict[int, int]] = [{} for _ in box]
+    for row, cover in enumerate(covers):
+        for rows, mask in zip(columns, cover, strict=True):
+            for place in _places(mask):
+                rows[place] = rows.get(place, 0) | 1 << row
+    return columns
 
 
 class _Search:
     """Column by column, the covers that are left; what was covered once is not looked into again."""
 
-    def __init__(self, box: Box, covers: Sequence[Box]) -> None:
+    def __init__(self, box: Box, rows_of_values: Sequence[dict[int, int]], rows: int, most: int) -> None:
         self._box = box
-        self._places = [self._told_apart(column, covers) for column in range(len(box))]
+        self._most = most
+        self._places = [
+            _told_apart(mask, column, rows) for mask, column in zip(box, rows_of_values, strict=True)
+        ]
         self._covered: set[tuple[int, int]] = set()
         self.gave_up = False
         """Whether something was left that was not looked into."""
-        self.found = self._below(0, (1 << len(covers)) - 1)
+        self.found = self._below(0, rows)
         """An uncovered point, if one was found."""
 
-    def _told_apart(self, column: int, covers: Sequence[Box]) -> dict[int, int]:
-        """One place of the column for every set of covers that hold it, by that set."""
-        places: dict[int, int] = {}
-        for place in _places(self._box[column]):
-            holding = sum(1 << row for row, cover in enumerate(covers) if cover[column] >> place & 1)
-            places.setdefault(holding, place)
-        return places
+    @property
+    def steps(self) -> int:
+        """How much was looked into in vain."""
+        return len(self._covered)
 
     def _below(self, column: int, rows: int) -> Point | None:
         """An uncovered point from a column on, given the covers that hold the values before it."""
@@ -65,7 +83,7 @@ class _Search:
             return tuple(map(_lowest, self._box[column:]))
         if column == len(self._box) or (column, rows) in self._covered:
             return None
-        if len(self._covered) >= MAX_STEPS:
+        if len(self._covered) >= self._most:
             self.gave_up = True
             return None
         for holding, place in self._places[column].items():
@@ -74,6 +92,14 @@ class _Search:
                 return place, *rest
         self._covered.add((column, rows))
         return None
+
+
+def _told_apart(mask: int, rows_of_values: dict[int, int], rows: int) -> dict[int, int]:
+    """One place of a column for every set of covers that hold it, by that set."""
+    places: dict[int, int] = {}
+    for place in _places(mask):
+        places.setdefault(rows_of_values.get(place, 0) & rows, place)
+    return places
 
 
 def _lowest(mask: int) -> int:

@@ -234,9 +234,12 @@ class Lowering:
             truth = self.number(expr.arguments[0])
             return Text(truth, ("false", "true"))
         slot, results = self._tabulated(expr)
-        values = tuple(dict.fromkeys(result for result in results if isinstance(result, str)))
-        codes = [float(values.index(r)) if isinstance(r, str) else math.nan for r in results]
-        return Text(self._looked_up(slot, codes), values)
+        places: dict[Value, float] = {}
+        for result in results:
+            if isinstance(result, str):
+                places.setdefault(result, float(len(places)))
+        codes = [places.get(result, math.nan) for result in results]
+        return Text(self._looked_up(slot, codes), tuple(map(str, places)))
 
     def _text_plane(self, expr: Expr) -> int:
         slot, results = self._tabulated(expr)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nextbest.rulebook.boxes import is_covered
+from nextbest.rulebook.boxes import covered_by_earlier
 from nextbest.rulebook.compile.decision_tables import Table
 from nextbest.rulebook.lint.finding import Finding, Subject
 
@@ -12,10 +12,11 @@ CODE: str = "idle-table-row"
 def check(subject: Subject) -> Iterator[Finding]:
     """Yield cells that no value fits, and rows that earlier ones of a `first` table leave nothing."""
     for table in subject.parts.choices.tables:
+        first = table.entry.hit == "first"
+        covered = frozenset(covered_by_earlier([row.box for row in table.rows]) if first else ())
         for index, row in enumerate(table.rows):
             yield from _empty_cells(table, index)
-            earlier = [other.box for other in table.rows[:index]]
-            if table.entry.hit == "first" and is_covered(row.box, earlier):
+            if index in covered:
                 message = (
                     f"row {index + 1} of `{table.entry.id}` never counts: earlier rows hold wherever it does"
                 )
