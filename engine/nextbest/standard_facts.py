@@ -378,3 +378,6 @@ STANDARD_FACTS: tuple[Fact, ...] = (
     ),
 )
 """Facts of the domain model's section 1, in catalogue order."""
+
+STAGE_FACTS = ("held_stage", "stage_since", "up_qualified_since")
+"""Stage state: whoever writes a snapshot without it keeps what is stored (domain model, section 6)."""

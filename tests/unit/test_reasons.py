@@ -66,9 +66,15 @@ STORIES = {
     ),
     "CONSENT_MISSING": (
         {},
-        {"direction": "outbound", "channel": "email", "facts": {"consent": frozenset(CONSENTS[:1])}},
-        "the customer has not agreed to be contacted this way",
-        "kunden har ikke givet samtykke til denne kontakt",
+        {"direction": "outbound", "channel": "email", "facts": {"consent": frozenset()}},
+        "the customer has not agreed to this contact: it needs email_marketing, agreed is {}",
+        "kunden har ikke givet samtykke til denne kontakt: den kræver email_marketing, givet er {}",
+    ),
+    "TOPIC_BLOCKED": (
+        {"topics": ["credit", "surveys"]},
+        {"facts": {"blocked_topics": frozenset(["credit"])}},
+        "the customer does not want to hear about it: it is about credit, surveys, blocked is {credit}",
+        "kunden vil ikke høre om dette emne: det handler om credit, surveys, fravalgt er {credit}",
     ),
     "AUTHORITY_LACKING": (
         {"authority": 2},

@@ -32,6 +32,8 @@ UNITS: Mapping[Reason, str] = {
 """Unit of the actual and required values of a reason."""
 
 _DATES = (Reason.NOT_YET_VALID, Reason.NO_LONGER_VALID)
+_SETS: Mapping[Reason, str] = {Reason.CONSENT_MISSING: "consent", Reason.TOPIC_BLOCKED: "blocked_topics"}
+"""The fact that is compared, member by member, with what the action names."""
 _RANKED = (Reason.CHOSEN, Reason.MANDATORY)
 _FIRST_OF_GROUP = (*_RANKED, Reason.BEATEN_IN_RANK)
 
@@ -193,6 +195,8 @@ class Explainer:
         return decisive_term(terms, other, classic=classic)
 
     def _actual_text(self, reason: Reason, actual: float | None) -> str:
+        if reason in _SETS:
+            return self.facts.text(_SETS[reason])
         if actual is None:
             return ""
         if reason is Reason.STAGE_MISMATCH:
@@ -203,6 +207,8 @@ class Explainer:
 
     def _required_text(self, reason: Reason, action: int) -> str:
         tables = self.rulebook.action_tables
+        if reason in _SETS:
+            return self._members(reason, action)
         if reason is Reason.STAGE_MISMATCH:
             stages = int(tables.stages[action])
             return ", ".join(STAGE_NAMES[s] for s in Stage if stages >> s & 1)
@@ -217,6 +223,14 @@ class Explainer:
         if required is None:
             return ""
         return _date(required) if reason in _DATES else shown(required)
+
+    def _members(self, reason: Reason, action: int) -> str:
+        """The consents that its treatment needs, or the topics that it is about."""
+        tables, fact = self.rulebook.action_tables, self.rulebook.catalogue[_SETS[reason]]
+        treatment = int(self.trace.treatment[self.facts.row, action])
+        is_consent = reason is Reason.CONSENT_MISSING
+        named = int(tables.treatment_consent[treatment] if is_consent else tables.topics[action])
+        return ", ".join(value for i, value in enumerate(fact.values) if named >> i & 1)
 
     def _triggers(self, action: int) -> list[tuple[str, str]]:
         triggers = (self.rulebook.triggers[t] for t in self.rulebook.action_tables.triggers_of(action))

@@ -19,12 +19,12 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "da": "har ingen udførelse til {channel} på de ønskede pladser",
     },
     Reason.CONSENT_MISSING: {
-        "en": "the customer has not agreed to be contacted this way",
-        "da": "kunden har ikke givet samtykke til denne kontakt",
+        "en": "the customer has not agreed to this contact: it needs {required}, agreed is {actual}",
+        "da": "kunden har ikke givet samtykke til denne kontakt: den kræver {required}, givet er {actual}",
     },
     Reason.TOPIC_BLOCKED: {
-        "en": "the customer does not want to hear about this topic",
-        "da": "kunden vil ikke høre om dette emne",
+        "en": "the customer does not want to hear about it: it is about {required}, blocked is {actual}",
+        "da": "kunden vil ikke høre om dette emne: det handler om {required}, fravalgt er {actual}",
     },
     Reason.AUTHORITY_LACKING: {
         "en": "the role's authority is {actual}, the action needs {required}",

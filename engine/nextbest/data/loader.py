@@ -10,10 +10,11 @@ import numpy as np
 from nextbest.data.rejects import RejectFile, rejects_path
 from nextbest.data.row_columns import ID_COLUMN, EncodedBatch, encode_frame, require_columns
 from nextbest.data.seen_ids import SeenIds
-from nextbest.data.snapshots import STAGE_FACTS, AdvanceRows, SnapshotStore, WriteStatus
+from nextbest.data.snapshots import AdvanceRows, SnapshotStore, WriteStatus
 from nextbest.data.table_files import RowFault, TableBatch, TableFile
 from nextbest.model import U8
 from nextbest.rows import RowCodec
+from nextbest.standard_facts import STAGE_FACTS
 
 Progress = Callable[[float, int], None]
 """Told how much of the file is done, 0 to 1, and how many rows that is."""

@@ -6,7 +6,7 @@ from nextbest.data.connection import Commands, Reply
 from nextbest.data.keys import Keys
 from nextbest.data.scripts import UNLESS_ERASED, Script
 
-DEFAULT_KEPT_S = 15 * 60
+DEFAULT_KEPT_S = 10 * 60
 """Long enough for any client's retries, short enough to cost little memory."""
 
 # KEYS: reply, index of request ids, tombstone, row, hash. ARGV: reply, seconds it is kept, when the decision

@@ -20,9 +20,8 @@ from nextbest.facts import Catalogue
 from nextbest.id_check import id_checks_of
 from nextbest.model import U8
 from nextbest.rows import DecodedRows, RowCodec, RowProblem, Snapshot, time_violations
+from nextbest.standard_facts import STAGE_FACTS
 
-STAGE_FACTS = ("held_stage", "stage_since", "up_qualified_since")
-"""Stage state: whoever writes a snapshot without it keeps what is stored (domain model, section 6)."""
 CUSTOMERS_PER_COMMAND = 256
 """Keys a script or MGET handles at once: about a millisecond of Redis' time."""
 _CALLS_AT_ONCE = 8

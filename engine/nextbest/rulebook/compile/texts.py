@@ -8,9 +8,12 @@ from nextbest.facts import Catalogue, Figure
 from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.rulebook import Texts
 from nextbest.rulebook.suggest import did_you_mean
+from nextbest.standard_facts import STAGE_FACTS
 
 _QUOTE = re.compile(r"\{([^{}]*)\}?|\}")
 _FIGURES = frozenset(figure.name.lower() for figure in Figure)
+_INTERNAL = _FIGURES.union(STAGE_FACTS)
+"""What customers are never shown: computed figures, and the stage that is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def check_quotes(
         at: where.
         report: receives the problems.
         catalogue: what may be quoted.
-        shows_figures: whether computed figures may be quoted: for staff, never for customers.
+        shows_figures: whether figures and the held stage may be quoted: for staff, never for customers.
     """
     if isinstance(value, dict):
         for language, text in value.items():
@@ -74,8 +77,8 @@ def _check_quote(
     if not inner.startswith("customer.") or not match[0].endswith("}"):
         hint = "write `{customer.<fact>}`"
         report.within(at, span, "invalid-quote", f"`{match[0]}` quotes no fact", hint)
-    elif name in _FIGURES and not shows_figures:
-        hint = "customers are shown no computed figures; quote it in `staff`"
+    elif name in _INTERNAL and not shows_figures:
+        hint = "customers are shown neither computed figures nor stages; quote it in `staff`"
         report.within(at, span, "internal-figure", f"`{match[0]}` is not for customers", hint)
     elif name not in catalogue and name not in _FIGURES and report.is_sure("fact", name):
         known = [*(fact.name for fact in catalogue.facts), *_FIGURES]
