@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders.rulebooks import CONSENTS
 from tests.builders.worlds import DAY, NOW, World, action, customer, documents, small
 from tests.naive.plain import Entry
 
