@@ -6,11 +6,14 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.builders.small import DIRECTORY
 
+from nextbest.batch.population import rows_part
 from nextbest.facts import Catalogue
 from nextbest.id_check import id_checks_of
-from nextbest.local_time import local_hours
+from nextbest.local_time import local_hours, second_of_day
 from nextbest.model import Contexts, Direction
 from nextbest.rows import RowCodec
 from nextbest.rulebook.compile import compile_rulebook
@@ -69,6 +72,43 @@ def test_odd_offsets(rulebook, zone):
     moments = [datetime(2026, 4, 4, 12, tzinfo=UTC) + timedelta(minutes=11 * i) for i in range(100)]
     found = hours(with_zones(rulebook, zone), moments, zone=zone)
     assert found == pytest.approx([wall(m, zone) for m in moments])
+
+
+def test_many_in_one_slot_are_as_one_alone(rulebook):
+    """Customers of all zones whom one moment or one quarter of an hour finds get the hour each gets alone."""
+    members = (COPENHAGEN, NEW_YORK, "Asia/Kathmandu", "Pacific/Chatham")
+    zoned = with_zones(rulebook, *members)
+    column = zoned.catalogue.columns["time_zone"]
+    codec, start = RowCodec(zoned.catalogue), datetime(2026, 3, 29, 22, 15, tzinfo=UTC).timestamp()
+    for step in (0.0, 1.7, 97.3):  # all at once, within a quarter, over hours and midnights
+        rows = codec.decode_batch([codec.encode(b"c", 0.0, {})] * 600, id_checks_of([b"c"] * 600)).rows
+        numbers = rows.numbers.copy()
+        numbers[:, column] = np.arange(600) % 6 - 1.0
+        rows = replace(rows, numbers=numbers)
+        now = start + np.arange(600) % 500 * step
+        contexts = Contexts(*_outbound(600))
+        together = local_hours(zoned, rows, contexts, now)
+        alone = [
+            local_hours(zoned, rows_part(rows, i, i + 1), Contexts(*_outbound(1)), now[i : i + 1])[0]
+            for i in range(600)
+        ]
+        assert together.tolist() == alone
+
+
+def _outbound(n):
+    codes = np.zeros(n, np.int32)
+    return codes, codes + 1, np.zeros(n, np.uint64), codes, codes - 1, np.empty((n, 0))
+
+
+@given(
+    st.lists(st.integers(-200_000, 200_000), min_size=1, max_size=20),
+    st.sampled_from((-1e-6, -(2.0**-22), -0.0, 0.0, 2.0**-22, 0.1, 86399.999)),
+)
+@settings(max_examples=100)
+def test_second_of_the_day_has_the_bits_of_the_remainder(days, beside):
+    """Beside and on midnight, before and after 1970, the second of the day has the bits of the remainder."""
+    local = np.array([day * 86400.0 + beside for day in days])
+    assert second_of_day(local).tolist() == [value % 86400.0 for value in local.tolist()]
 
 
 def test_without_a_zone_the_strategys_holds(rulebook):

@@ -36,6 +36,7 @@ SCOPE = Scope(
 SOURCES = (
     "count(history.contacts, 30)",
     'count(history.contacts, 7, entry.channel == "email")',
+    'count(history.contacts, 30, entry.action == "a299")',
     'count(history.contacts, 30, entry.outcome in ["rejected", "ignored"], entry.kind == "outcome")',
     'count(history.contacts, 30, entry.action in ["a0", "a299"], entry.direction == "outbound")',
     'count(history.events, duration("36h"), entry.event == "purchase")',

@@ -119,15 +119,19 @@ def fill_cooling(
     packed rulebook's `Tables`.
     """
     tables = unpack_tables(arena)
+    longest = 0.0
+    for trigger in range(len(tables.trigger_cool_down)):
+        longest = max(longest, tables.trigger_cool_down[trigger])
     for i in range(len(now)):
         if direction[i] == _OUTBOUND and truncated[i] > -np.inf:
             for trigger in range(len(tables.trigger_cool_down)):
                 _cool(trigger, i, max(now[i] - truncated[i], 0.0), tables.trigger_cool_down, cooling)
         for e in range(starts[i], starts[i + 1]):
-            if octets[e, 8] != _CONTACT:
+            age = now[i] - numbers[e, 0]
+            # age first: entries mostly come by time, so that it is guessed right, and a kind is not
+            if not 0.0 <= age < longest or octets[e, 8] != _CONTACT:
                 continue
             trigger, action = np.int64(codes[e, 6]), np.int64(codes[e, 4])
-            age = now[i] - numbers[e, 0]
             if trigger < len(tables.trigger_cool_down):
                 _cool(int(trigger), i, age, tables.trigger_cool_down, cooling)
             elif action < len(tables.codes):
