@@ -140,6 +140,8 @@ def survivors(
     fill_acceptance(tables, batch, terms, first, last, action)
     fill_asked(tables, batch, n, first >> 6, action)
     word &= worth_it(tables, batch, n, action)
+    if word == _ZERO:
+        return word
     if not mandatory:
         word &= affordable(tables, batch, n, action)
         word &= ~unreached(batch, terms, first, action, word)

@@ -11,6 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from nextbest.action.admission import Word
 from nextbest.action.contact import SEEN_OPTED_OUT, SEEN_REJECTED_LATELY
 from nextbest.action.relevance import CREATED_NEED_FACTOR, REJECTED_FACTOR, STOCK_PUSH_CAP
 from nextbest.action.score import contact_price, is_classic, known
@@ -18,7 +19,7 @@ from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Tables
 from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
-from nextbest.model import F64
+from nextbest.model import F64, Stage
 from nextbest.rulebook.rulebook import PropensityKind
 
 
@@ -50,6 +51,7 @@ class Lane(IntEnum):
 
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
+_STAGE_WORDS, _N_STAGES = int(Word.STAGES), len(Stage)
 _NOW, _TRUNCATED, _GAP_C, _GAP_P, _LIFETIME, _LAMBDA, _PRICE, _Q, _CEILING = (
     int(Lane.NOW),
     int(Lane.TRUNCATED),
@@ -123,7 +125,12 @@ def fill_lane(tables: Tables, batch: Batch, terms: Terms, customer: int) -> None
 def fill_acceptance(tables: Tables, batch: Batch, terms: Terms, first: int, last: int, action: int) -> None:
     """Write the propensity of customers `first` to `last`, a block; as `arbitration.acceptance`."""
     kind, index, p = tables.codes[action, _KIND], tables.codes[action, _INDEX], batch.lanes[_P]
-    if kind == _POSTERIOR:
+    if kind == _POSTERIOR and len(terms.propensity) == 1:
+        for stage in range(_N_STAGES):
+            word, mean = batch.words[_STAGE_WORDS + (1 << stage)], terms.propensity[0, stage, action]
+            for i in range(last - first):
+                p[i] = mean if (word >> np.uint64(i)) & _ONE != _ZERO else p[i]
+    elif kind == _POSTERIOR:
         for i in range(last - first):
             place = batch.places[first + i]
             row = place if place >= 0 else -1 - place
