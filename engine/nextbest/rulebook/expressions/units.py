@@ -9,6 +9,7 @@ _HINTS: Mapping[frozenset[str], str] = {
     frozenset(("days", "minutes")): "a day has 1440 minutes",
     frozenset(("days", "months")): "use days_since or months_since on both sides",
 }
+_TIMES = frozenset({"days", "weeks", "months", "minutes"})
 
 
 def unit_note(left: str, right: str, start: int, end: int) -> Note | None:
@@ -23,11 +24,12 @@ def combined_unit(operator: str, left: str, right: str) -> str:
     """Unit of a sum, difference, product or quotient; empty where it is not known."""
     if operator in "+-":
         return left or right
-    if operator == "*":
-        return _product(left, right)
-    if operator == "/":
-        return _quotient(left, right)
-    return left
+    if operator == "%":
+        return left
+    if not (left and right) and _TIMES.intersection((left, right)):
+        # A plain factor may have turned weeks into days, as the hint asks.
+        return ""
+    return _product(left, right) if operator == "*" else _quotient(left, right)
 
 
 def _product(left: str, right: str) -> str:
