@@ -7,10 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
-from nextbest.cli.options import Address
+from nextbest.cli.options import Address, service_client
 from nextbest.errors import InvalidInput, Violation
-from nextbest.settings import Settings
-from nextbest_client import NextBestClient, decide_request
+from nextbest_client import decide_request
 
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
 Channel = Annotated[str, typer.Option(help="Channel, as the rulebook names it.")]
@@ -39,7 +38,7 @@ def decide(
     address: Address = None,
 ) -> None:
     """Ask for a customer's next best actions."""
-    with NextBestClient(address or _address()) as client:
+    with service_client(address) as client:
         request = _request(customer, channel, outbound=outbound, role=role, language=language)
         response = client.decide(request)
     console = _console()
@@ -91,7 +90,7 @@ def why(
     if bool(channel) == bool(decision):
         raise InvalidInput([Violation("--channel", "is required, or else --decision")])
     asked = decision or _request(customer, channel, outbound=outbound, role=role, language=language)
-    with NextBestClient(address or _address()) as client:
+    with service_client(address) as client:
         response = client.explain(asked, customer_id=customer, actions=action or [], language=language)
     title = f"{customer} · {channel or decision}"
     table = Table("action", "stopped at", "because", "what would change it", title=title)
@@ -106,8 +105,3 @@ def _request(
 ) -> decision_pb2.DecideRequest:
     direction = common_pb2.DIRECTION_OUTBOUND if outbound else common_pb2.DIRECTION_INBOUND
     return decide_request(customer, channel=channel, direction=direction, caller_role=role, language=language)
-
-
-def _address() -> str:
-    settings = Settings()
-    return f"{settings.host}:{settings.port}"

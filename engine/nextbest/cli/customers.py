@@ -10,19 +10,20 @@ from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.table import Table
 
-from nextbest.cli.options import Address, DataDirectory, RedisUrl, RulebookDirectory, store_options
+from nextbest.cli.options import (
+    Address,
+    DataDirectory,
+    RedisUrl,
+    RulebookDirectory,
+    service_client,
+    store_options,
+)
 from nextbest.data.lessons import Lesson
 from nextbest.data.store import open_store
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.settings import Settings
-from nextbest_client import ClientOptions, NextBestClient
 
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
-
-_PATIENT = ClientOptions(
-    timeout_ms=30_000.0, channel_options={"grpc.max_receive_message_length": 256 * 1024 * 1024}
-)
-"""All that is kept about a customer may be more than clients take unless told otherwise."""
 
 
 def export(
@@ -31,7 +32,7 @@ def export(
     address: Address = None,
 ) -> None:
     """Hand out all that is kept about a customer as one JSON document."""
-    with NextBestClient(address or _address(), options=_PATIENT) as client:
+    with service_client(address) as client:
         document = MessageToDict(client.export(customer), preserving_proto_field_name=True)
     text = json.dumps(document, indent=2, ensure_ascii=False)
     if out is None:
@@ -51,7 +52,7 @@ def erase(
     """Remove all that is kept about a customer, for good; may be repeated."""
     if not yes:
         typer.confirm(f"erase all that is kept about `{customer}`, for good?", abort=True)
-    with NextBestClient(address or _address(), options=_PATIENT) as client:
+    with service_client(address) as client:
         erased = client.erase(customer, reason=reason)
     typer.echo(
         f"erased: {int(erased.snapshot_erased)} snapshot, {erased.identifiers_erased} identifiers,"
@@ -82,8 +83,3 @@ def lessons(
     for lesson, count in counts.items():
         table.add_row(lesson.reason_code, lesson.action, lesson.outcome, lesson.month, str(count))
     Console(markup=False, highlight=False).print(table)
-
-
-def _address() -> str:
-    settings = Settings()
-    return f"{settings.host}:{settings.port}"

@@ -15,6 +15,7 @@ from nextbest.errors import InvalidInput, Violation
 from nextbest.model import DAY_S
 from nextbest.server.decision_log import LogOptions, WhenFull
 from nextbest.settings import Settings
+from nextbest_client import ClientOptions, NextBestClient
 
 DataDirectory = Annotated[
     Path | None, typer.Option(help="Directory of the embedded Redis; not used with --redis-url.")
@@ -23,6 +24,17 @@ RedisUrl = Annotated[str | None, typer.Option(help="Your Redis instead of the em
 RulebookDirectory = Annotated[Path | None, typer.Option("--rulebook", help="Directory of the rulebook.")]
 AsOf = Annotated[str | None, typer.Option(help="Time to act at: an ISO date or date-time (UTC).")]
 Address = Annotated[str | None, typer.Option(help="host:port of the service.")]
+
+_AT_A_TERMINAL = ClientOptions(
+    timeout_ms=30_000.0, channel_options={"grpc.max_receive_message_length": 256 * 1024 * 1024}
+)
+"""A person waits longer than a till; and all that is kept about a customer may be more than clients take."""
+
+
+def service_client(address: str | None) -> NextBestClient:
+    """A client of the service at an address, host:port; None = where the settings say."""
+    settings = Settings()
+    return NextBestClient(address or f"{settings.host}:{settings.port}", options=_AT_A_TERMINAL)
 
 
 def store_options(settings: Settings, data_directory: Path | None, redis_url: str | None) -> StoreOptions:
