@@ -1,4 +1,4 @@
-"""Which ids a stream has shown before, in eight bytes each."""
+"""Which ids a stream has shown before, in eight bytes each, and up to twenty while they are merged."""
 
 import numpy as np
 
@@ -22,9 +22,16 @@ class SeenIds:
         for run in self._runs:
             places = np.minimum(np.searchsorted(run, checks), len(run) - 1)
             repeated |= run[places] == checks
+        fresh = fresh[~repeated[first]]
         if len(fresh):
             self._runs.append(fresh)
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
-            last = self._runs.pop()
-            self._runs[-1] = np.union1d(self._runs[-1], last)
+            self._merge_last_two()
         return repeated
+
+    def _merge_last_two(self) -> None:
+        """Their union, for no check is in both; a stable sort merges sorted runs in little scratch."""
+        last = self._runs.pop()
+        merged = np.concatenate([self._runs.pop(), last])
+        merged.sort(kind="stable")
+        self._runs.append(merged)
