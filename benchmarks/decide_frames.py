@@ -40,7 +40,6 @@ def frames(rulebook: Rulebook, people: Population, figures: np.ndarray) -> tuple
     columns["stage"] = pl.Series(figures[:, Figure.STAGE]).cast(pl.UInt8)
     columns["channel"] = pl.Series(contexts.channel).cast(pl.UInt8)
     columns["outbound"] = pl.Series(contexts.direction == 1)
-    columns["wanted"] = pl.Series(contexts.placements)
     columns["authority"] = pl.Series(
         np.array([role.authority for role in rulebook.roles], np.int64)[contexts.role]
     )

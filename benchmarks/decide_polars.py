@@ -21,7 +21,6 @@ from decide_workload import (
     HOLD_SCORE,
     NOW,
     OUTCOMES,
-    PLACEMENTS,
     PRESSURE_CAP,
     PRICES,
     PURPOSES,
@@ -51,13 +50,11 @@ class Peer:
     def __init__(self, rules: Script, rulebook: Rulebook) -> None:
         self._rules = rules
         self._channel = {name: rulebook.channel_index[name] for name in CHANNELS}
-        self._placement = {name: i for i, name in enumerate(rulebook.placements)}
         self._conditions = {text: f"c{i}" for i, text in enumerate(rules.peers)}
         self._trigger_bit = {entry["id"]: i for i, entry in enumerate(rules.triggers)}
         self._segment = {entry["id"]: entry["when"] for entry in rules.segments}
         self._loyal = self._loyal_worth()
         self._table = self._action_table()
-        assert set(self._placement) == set(PLACEMENTS)
 
     def run(self, customers: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
         """Columns customer, action, score: up to three rows a customer, best first."""
@@ -271,16 +268,9 @@ class Peer:
         return best
 
     def _fits(self, entry: dict) -> pl.Expr:
-        """A treatment for the channel, and for a placement that is wanted."""
-        places = [key.partition("/") for key in entry["treatments"]]
-        fits: list[pl.Expr] = []
-        for channel, _, placement in places:
-            here = pl.col("channel") == self._channel[channel]
-            if placement:
-                bit = 1 << self._placement[placement]
-                here = here & ((pl.col("wanted") == 0) | (pl.col("wanted") & bit != 0))
-            fits.append(here)
-        return reduce(or_, fits)
+        """A treatment for the channel."""
+        channels = [key.partition("/")[0] for key in entry["treatments"]]
+        return reduce(or_, [pl.col("channel") == self._channel[channel] for channel in channels])
 
     def _admitted(self, entry: dict) -> pl.Expr:
         """Every gate that asks nothing of this action's history."""

@@ -368,7 +368,8 @@ def _contexts(rulebook: Rulebook, n: int) -> Contexts:
     return Contexts(
         channel=channel,
         direction=np.where(till, Direction.INBOUND, Direction.OUTBOUND).astype(np.int32),
-        placements=np.where(till, rng.integers(0, 1 << len(PLACEMENTS), n), 0).astype(np.uint64),
+        placements=np.zeros(n, np.uint64),  # one action a placement is nothing that Polars would do
+        preference=np.empty((n, 0), np.int32),
         phase=np.full(n, PurchasePhase.UNSPECIFIED, np.int32),
         role=np.where(till, 0, 1).astype(np.int32),
         numbers=np.empty((n, 0)),

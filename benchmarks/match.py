@@ -144,7 +144,9 @@ def _series(fact: Fact, values: np.ndarray, missing: np.ndarray) -> pl.Series:
 def _inputs(numbers: np.ndarray, words: np.ndarray, known: np.ndarray) -> Inputs:
     n = len(numbers)
     unset = np.full(n, -1, np.int32)
-    contexts = Contexts(unset, unset, np.zeros(n, np.uint64), unset, unset, np.empty((n, 0)))
+    contexts = Contexts(
+        unset, unset, np.zeros(n, np.uint64), np.empty((n, 0), np.int32), unset, unset, np.empty((n, 0))
+    )
     return Inputs(
         numbers,
         words,

@@ -192,7 +192,9 @@ class World:
         complete = np.full(n, -np.inf)
         ring = Ring(entries, np.arange(n + 1, dtype=np.int64) * ENTRIES, complete)
         none, one = np.full(n, -1, np.int32), np.zeros(n, np.int32)
-        contexts = Contexts(one, one, np.zeros(n, np.uint64), one, none, np.full((n, 1), np.nan))
+        contexts = Contexts(
+            one, one, np.zeros(n, np.uint64), np.empty((n, 0), np.int32), one, none, np.full((n, 1), np.nan)
+        )
         return (
             Rows(rows.as_of[picked], rows.numbers[picked], rows.words[picked], rows.known[picked]),
             Histories(ring, Histories.empty(n).events),

@@ -80,7 +80,7 @@ def decide(
     Source: domain model, sections 6, 8 and 9. Oracle: tests/naive/decide.py.
     """
     task = _task(model, rows, histories, contexts, state, now, seed, max_results)
-    arbitrate(*task.given, task.room.scores, task.room.picks, *task.answers)
+    arbitrate(*task.given, task.room.scores, task.room.picks, task.room.pool, *task.answers)
     return task.decisions
 
 
@@ -106,7 +106,16 @@ def explain(
     task = _task(model, rows, histories, contexts, state, now, seed, max_results, assumed=assumed)
     trace, numbers = _new_trace(len(rows), len(model.rulebook.actions))
     trace_arbitration(
-        *task.given, task.room.scores, trace.reason, numbers, trace.treatment, trace.terms, *task.answers
+        *task.given,
+        task.room.scores,
+        task.room.pool,
+        trace.reason,
+        numbers,
+        trace.treatment,
+        trace.placement,
+        trace.open,
+        trace.terms,
+        *task.answers,
     )
     decisions = task.decisions
     settle_reasons(model.tables, trace.reason, trace.terms, decisions.action, decisions.count)
@@ -121,10 +130,10 @@ class _Task(NamedTuple):
     decisions: Decisions
 
     @property
-    def answers(self) -> tuple[I32, I32, F64, I32, U64]:
+    def answers(self) -> tuple[I32, I32, I32, F64, I32, U64]:
         """What the kernels fill."""
         found = self.decisions
-        return found.action, found.treatment, found.terms, found.count, found.fired
+        return found.action, found.treatment, found.placement, found.terms, found.count, found.fired
 
 
 def _task(
@@ -140,13 +149,14 @@ def _task(
     assumed: F64 | None = None,
 ) -> _Task:
     n, now = len(rows), fixed(now)
-    room = _room(model, n, max_results)
+    room = _room(model, n, max_results, placing=contexts.preference.shape[1] > 0)
     learnt = prepared(model, state)
     batch = _batch(model, rows, histories, contexts, learnt, now, seed, room, assumed)
     decisions = Decisions(
         figures=batch.figures,
         action=np.empty((n, max_results), np.int32),
         treatment=np.empty((n, max_results), np.int32),
+        placement=np.empty((n, max_results), np.int32),
         terms=np.empty((n, max_results, _TERMS)),
         count=np.empty(n, np.int32),
         fired=np.empty_like(room.cooling),
@@ -166,6 +176,8 @@ def _new_trace(rows: int, actions: int) -> tuple[Trace, F64]:
         actual=numbers[..., 0],
         required=numbers[..., 1],
         treatment=np.empty((rows, actions), np.int32),
+        placement=np.empty((rows, actions), np.int32),
+        open=np.empty((rows, actions), np.uint64),
         terms=np.full((rows, actions, _TERMS), np.nan),
     )
     return trace, numbers
@@ -183,16 +195,20 @@ class _Room(NamedTuple):
     lanes: F64
     scores: F64
     picks: I64
+    pool: I32
     cooling: U64
     places: I64
     """Row 0 of the posteriors for all."""
     matches: Matches
 
 
-def _room(model: Model, n: int, results: int) -> _Room:
-    """Memory for n customers; one alone finds it ready, for making it is a tenth of a decision."""
+def _room(model: Model, n: int, results: int, *, placing: bool) -> _Room:
+    """Memory for n customers; one alone finds it ready, for making it is a tenth of a decision.
+
+    Who asks for placements has all survivors ranked, and `placing` says whether anybody does.
+    """
     if n != 1:
-        return _new_room(model, n, results)
+        return _new_room(model, n, results, len(model.rulebook.actions) if placing else 0)
     room = _room_of_one(model, get_ident(), results)
     room.cooling[:] = 0
     return room
@@ -200,10 +216,10 @@ def _room(model: Model, n: int, results: int) -> _Room:
 
 @lru_cache(maxsize=64)
 def _room_of_one(model: Model, _thread: int, results: int) -> _Room:
-    return _new_room(model, 1, results)
+    return _new_room(model, 1, results, len(model.rulebook.actions))
 
 
-def _new_room(model: Model, n: int, results: int) -> _Room:
+def _new_room(model: Model, n: int, results: int, pooled: int) -> _Room:
     rulebook, program = model.rulebook, model.rulebook.program
     planes = (n_blocks(n), program.n_conditions)
     actions, lanes = len(rulebook.actions), min(n, LANES)
@@ -216,8 +232,9 @@ def _new_room(model: Model, n: int, results: int) -> _Room:
         seen=np.empty((actions + groups + 1, lanes), np.uint16),
         words=np.empty(n_words(model.tables), np.uint64),
         lanes=np.empty((n_rows(program.n_values, len(model.propensities)), lanes)),
-        scores=np.empty((lanes, results)),
+        scores=np.empty((lanes, max(results, pooled))),
         picks=np.empty(lanes, np.int64),
+        pool=np.empty((lanes, pooled), np.int32),
         cooling=no_suppression(len(rulebook.triggers), n),
         places=fixed(np.zeros(n, np.int64)),
         matches=Matches(
@@ -255,6 +272,7 @@ def _raw(model: Model, rows: Rows, contexts: Contexts, now: F64) -> Raw:
         channel=fixed(contexts.channel),
         direction=fixed(contexts.direction),
         placements=fixed(contexts.placements),
+        preference=fixed(contexts.preference),
         role=fixed(contexts.role),
         hours=fixed(local_hours(model.rulebook, rows, contexts, now)),
     )

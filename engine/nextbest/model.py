@@ -1,9 +1,9 @@
 """Value types that pass between the parts: batches of rows, histories and contexts; closed lists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag, StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -300,7 +300,9 @@ class Contexts:
     direction: I32
     """(n,) of `Direction`."""
     placements: U64
-    """(n,) bit set over the rulebook's placements; 0 = any."""
+    """(n,) bit set over the rulebook's placements that are asked for; 0 = none is named, any will do."""
+    preference: I32
+    """(n, most) the same as indices in order of preference, -1 beyond those of a request."""
     phase: I32
     """(n,) of `PurchasePhase`."""
     role: I32
@@ -310,6 +312,27 @@ class Contexts:
 
     def __len__(self) -> int:
         return len(self.channel)
+
+
+class PlacementsAsked(NamedTuple):
+    """Placements that n requests ask for, as `Contexts` holds them."""
+
+    members: U64
+    """(n,) bit sets."""
+    order: I32
+    """(n, most) indices, -1 beyond those of a request."""
+
+
+def placements_asked(each: Sequence[Sequence[int]]) -> PlacementsAsked:
+    """Lay the placements of n requests side by side.
+
+    Args:
+        each: indices into the rulebook's placements, all different, in order of preference; none = any.
+    """
+    most = max(map(len, each), default=0)
+    members = [sum(1 << place for place in some) for some in each]
+    order = [[*some, *[-1] * (most - len(some))] for some in each]
+    return PlacementsAsked(np.array(members, np.uint64), np.array(order, np.int32).reshape(len(each), most))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -384,6 +407,8 @@ class Decisions:
     """(n, k) index into the rulebook's actions, in rank order."""
     treatment: I32
     """(n, k) index into the rulebook's treatments."""
+    placement: I32
+    """(n, k) which of the placements asked for shows it; -1 where none was named."""
     terms: F64
     """(n, k, terms) of `Term`."""
     count: I32
@@ -408,5 +433,9 @@ class Trace:
     """(n, actions) value it asked for."""
     treatment: I32
     """(n, actions) best treatment of the action, -1 = none."""
+    placement: I32
+    """(n, actions) which of the placements asked for shows it, or would with room for its rank; -1 = none."""
+    open: U64
+    """(n, actions) bit set: those of the placements asked for that a scored action could be shown in."""
     terms: F64
     """(n, actions, terms) where the action reached arbitration, else NaN."""

@@ -42,7 +42,7 @@ class _Candidates:
     standing: F64
     """(k,) place among equal scores, the higher the better; all different."""
     barred: Bools
-    """(k,) a mandatory answer has the group's place."""
+    """(k,) mandatory answers have the group's place, or all placements that it could be shown in."""
 
 
 def selection_probabilities(
@@ -111,14 +111,22 @@ def _candidates(
     tables, codes = model.rulebook.action_tables, model.tables.codes
     scored = ~np.isnan(trace.terms[row, :, Term.SCORE])
     action = np.flatnonzero(scored & (tables.mandatory == 0))
-    groups = tables.group[scored & (tables.mandatory == 1)]
+    first = scored & (tables.mandatory == 1)
+    full = np.zeros(len(action), np.bool_)
+    if contexts.placements[row]:
+        first &= trace.placement[row] >= 0
+        taken = np.bitwise_or.reduce(np.uint64(1) << trace.placement[row, first].astype(np.uint64))
+        full = (trace.open[row, action] & ~taken) == 0
+    groups = tables.group[first]
     outbound = contexts.direction[row] == Direction.OUTBOUND
     reach = prepared(model, state).reach[action] if outbound else np.ones(len(action))
     order = np.lexsort((-codes[action, Code.ID_ORDER], codes[action, Code.PRIORITY]))
     standing = np.empty(len(action))
     standing[order] = np.arange(len(action))
     barred = (tables.group[action] >= 0) & np.isin(tables.group[action], groups)
-    return _Candidates(action, trace.terms[row, action], reach, strengths[row, action], standing, barred)
+    return _Candidates(
+        action, trace.terms[row, action], reach, strengths[row, action], standing, barred | full
+    )
 
 
 def _first(model: Model, some: _Candidates) -> F64:

@@ -28,6 +28,7 @@ from nextbest.model import (
     Outcome,
     PurchasePhase,
     Ring,
+    placements_asked,
 )
 from nextbest.rings import new_entries
 from nextbest.rows import RowCodec
@@ -178,21 +179,28 @@ class CaseGenerator:
         rng = self.rng
         bound = [name for name, c in self.rulebook.channels.items() if c.location_bound]
         channel = rng.choice((*self.rulebook.channels, *bound))
-        places = self.placements(channel)
+        places = self.placements(channel if rng.random() < 0.8 else None)
         mightiest = max(self.rulebook.roles, key=self.rulebook.roles.get)
         return Request(
             channel=channel,
             direction=rng.choice(("inbound", "outbound")),
             now=now,
-            placements=self.some(places, 0.7) if rng.random() < 0.5 else frozenset(),
+            placements=self.preferred(places) if rng.random() < 0.5 else (),
             role=rng.choice((None, *self.rulebook.roles, mightiest, mightiest)),
             seed=rng.getrandbits(64),
         )
 
     def placements(self, channel):
-        """Placements for which actions have treatments in the channel."""
-        treatments = [t for a in self.rulebook.actions for t in a.treatments if t.channel == channel]
+        """Placements for which actions have treatments in the channel; None = in any."""
+        every = [t for a in self.rulebook.actions for t in a.treatments]
+        treatments = [t for t in every if channel in (None, t.channel)]
         return sorted({t.placement for t in treatments if t.placement is not None})
+
+    def preferred(self, places):
+        """Some placements in any order of preference."""
+        wanted = sorted(self.some(places, 0.7))
+        self.rng.shuffle(wanted)
+        return tuple(wanted)
 
     def learnt(self):
         """Outcomes so far and prices."""
@@ -243,7 +251,7 @@ def situation(case, triggers):
         "direction": case.request.direction,
         "phase": case.phase,
         "role": case.request.role,
-        "placement": case.request.placements or None,
+        "placement": frozenset(case.request.placements) or None,
         **case.contexts,
     }
     return Situation(
@@ -329,12 +337,13 @@ def ring_of(histories, rulebook):
 def contexts_of(cases, rulebook):
     """Situations as codes."""
     requests = [case.request for case in cases]
-    placements = [sum(1 << rulebook.placement_index[p] for p in r.placements) for r in requests]
+    places = placements_asked([[rulebook.placement_index[p] for p in r.placements] for r in requests])
     numbers = [[coded(key, case.contexts.get(key.name)) for key in rulebook.context_facts] for case in cases]
     return Contexts(
         channel=np.array([rulebook.channel_index[r.channel] for r in requests], np.int32),
         direction=np.array([Direction[r.direction.upper()] for r in requests], np.int32),
-        placements=np.array(placements, np.uint64),
+        placements=places.members,
+        preference=places.order,
         phase=np.array([PurchasePhase[case.phase.upper()] for case in cases], np.int32),
         role=np.array([rulebook.role_index.get(r.role, -1) for r in requests], np.int32),
         numbers=np.array(numbers, np.float64).reshape(len(cases), len(rulebook.context_facts)),

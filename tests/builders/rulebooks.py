@@ -300,7 +300,10 @@ class RulebookGenerator:
             if self.maybe(0.2 * self.strictness):
                 continue
             places = PLACEMENTS.get(channel, ())
-            keys += [channel] if not places or self.maybe(0.4) else [f"{channel}/{p}" for p in places]
+            some = [p for p in places if self.maybe(0.7)]
+            keys += [f"{channel}/{p}" for p in some]
+            if not some or self.maybe(0.3):
+                keys.append(channel)
         self.rng.shuffle(keys)
         treatments = {key: {"say": "Hello"} for key in keys or ["pos"]}
         for treatment in treatments.values():

@@ -160,7 +160,7 @@ def customer(*entries, direction="inbound", channel="pos", lost=-np.inf, now=NOW
         "investment_ceiling": 1e6,
         "snapshot_age_days": (now - changes.get("as_of", now)) / DAY,
     }
-    request = {"placements": frozenset(), "role": "lead"} | {
+    request = {"placements": (), "role": "lead"} | {
         key: changes[key] for key in ("placements", "role") if key in changes
     }
     return build.Case(

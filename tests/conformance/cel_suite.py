@@ -292,7 +292,9 @@ def _inputs(catalogue: Catalogue, lifted: Lifted, n: int) -> Inputs:
         else:
             numbers[:, catalogue.columns[fact.name]] = _stored(fact, value)
     unset = np.full(n, -1, np.int32)
-    contexts = Contexts(unset, unset, np.zeros(n, np.uint64), unset, unset, np.zeros((n, 0)))
+    contexts = Contexts(
+        unset, unset, np.zeros(n, np.uint64), np.empty((n, 0), np.int32), unset, unset, np.zeros((n, 0))
+    )
     figures = np.full((n, len(Figure)), np.nan)
     return Inputs(
         numbers, words, known, figures, contexts, np.zeros((n, 0)), np.zeros(n), no_suppression(0, n)

@@ -61,6 +61,11 @@ def nearly_tied(expected):
     return any(low < high <= low + 1e-13 * abs(low) for low, high in pairwise([*scores, math.inf]))
 
 
+def name_of(names, index):
+    """The name with an index; -1 = none."""
+    return names[index] if index >= 0 else None
+
+
 def compare(world, row, decisions, trace, expected):
     """Every reason with its numbers, every term, the whole ranking."""
     rulebook = world.rulebook
@@ -69,6 +74,7 @@ def compare(world, row, decisions, trace, expected):
         assert Reason(trace.reason[row, index]).name == verdict.reason, where
         treatment = int(trace.treatment[row, index])
         assert (rulebook.treatments[treatment].id if treatment >= 0 else None) == verdict.treatment, where
+        assert name_of(rulebook.placements, trace.placement[row, index]) == verdict.placement, where
         if verdict.actual is not None:
             assert close(trace.actual[row, index], verdict.actual), where
         if verdict.required is not None:
@@ -81,8 +87,10 @@ def compare(world, row, decisions, trace, expected):
     ranked = [rulebook.actions[a].id for a in decisions.action[row, :count]]
     assert ranked == [verdict.action for verdict in expected.ranked]
     assert (decisions.action[row, count:] == -1).all()
+    assert (decisions.placement[row, count:] == -1).all()
     for place, verdict in enumerate(expected.ranked):
         assert rulebook.treatments[decisions.treatment[row, place]].id == verdict.treatment
+        assert name_of(rulebook.placements, decisions.placement[row, place]) == verdict.placement
         assert close(decisions.terms[row, place, Term.SCORE], verdict.terms["score"])
     COUNTED["decisions"] += 1
 

@@ -28,6 +28,8 @@ class Verdict:
     actual: float | None = None
     required: float | None = None
     terms: dict | None = None
+    placement: str | None = None
+    """The placement asked for that it takes, or would take were there room for its rank."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ def naive_decide(
     """Decide for one customer."""
     learnt = learnt or Learnt()
     verdicts = {a.id: judge(rulebook, a, customer, request, answers, learnt) for a in rulebook.actions}
+    if request.placements:
+        return placed(rulebook, verdicts, customer, request, limit)
     if rulebook.learning.method != "epsilon":
         return arbitrate(rulebook, verdicts, limit)
     everyone = arbitrate(rulebook, verdicts, len(rulebook.actions))
@@ -67,6 +71,58 @@ def shown(order, everyone, limit):
                 reason = "MANDATORY" if verdict.reason == "MANDATORY" else "CHOSEN"
         final[name] = replace(verdict, reason=reason)
     return Decision(tuple(final[name] for name in order[:limit]), final)
+
+
+def ranking_key(action, verdict):
+    """Mandatory, score descending, priority descending, id."""
+    return not action.mandatory, -verdict.terms["score"], -action.priority, action.id
+
+
+def placed(rulebook, verdicts, customer, request, limit):
+    """Walk down all survivors; each takes the free placement that the request prefers.
+
+    At most one of a group is shown. Of those that found a placement the first `limit` are the answer.
+    """
+    action = {a.id: a for a in rulebook.actions}
+    order = [
+        name
+        for name, v in verdicts.items()
+        if v.reason == "SURVIVED" and (action[name].mandatory or v.terms["score"] > 0)
+    ]
+    order.sort(key=lambda name: ranking_key(action[name], verdicts[name]))
+    order = exploration.lead(rulebook, order, request.seed)
+    final, shown_at, ranked = dict(verdicts), {}, []
+    for name, verdict in verdicts.items():
+        if verdict.reason == "SURVIVED" and name not in order:
+            final[name] = replace(verdict, reason="WORSE_THAN_DO_NOTHING")
+    for name in order:
+        group = action[name].group
+        fitting = permitted(action[name], customer, request)
+        taken = {
+            place: next((t.id for t in fitting if t.placement in (None, place)), None)
+            for place in request.placements
+            if place not in shown_at
+        }
+        place = next((place for place, treatment in taken.items() if treatment is not None), None)
+        if group is not None and any(action[other].group == group for other in shown_at.values()):
+            final[name] = replace(verdicts[name], reason="BEATEN_IN_GROUP")
+        elif place is None:
+            final[name] = replace(verdicts[name], reason="DUPLICATE_PLACEMENT")
+        else:
+            shown_at[place] = name
+            reason = "MANDATORY" if action[name].mandatory else "CHOSEN"
+            if len(ranked) == limit:
+                reason = "BEATEN_IN_RANK"
+            final[name] = replace(verdicts[name], reason=reason, treatment=taken[place], placement=place)
+            if reason != "BEATEN_IN_RANK":
+                ranked.append(final[name])
+    return Decision(tuple(ranked), final)
+
+
+def permitted(action, customer, request):
+    """Treatments with room that the customer consents to: of those of a channel nothing else differs."""
+    consent = customer.consent or frozenset()
+    return [t for t in offered(action, request) if request.direction == "inbound" or t.consent <= consent]
 
 
 def offered(action: Action, request: Request) -> list[Treatment]:

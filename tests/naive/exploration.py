@@ -68,3 +68,20 @@ def order(rulebook, everyone, seed, limit):
         return ranked
     rest = [n for n in ranked if n not in (*mandatory, pick) and (group is None or actions[n].group != group)]
     return [*mandatory, pick, *rest]
+
+
+def lead(rulebook, ranked, seed):
+    """Ids in order of rank, but that an exploring decision puts a drawn one before all that need not be.
+
+    Args:
+        rulebook: the plain rulebook.
+        ranked: ids of all survivors.
+        seed: the decision's.
+    """
+    mandatory = {action.id for action in rulebook.actions if action.mandatory}
+    free = [name for name in ranked if name not in mandatory]
+    explores = rulebook.learning.method == "epsilon" and number(seed, EXPLORE) < rulebook.learning.share
+    if not explores or not free:
+        return ranked
+    pick = max(free, key=lambda name: number(seed, LOT, name))
+    return [*(n for n in ranked if n in mandatory), pick, *(n for n in free if n != pick)]

@@ -309,6 +309,7 @@ def _contexts(contexts) -> Contexts:
         np.array(codes, np.int32),
         unset,
         np.zeros(n, np.uint64),
+        np.empty((n, 0), np.int32),
         unset,
         unset,
         np.array(numbers, np.float64).reshape(n, 2),

@@ -204,7 +204,8 @@ class Request:
     channel: str | None
     direction: str
     now: float
-    placements: frozenset[str] = frozenset()
+    placements: tuple[str, ...] = ()
+    """Each can show one action; in order of preference."""
     role: str | None = None
     seed: int = 0
 

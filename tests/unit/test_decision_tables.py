@@ -106,7 +106,8 @@ def truths(rulebook, people, condition):
         [codec.encode(i, 1e9, facts) for i, facts in zip(ids, known, strict=True)], id_checks_of(ids)
     ).rows
     n = len(people)
-    contexts = Contexts(*(np.zeros(n, t) for t in ("i4", "i4", "u8", "i4", "i4")), np.full((n, 2), np.nan))
+    one, none = np.zeros(n, np.int32), np.empty((n, 0), np.int32)
+    contexts = Contexts(one, one, np.zeros(n, np.uint64), none, one, one, np.full((n, 2), np.nan))
     inputs = inputs_of(
         rows,
         np.full((n, len(Figure)), np.nan),

@@ -34,7 +34,7 @@ def test_an_action_without_gates_is_chosen():
 )
 def test_a_treatment_is_for_a_channel_and_placement(key, channel, placements, fits):
     """A request that names no placement takes any; a treatment that names none fits all."""
-    case = customer(channel=channel, placements=frozenset(placements))
+    case = customer(channel=channel, placements=tuple(placements))
     found = ends(case, treatments={key: {"say": "Hello"}})
     assert found == (("CHOSEN" if fits else "NO_TREATMENT"), None, None)
 
@@ -434,6 +434,6 @@ def test_the_first_treatment_that_passes_is_the_answer():
         "pos/receipt": {"say": "Hello"},
     }
     world = small(action(treatments=treatments))
-    decisions = world.decide([customer(), customer(placements=frozenset({"receipt"}))])
+    decisions = world.decide([customer(), customer(placements=("receipt",))])
     shown = [world.rulebook.treatments[t].id for t in decisions.treatment[:, 0]]
     assert shown == ["a/pos/display", "a/pos/receipt"]

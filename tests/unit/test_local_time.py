@@ -44,6 +44,7 @@ def hours(rulebook, moments, *, zone=None, direction=Direction.OUTBOUND):
         channel=codes,
         direction=np.full(n, direction, np.int32),
         placements=np.zeros(n, np.uint64),
+        preference=np.empty((n, 0), np.int32),
         phase=codes,
         role=codes - 1,
         numbers=np.empty((n, 0)),
@@ -133,7 +134,9 @@ def test_code_beyond_the_members(rulebook):
     row[place : place + 8] = np.float64(99.0).tobytes()
     rows = codec.decode_batch([bytes(row)], id_checks_of([b"c"])).rows
     one = np.zeros(1, np.int32)
-    contexts = Contexts(one, one + 1, np.zeros(1, np.uint64), one, one, np.empty((1, 0)))
+    contexts = Contexts(
+        one, one + 1, np.zeros(1, np.uint64), np.empty((1, 0), np.int32), one, one, np.empty((1, 0))
+    )
     assert local_hours(rulebook, rows, contexts, np.array([moment.timestamp()])).tolist() == [14.0]
 
 

@@ -72,7 +72,10 @@ def rows(tables, *customers, **context):
         np.zeros((n, CATALOGUE.n_known_words), np.uint64),
         np.full((n, len(Figure)), np.nan),
         Contexts(
-            **codes, placements=np.full(n, context.get("placements", 0), np.uint64), numbers=np.zeros((n, 0))
+            **codes,
+            placements=np.full(n, context.get("placements", 0), np.uint64),
+            preference=np.empty((n, 0), np.int32),
+            numbers=np.zeros((n, 0)),
         ),
         no_history(n, tables),
         np.full(n, NOW),
@@ -292,7 +295,8 @@ def test_threads_may_come_first_together():
         "from nextbest.rulebook.matching import Inputs, match\n"
         "n, words = 640, np.zeros((640, 0), np.uint64)\n"
         "codes, none = np.full(n, -1, np.int32), np.zeros((n, 0))\n"
-        "contexts = Contexts(codes, codes, np.zeros(n, np.uint64), codes, codes, none)\n"
+        "contexts = Contexts(codes, codes, np.zeros(n, np.uint64), none.astype(np.int32),"
+        " codes, codes, none)\n"
         "figures, now = np.zeros((n, len(Figure))), np.zeros(n)\n"
         "inputs = Inputs(none, words, words, figures, contexts, none, now, np.zeros((0, 10), np.uint64))\n"
         "print(match(ProgramBuilder().build(), inputs, threads=2).true.shape)\n"

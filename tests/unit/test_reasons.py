@@ -15,7 +15,7 @@ from nextbest.action.wording import SENTENCES, WHAT_WOULD_CHANGE, template
 from nextbest.model import GATE_OF, Gate, Reason, Term
 
 LANGUAGES = ("en", "da")
-FIELDS = {"actual", "required", "facts", "channel", "score", "winner"}
+FIELDS = {"actual", "required", "facts", "channel", "score", "winner", "places"}
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -44,7 +44,7 @@ def decide_request(
         customer: the customer's id, or an identifier that resolves to the customer.
         channel: channel, as the rulebook names it.
         direction: who starts the contact; the customer unless said otherwise.
-        placements: places that can each show one action.
+        placements: places that can each show one action, in order of preference.
         contexts: what is known about the situation, as values by key or as messages.
         purchase_phase: when in the purchase the customer was identified.
         caller_role: role of the caller, as the rulebook names it.

@@ -18,6 +18,7 @@ from nextbest.action.lanes import (
     fill_lane,
     fill_scores,
 )
+from nextbest.action.placing import asks, fits_placement, place_best
 from nextbest.action.ranking import insert_scored
 from nextbest.action.relevance import relevance
 from nextbest.action.score import (
@@ -115,13 +116,16 @@ def fitting(tables: Tables, batch: Batch, action: int) -> np.uint64:
 
 
 @lean_kernel
-def treatment_for(tables: Tables, batch: Batch, customer: int, action: int) -> int:
-    """The treatment of an action that survived: the first that reaches the customer.
+def treatment_for(tables: Tables, batch: Batch, customer: int, action: int, placement: int) -> int:
+    """The treatment of an action that survived: the first that reaches the customer in its placement.
 
     All that do share the request's channel, so that after consent no gate tells them apart.
     """
-    treatment = tables.codes[action, _FIRST_TREATMENT]
-    while (reachable(tables, batch.words, treatment) >> np.uint64(customer & 63)) & _ONE == _ZERO:
+    treatment, lane = tables.codes[action, _FIRST_TREATMENT], np.uint64(customer & 63)
+    while (
+        not fits_placement(tables, treatment, placement)
+        or (reachable(tables, batch.words, treatment) >> lane) & _ONE == _ZERO
+    ):
         treatment += 1
     return int(treatment)
 
@@ -181,15 +185,23 @@ def enter(
 
 @lean_kernel
 def keep_answers(
-    tables: Tables, batch: Batch, terms: Terms, customer: int, n: int, ranked: I32, kept: I32, out: F64
+    tables: Tables,
+    batch: Batch,
+    terms: Terms,
+    customer: int,
+    n: int,
+    ranked: I32,
+    placement: I32,
+    kept: I32,
+    out: F64,
 ) -> None:
     """Write the treatments and terms of the n actions in `ranked` (k,), and clear the places beyond."""
     for place in range(n, len(ranked)):
-        ranked[place] = kept[place] = -1
+        ranked[place] = kept[place] = placement[place] = -1
         out[place] = NAN
     for place in range(n):
         action = ranked[place]
-        kept[place] = treatment_for(tables, batch, customer, action)
+        kept[place] = treatment_for(tables, batch, customer, action, placement[place])
         p = acceptance(tables, batch, terms, customer, action)
         rho = relevance(tables, batch, customer, action)
         score_survivor(tables, batch, terms, customer, action, p, rho, out[place])
@@ -206,8 +218,12 @@ def rank_block(
     scores: F64,
     count: I32,
     picks: I64,
+    pool: I32,
 ) -> None:
-    """Rank the actions of customers `first` to `last`, a block, and draw one for whoever explores."""
+    """Rank the actions of customers `first` to `last`, a block, and draw one for whoever explores.
+
+    Of who asks for placements, all survivors are put into `pool` instead.
+    """
     bounds = fill_words(tables, batch, first, last, batch.words)
     exploring = _ZERO
     for i in range(first, last):
@@ -226,7 +242,11 @@ def rank_block(
         while word != _ZERO:
             lane = lowest_bit(word)
             i = first + lane
-            count[i] = enter(tables, batch, i, action, ranked[i], scores[lane], count[i])
+            if asks(batch, i):
+                pool[lane, count[i]], scores[lane, count[i]] = action, batch.lanes[_SCORE, lane]
+                count[i] += 1
+            else:
+                count[i] = enter(tables, batch, i, action, ranked[i], scores[lane], count[i])
             word &= word - _ONE
 
 
@@ -241,6 +261,28 @@ def draw_lots(batch: Batch, terms: Terms, first: int, action: int, exploring: np
 
 
 @lean_kernel
+def settle_answers(
+    tables: Tables,
+    raw: Raw,
+    batch: Batch,
+    customer: int,
+    pick: int,
+    n: int,
+    pool: I32,
+    scores: F64,
+    ranked: I32,
+    placement: I32,
+) -> int:
+    """Give placements to the n survivors in `pool`, or put a drawn one first; gives the number of answers."""
+    if asks(batch, customer):
+        return place_best(tables, raw, batch, customer, pick, pool, scores, n, ranked, placement)
+    n = n if pick < 0 else show_first(tables, ranked, n, pick)
+    for place in range(n):
+        placement[place] = -1
+    return n
+
+
+@lean_kernel
 def arbitrate(
     arena: Arena,
     raw: Raw,
@@ -248,8 +290,10 @@ def arbitrate(
     learnt: Arena,
     scores: F64,
     picks: I64,
+    pool: I32,
     ranked: I32,
     ranked_treatment: I32,
+    ranked_placement: I32,
     ranked_terms: F64,
     count: I32,
     fired: U64,
@@ -261,10 +305,13 @@ def arbitrate(
         raw: The requests as they came.
         batch: The requests; what `fill_situation` writes is filled here.
         learnt: The packed `Terms`: propensities, prices, and how to explore.
-        scores: (lanes, k) and `picks` (lanes,) are memory to work in.
+        scores: (lanes, at least k) and `picks` (lanes,) are memory to work in, as is `pool` (lanes, A); where
+            placements are asked for, `scores` is as wide.
         picks: See above.
+        pool: See above; (lanes, 0) will do where nobody asks for placements.
         ranked: (n, k) filled with actions, best first, -1 beyond `count`.
         ranked_treatment: (n, k) filled with their treatments, -1 beyond.
+        ranked_placement: (n, k) filled with their placements, -1 beyond and where none was asked for.
         ranked_terms: (n, k, Term) filled with their terms, NaN beyond.
         count: (n,) filled with the number of answers; 0 = do nothing wins.
         fired: (triggers, blocks) filled with the triggers that have fired and do not cool down.
@@ -277,8 +324,12 @@ def arbitrate(
     for first in range(0, customers, 64):
         last = min(first + 64, customers)
         fill_block(tables, raw, batch, terms, first, last)
-        rank_block(tables, batch, terms, first, last, ranked, scores, count, picks)
+        rank_block(tables, batch, terms, first, last, ranked, scores, count, picks, pool)
         for i in range(first, last):
-            if picks[i & 63] >= 0:
-                count[i] = show_first(tables, ranked[i], count[i], picks[i & 63])
-            keep_answers(tables, batch, terms, i, count[i], ranked[i], ranked_treatment[i], ranked_terms[i])
+            lane, placement = i & 63, ranked_placement[i]
+            count[i] = n = settle_answers(
+                tables, raw, batch, i, picks[lane], count[i], pool[lane], scores[lane], ranked[i], placement
+            )
+            keep_answers(
+                tables, batch, terms, i, n, ranked[i], placement, ranked_treatment[i], ranked_terms[i]
+            )

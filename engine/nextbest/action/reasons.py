@@ -45,6 +45,8 @@ class Candidate:
     action: int
     treatment: int
     """-1 when no treatment fits the request."""
+    placement: int
+    """Where it is shown, or would be with room for its rank; else the treatment's own. -1 = none."""
     reason: Reason
     gate: Gate
     actual: float | None
@@ -108,6 +110,7 @@ class Explainer:
         return Candidate(
             action=action,
             treatment=int(self.trace.treatment[row, action]),
+            placement=self._placement(action),
             reason=reason,
             gate=GATE_OF[reason],
             actual=actual,
@@ -128,6 +131,18 @@ class Explainer:
             else propensity_sentence(self.rulebook, action, scored, levels, self.language),
             chance=None if scored is None or self.chances is None else float(self.chances[action]),
         )
+
+    def _placement(self, action: int) -> int:
+        """Its place among those asked for; without one, that of its treatment."""
+        row = self.facts.row
+        given, treatment = int(self.trace.placement[row, action]), int(self.trace.treatment[row, action])
+        return given if given >= 0 or treatment < 0 else self.rulebook.treatments[treatment].placement
+
+    def _holders(self, action: int) -> dict[int, int]:
+        """By placement that an action could have been shown in: who has it."""
+        row = self.facts.row
+        places, given = int(self.trace.open[row, action]), self.trace.placement[row]
+        return {int(given[a]): int(a) for a in np.flatnonzero(given >= 0) if places >> int(given[a]) & 1}
 
     def _remedy(self, reason: Reason) -> str:
         """What would have to change; of a low data quality, the facts that are missing or stale."""
@@ -172,11 +187,22 @@ class Explainer:
     def _winner(self, action: int, reason: Reason) -> int | None:
         if reason is Reason.BEATEN_IN_RANK:
             return int(self._ranked()[-1])
+        if reason is Reason.DUPLICATE_PLACEMENT:
+            return self._last_holder(action)
         if reason is not Reason.BEATEN_IN_GROUP:
             return None
         groups, reasons = self.rulebook.action_tables.group, self.trace.reason[self.facts.row]
         members = np.flatnonzero(groups == groups[action])
         return next(int(a) for a in members if reasons[a] in _FIRST_OF_GROUP)
+
+    def _last_holder(self, action: int) -> int:
+        """Of those that have its places, the one that it came closest to."""
+        scores, mandatory = (
+            self.trace.terms[self.facts.row, :, Term.SCORE],
+            self.rulebook.action_tables.mandatory,
+        )
+        holders = self._holders(action).values()
+        return min(holders, key=lambda a: (bool(mandatory[a]), float(scores[a]), a))
 
     def _margin(self, reason: Reason, terms: F64 | None, winner: int | None) -> float | None:
         if terms is None:
@@ -254,9 +280,16 @@ class Explainer:
             channel=self.rulebook.channels[self.channel].id,
             score="" if terms is None else shown(float(terms[Term.SCORE])),
             winner="" if winner is None else self.rulebook.actions[winner].id,
+            places=self._taken(action) if reason is Reason.DUPLICATE_PLACEMENT else "",
         )
         because = occasion(self._fired(action), self.facts, self.language)
         return f"{sentence}; {because}" if because else sentence
+
+    def _taken(self, action: int) -> str:
+        """The places that an action could have been shown in, each with the action that has it."""
+        names, actions = self.rulebook.placements, self.rulebook.actions
+        holders = sorted(self._holders(action).items())
+        return ", ".join(f"{names[place]} ({actions[holder].id})" for place, holder in holders)
 
     def _fired(self, action: int) -> list[Trigger]:
         """The triggers of an action that have fired and do not cool down."""

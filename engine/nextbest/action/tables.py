@@ -208,6 +208,7 @@ class Raw(NamedTuple):
     channel: I32
     direction: I32
     placements: U64
+    preference: I32
     role: I32
     hours: F64
     """(n,) local hour of the day, NaN = nothing asks for it."""

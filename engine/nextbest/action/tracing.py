@@ -21,6 +21,14 @@ from nextbest.action.gates import (
     stake_gate,
     trigger_gate,
 )
+from nextbest.action.placing import (
+    asks,
+    fits_placement,
+    insert_survivor,
+    lead,
+    places_of,
+    walk_placements,
+)
 from nextbest.action.ranking import best_of_group, insert_scored
 from nextbest.action.relevance import relevance
 from nextbest.action.situation import fill_situation
@@ -124,13 +132,107 @@ def consider_action(
 
 
 @lean_kernel
-def keep_ranked(ranked: I32, n: int, treatment: I32, scored: F64, kept: I32, kept_terms: F64) -> None:
-    """Write the treatments and terms of the n actions in `ranked` (k,), and clear the places beyond."""
+def _comes_to_score(
+    tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, treatment: int, out: F64
+) -> bool:
+    """Whether a treatment fits the request and no gate but reach stops the action in it; as `consider`."""
+    if not fits_request(tables, batch, customer, treatment):
+        return False
+    why = consider(tables, batch, terms, customer, action, treatment, out)[0]
+    return why == _CHOSEN or why == _MANDATORY or why == _WORSE or why == _STILL_LEARNING
+
+
+@lean_kernel
+def open_places(
+    tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, out: F64
+) -> np.uint64:
+    """In which of the placements asked for an action that was scored can be shown."""
+    places = np.uint64(0)
+    for treatment in range(tables.codes[action, _FIRST_TREATMENT], tables.codes[action, _LAST_TREATMENT]):
+        if _comes_to_score(tables, batch, terms, customer, action, treatment, out):
+            places |= places_of(tables, batch, customer, treatment)
+    return places
+
+
+@lean_kernel
+def treatment_at(
+    tables: Tables, batch: Batch, terms: Terms, customer: int, action: int, placement: int, out: F64
+) -> int:
+    """The first treatment that passes and can be shown in a placement that the action was given."""
+    treatment = tables.codes[action, _FIRST_TREATMENT]
+    while not fits_placement(tables, treatment, placement) or not _comes_to_score(
+        tables, batch, terms, customer, action, treatment, out
+    ):
+        treatment += 1
+    return int(treatment)
+
+
+@lean_kernel
+def show_placed(
+    tables: Tables,
+    raw: Raw,
+    batch: Batch,
+    terms: Terms,
+    customer: int,
+    pick: int,
+    order: I32,
+    n: int,
+    reason: I32,
+    treatment: I32,
+    placement: I32,
+    places: U64,
+    scored: F64,
+    ranked: I32,
+) -> int:
+    """Give placements to n survivors in order of rank; the first are the answers, whose number it gives.
+
+    Args:
+        tables: The packed rulebook.
+        raw: The requests as they came.
+        batch: The requests.
+        terms: What was learnt.
+        customer: Whose answers.
+        pick: A survivor that was drawn to come first, -1 = none.
+        order: (A,) survivors; changed.
+        n: How many they are.
+        reason: (A,) changed to what kept a survivor out.
+        treatment: (A,) changed to the treatment that fits the placement.
+        placement: (A,) filled where a survivor found one.
+        places: (A,) where each could be shown.
+        scored: (A, Term) terms, written again.
+        ranked: (k,) filled with the answers.
+    """
+    if pick >= 0:
+        lead(tables, order, pick)
+    # who found a place overwrites who was asked before: never more than were asked
+    n = walk_placements(tables, raw.preference[customer], order, n, places, reason, placement, order)
+    for rank in range(n):
+        a = order[rank]
+        treatment[a] = treatment_at(tables, batch, terms, customer, a, int(placement[a]), scored[a])
+        if rank < len(ranked):
+            ranked[rank] = a
+        else:
+            reason[a] = _IN_RANK
+    return min(n, len(ranked))
+
+
+@lean_kernel
+def keep_ranked(
+    ranked: I32,
+    n: int,
+    treatment: I32,
+    placement: I32,
+    scored: F64,
+    kept: I32,
+    kept_placement: I32,
+    kept_terms: F64,
+) -> None:
+    """Write what answers tell of the n actions in `ranked` (k,), and clear the places beyond."""
     for place in range(n, len(ranked)):
-        ranked[place] = kept[place] = -1
+        ranked[place] = kept[place] = kept_placement[place] = -1
         kept_terms[place] = NAN
     for place in range(n):
-        kept[place] = treatment[ranked[place]]
+        kept[place], kept_placement[place] = treatment[ranked[place]], placement[ranked[place]]
         for term in range(kept_terms.shape[1]):
             kept_terms[place, term] = scored[ranked[place], term]
 
@@ -142,12 +244,16 @@ def trace_arbitration(
     batch: Batch,
     learnt: Arena,
     scores: F64,
+    pool: I32,
     reason: I32,
     numbers: F64,
     treatment: I32,
+    placement: I32,
+    places: U64,
     scored: F64,
     ranked: I32,
     ranked_treatment: I32,
+    ranked_placement: I32,
     ranked_terms: F64,
     count: I32,
     fired: U64,
@@ -159,13 +265,17 @@ def trace_arbitration(
         raw: The requests as they came.
         batch: The requests; what `fill_situation` writes is filled here.
         learnt: The packed `Terms`: propensities, prices, and how to explore.
-        scores: (lanes, k) is memory to work in.
+        scores: (lanes, at least k) is memory to work in; as wide as `pool` where placements are asked for.
+        pool: (lanes, A) is memory to work in; (lanes, 0) will do where nobody asks for placements.
         reason: (n, A) filled with where each action ended.
         numbers: (n, A, 2) filled with actual and required values.
         treatment: (n, A) filled with the treatment each action came furthest with.
+        placement: (n, A) filled with the placement of each that found one, else -1.
+        places: (n, A) filled with the placements asked for that each could be shown in, if it was scored.
         scored: (n, A, Term) filled with terms where an action reached its score.
         ranked: (n, k) filled with actions, best first, -1 beyond `count`.
         ranked_treatment: (n, k) filled with their treatments, -1 beyond.
+        ranked_placement: (n, k) filled with their placements, -1 beyond and where none was asked for.
         ranked_terms: (n, k, Term) filled with their terms, NaN beyond.
         count: (n,) filled with the number of answers; 0 = do nothing wins.
         fired: (triggers, blocks) filled with the triggers that have fired and do not cool down.
@@ -184,14 +294,28 @@ def trace_arbitration(
             why, actual, required, t = consider_action(tables, batch, terms, i, a, scored[i, a])
             reason[i, a], treatment[i, a] = why, t
             numbers[i, a, 0], numbers[i, a, 1] = actual, required
-            if why == _CHOSEN or why == _MANDATORY:
-                n = insert_scored(tables, a, scored[i, a, _SCORE], ranked[i], scores[0], n)
+            placement[i, a], places[i, a] = -1, np.uint64(0)
+            score, asking = scored[i, a, _SCORE], asks(batch, i)
+            if asking and not np.isnan(score):
+                places[i, a] = open_places(tables, batch, terms, i, a, scored[i, a])
+            if asking and (why == _CHOSEN or why == _MANDATORY):
+                n = insert_survivor(tables, a, score, pool[0], scores[0], n)
+            elif why == _CHOSEN or why == _MANDATORY:
+                n = insert_scored(tables, a, score, ranked[i], scores[0], n)
             if exploring and why == _CHOSEN:
                 pick = luckier(batch, terms, i, pick, a)
-        if pick >= 0:
+        if asks(batch, i):
+            n = show_placed(
+                tables, raw, batch, terms, i, pick, pool[0], n,
+                reason[i], treatment[i], placement[i], places[i], scored[i], ranked[i],
+            )  # fmt: skip
+        elif pick >= 0:
             n = show_first(tables, ranked[i], n, pick)
         count[i] = n
-        keep_ranked(ranked[i], n, treatment[i], scored[i], ranked_treatment[i], ranked_terms[i])
+        keep_ranked(
+            ranked[i], n, treatment[i], placement[i], scored[i],
+            ranked_treatment[i], ranked_placement[i], ranked_terms[i],
+        )  # fmt: skip
 
 
 @kernel

@@ -133,8 +133,8 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "da": "score {score}, efter {winner}, og der er ikke flere pladser",
     },
     Reason.DUPLICATE_PLACEMENT: {
-        "en": "is already shown in another place",
-        "da": "vises allerede på en anden plads",
+        "en": "score {score}, but a better action has each place it fits: {places}",
+        "da": "score {score}, men en bedre handling har hver plads, den passer til: {places}",
     },
     Reason.PROPENSITY_UNKNOWN: {
         "en": "cannot tell how likely the customer is to accept, nor what it is worth to them",

@@ -11,7 +11,18 @@ from nextbest.decide import explain
 from nextbest.facts import Figure
 from nextbest.facts_of import FactsOf
 from nextbest.id_check import id_checks_of
-from nextbest.model import F64, Contexts, Decisions, DecisionState, Histories, Reason, Ring, Rows, Trace
+from nextbest.model import (
+    F64,
+    Contexts,
+    Decisions,
+    DecisionState,
+    Histories,
+    Reason,
+    Ring,
+    Rows,
+    Trace,
+    placements_asked,
+)
 from nextbest.rows import RowCodec
 from nextbest.rulebook.cases import Case
 from nextbest.rulebook.rulebook import Rulebook
@@ -108,10 +119,12 @@ def _ring(entries: Sequence[np.ndarray[tuple[int], np.dtype[np.void]]]) -> Ring:
 
 
 def _contexts(cases: Sequence[Case]) -> Contexts:
+    places = placements_asked([case.placements for case in cases])
     return Contexts(
         channel=np.array([case.channel for case in cases], np.int32),
         direction=np.array([case.direction for case in cases], np.int32),
-        placements=np.array([case.placements for case in cases], np.uint64),
+        placements=places.members,
+        preference=places.order,
         phase=np.array([case.phase for case in cases], np.int32),
         role=np.array([case.role for case in cases], np.int32),
         numbers=np.array([case.context for case in cases], np.float64).reshape(len(cases), -1),

@@ -27,7 +27,8 @@ def schema_of(*, figures: bool = False, reasons: bool = False, problem: bool = F
     """Names and types of the columns of an answer.
 
     customer_id, rank (from 1), action (`do_nothing` takes the place after the last ranked action, if there
-    is one left), treatment (null for `do_nothing`), seed of the decision, score and the terms behind it
+    is one left), treatment (null for `do_nothing`), placement (which of those asked for; null where none was
+    named), seed of the decision, score and the terms behind it
     (null where unknown, and for `do_nothing` but for its score 0); then what was asked for.
     """
     columns: dict[str, pl.DataType] = {
@@ -35,6 +36,7 @@ def schema_of(*, figures: bool = False, reasons: bool = False, problem: bool = F
         "rank": pl.Int32(),
         "action": pl.String(),
         "treatment": pl.String(),
+        "placement": pl.String(),
         "seed": pl.UInt64(),
         **dict.fromkeys(TERM_COLUMNS, pl.Float64()),
     }
@@ -73,11 +75,13 @@ def answer_frame(
     place = np.arange(len(customer)) - np.repeat(np.cumsum(length) - length, length)
     action = decisions.action[customer, place].astype(np.int64)
     treatment = decisions.treatment[customer, place].astype(np.int64)
+    placement = np.where(action >= 0, decisions.placement[customer, place], -1).astype(np.int64)
     columns: dict[str, pl.Series] = {
         ID_COLUMN: customer_ids.gather(customer),
         "rank": pl.Series(place + 1, dtype=pl.Int32),
         "action": _named([a.id for a in model.rulebook.actions], action, DO_NOTHING),
         "treatment": _named([t.id for t in model.rulebook.treatments], treatment, None),
+        "placement": _named(model.rulebook.placements, placement, None),
         "seed": pl.Series(seeds[customer]),
     }
     terms = np.where((action >= 0)[:, np.newaxis], decisions.terms[customer, place], np.nan)

@@ -41,6 +41,7 @@ COLUMNS: tuple[tuple[str, pl.DataType, str], ...] = (
     ("masked", _TEXTS, "facts and context keys left out; then it cannot be replayed"),
     ("actions", _TEXTS, "ranked, doing nothing left out; empty = doing nothing"),
     ("treatments", _TEXTS, "of the ranked actions"),
+    ("shown_at", _TEXTS, "placements of the ranked actions; empty = none"),
     ("scores", _NUMBERS, "of the ranked actions"),
     ("propensities", _NUMBERS, "of the ranked actions; NaN = unknown"),
     (
@@ -119,6 +120,7 @@ def _row(entry: LogEntry) -> dict[str, object]:
         "masked": list(record.masked),
         "actions": [result.action for result in ranked],
         "treatments": [result.treatment.treatment_id for result in ranked],
+        "shown_at": [result.treatment.placement for result in ranked],
         "scores": [result.score for result in ranked],
         "propensities": [r.propensity if r.HasField("propensity") else np.nan for r in ranked],
         "selection_probabilities": record.selection_probabilities.tolist(),

@@ -62,6 +62,7 @@ def decide_in_threads(
         )
         decisions.figures[part], decisions.terms[part] = found.figures, found.terms
         decisions.action[part], decisions.treatment[part] = found.action, found.treatment
+        decisions.placement[part] = found.placement
         decisions.count[part] = found.count
         decisions.fired[:, first >> 6 : n_blocks(last)] = found.fired
 
@@ -81,6 +82,7 @@ def _room(model: Model, n: int, results: int) -> Decisions:
         figures=np.empty((n, len(Figure))),
         action=np.empty((n, results), np.int32),
         treatment=np.empty((n, results), np.int32),
+        placement=np.empty((n, results), np.int32),
         terms=np.empty((n, results, len(Term))),
         count=np.empty(n, np.int32),
         fired=np.empty((len(model.rulebook.triggers), n_blocks(n)), np.uint64),
@@ -111,6 +113,7 @@ def contexts_part(contexts: Contexts, first: int, last: int) -> Contexts:
         channel=contexts.channel[part],
         direction=contexts.direction[part],
         placements=contexts.placements[part],
+        preference=contexts.preference[part],
         phase=contexts.phase[part],
         role=contexts.role[part],
         numbers=contexts.numbers[part],

@@ -69,7 +69,15 @@ def contexts_of(rulebook: Rulebook, n: int, channel: int, direction: Direction, 
         return np.full(n, code, np.int32)
 
     numbers = np.full((n, len(rulebook.context_facts)), np.nan)
-    return Contexts(same(channel), same(direction), np.zeros(n, np.uint64), same(-1), same(role), numbers)
+    return Contexts(
+        channel=same(channel),
+        direction=same(direction),
+        placements=np.zeros(n, np.uint64),
+        preference=np.empty((n, 0), np.int32),
+        phase=same(-1),
+        role=same(role),
+        numbers=numbers,
+    )
 
 
 def first_recommendations(

@@ -9,7 +9,7 @@ import numpy as np
 from nextbest.errors import InvalidInput, Violation
 from nextbest.fact_values import UnfitValueError, number_of
 from nextbest.facts import Fact, FactType
-from nextbest.model import I32, Contexts, Direction, PurchasePhase
+from nextbest.model import I32, Contexts, Direction, PurchasePhase, placements_asked
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.suggest import did_you_mean
 
@@ -20,8 +20,8 @@ class Situation:
 
     channel: int
     direction: Direction
-    placements: int
-    """Bit set over the rulebook's placements; 0 = any."""
+    placements: tuple[int, ...]
+    """Indices into the rulebook's placements, in order of preference; none = any."""
     phase: PurchasePhase
     role: int
     """Index into the rulebook's roles, -1 = none."""
@@ -34,10 +34,12 @@ class Situation:
         def same(code: int) -> I32:
             return np.full(n, code, np.int32)
 
+        places = placements_asked([self.placements])
         return Contexts(
             channel=same(self.channel),
             direction=same(self.direction),
-            placements=np.full(n, self.placements, np.uint64),
+            placements=np.repeat(places.members, n),
+            preference=np.repeat(places.order, n, axis=0),
             phase=same(self.phase),
             role=same(self.role),
             numbers=np.tile(np.array(self.numbers, np.float64), (n, 1)),
@@ -60,7 +62,7 @@ def situation_of(
         rulebook: whose names they are.
         channel: where the contact would be.
         outbound: whether the company starts it.
-        placements: none = any.
+        placements: each can show one action; in order of preference; none = any.
         role: of the caller; empty = none.
         phase: of the purchase.
         keys: context keys as `name=value`.
@@ -71,11 +73,13 @@ def situation_of(
     found: list[Violation] = []
     phases = {p.name.lower(): p.value for p in PurchasePhase}
     where = _index(rulebook.channel_index, channel, "channel", found)
-    bits = {_index(rulebook.placement_index, name, "placement", found) for name in placements}
+    places = [_index(rulebook.placement_index, name, "placement", found) for name in placements]
+    twice = sorted({name for i, name in enumerate(placements) if name in placements[:i]})
+    found += [Violation("placement", f"`{name}` is given twice") for name in twice]
     made = Situation(
         channel=where,
         direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
-        placements=sum(1 << bit for bit in bits if bit >= 0),
+        placements=tuple(places),
         phase=PurchasePhase(max(_index(phases, phase, "phase", found), 0)),
         role=_index(rulebook.role_index, role, "role", found) if role else -1,
         numbers=_numbers(rulebook.context_facts, keys, found),

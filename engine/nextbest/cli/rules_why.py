@@ -46,7 +46,9 @@ def why(
     rulebook: Annotated[Path, typer.Option(help="Directory of the rulebook.")] = Path("rules/grocery"),
     channel: Annotated[str, typer.Option(help="Channel that asks, as the rulebook names it.")] = "pos",
     outbound: Annotated[bool, typer.Option("--outbound", help="The company starts the contact.")] = False,
-    placement: Annotated[list[str] | None, typer.Option(help="Placement asked for; none = any.")] = None,
+    placement: Annotated[
+        list[str] | None, typer.Option(help="Placement asked for, the preferred one first; none = any.")
+    ] = None,
     role: Annotated[str, typer.Option(help="Role of the caller; none = the least authority.")] = "",
     phase: Annotated[str, typer.Option(help="Phase of the purchase, such as `at_payment`.")] = "unspecified",
     key: Annotated[list[str] | None, typer.Option(help="A context key, as `intent=service`.")] = None,
@@ -160,6 +162,7 @@ def _candidate_data(book: Rulebook, c: Candidate) -> dict[str, object]:
     return {
         "action": book.actions[c.action].id,
         "treatment": book.treatments[c.treatment].id if c.treatment >= 0 else None,
+        "placement": book.placements[c.placement] if c.placement >= 0 else None,
         "rank": c.rank,
         "gate": c.gate.name.lower(),
         "reason": c.reason.name.lower(),

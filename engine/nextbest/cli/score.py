@@ -68,7 +68,9 @@ def score_population(
     rulebook: RulebookDirectory = None,
     channel: Annotated[str, typer.Option(help="Channel of the contact, as the rulebook names it.")],
     outbound: Annotated[bool, typer.Option("--outbound", help="The company starts the contact.")] = False,
-    placement: Annotated[list[str] | None, typer.Option(help="Placement asked for; none = any.")] = None,
+    placement: Annotated[
+        list[str] | None, typer.Option(help="Placement asked for, the preferred one first; none = any.")
+    ] = None,
     role: Annotated[str, typer.Option(help="Role of the caller.")] = "",
     phase: Annotated[str, typer.Option(help="Phase of the purchase, such as `at_payment`.")] = "unspecified",
     key: Annotated[list[str] | None, typer.Option(help="A context key, as `intent=service`.")] = None,

@@ -46,8 +46,8 @@ class Case:
     """The same of business events."""
     channel: int
     direction: int
-    placements: int
-    """Bit set."""
+    placements: Sequence[int]
+    """In order of preference; none = any."""
     phase: int
     role: int
     """-1 = none."""
@@ -102,7 +102,7 @@ class _CaseReader:
             events=self._history(entry.history, events, at / "history", now),
             channel=self._index("channel", request.channel, place / "channel"),
             direction=Direction[request.direction.upper()],
-            placements=sum(1 << index for index in set(placements) if index != ABSENT),
+            placements=tuple(index for index in dict.fromkeys(placements) if index != ABSENT),
             phase=PurchasePhase[request.phase.upper()],
             role=self._index("role", request.role, place / "role"),
             context=self._context(request.keys, place / "keys", now),

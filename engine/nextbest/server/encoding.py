@@ -65,7 +65,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What is known of a treatment in a language before anyone asks for it."""
+    """What is known of a treatment in a placement and language before anyone asks for it."""
 
     always: bytes
     """Fields of RankedAction that are the same in every answer."""
@@ -110,17 +110,16 @@ class AnswerEncoder:
         if count:
             facts = FactsOf(self._catalogue, rows, decisions.figures, row)
             treatments, terms = decisions.treatment[row].tolist(), decisions.terms[row].tolist()
+            shown_at = decisions.placement[row].tolist()
             for place in range(count):
-                body = self._ranked(answer, facts, place, treatments[place], terms[place])
+                words = self._words(treatments[place], shown_at[place], question.language)
+                body = self._ranked(answer, facts, place, words, terms[place])
                 fields += (_RESULTS, varint(len(body)), body)
         fields.append(_DO_NOTHING[count + 1])
         return b"".join(fields)
 
-    def _ranked(
-        self, answer: Answer, facts: FactsOf, place: int, treatment: int, terms: list[float]
-    ) -> bytes:
+    def _ranked(self, answer: Answer, facts: FactsOf, place: int, words: _Words, terms: list[float]) -> bytes:
         question = answer.question
-        words = self._words(treatment, question.language)
         staff = words.staff.fill(facts)
         fields = [_RANKS[place], words.always, _SCORE, pack_double(terms[_SCORE_TERM])]
         chance = terms[_CHANCE_TERM]
@@ -150,7 +149,7 @@ class AnswerEncoder:
             currency=self._model.rulebook.currency,
         )
 
-    def _words_of(self, treatment: int, language: str) -> _Words:
+    def _words_of(self, treatment: int, placement: int, language: str) -> _Words:
         rulebook = self._model.rulebook
         done = rulebook.treatments[treatment]
         action = rulebook.actions[done.action]
@@ -159,7 +158,7 @@ class AnswerEncoder:
             desired_action=DESIRED_ACTIONS[DesiredAction(action.desired_action)],
             issue=action.issue,
             group=action.group,
-            treatment=treatment_message(rulebook, done, language),
+            treatment=treatment_message(rulebook, done, placement, language),
             customer_reason=text_in(action.reason, language),
             mandatory=bool(rulebook.action_tables.mandatory[done.action]),
             owner=action.owner,

@@ -174,6 +174,9 @@ def _treatment(
     if not known.check("treatment", outcome.treatment_id, f"{field}.treatment_id", found):
         return _NOTHING
     action, channel, placement = (*outcome.treatment_id.split("/"), "", "")[:3]
+    if not placement and outcome.placement:  # a treatment without one is shown wherever there is room
+        known.check("placement", outcome.placement, f"{field}.placement", found)
+        placement = outcome.placement
     recorded = Recorded(action, channel, placement, outcome.treatment_id, _key(outcome))
     for name, given, own in (
         ("action", outcome.action, recorded.action),

@@ -14,7 +14,7 @@ from nextbest.data.keys import id_violations, request_id_violations
 from nextbest.errors import InvalidFact, InvalidInput, Violation
 from nextbest.fact_values import FIRST_TIME_S, LAST_TIME_S, UnfitValueError, number_of, unknown_fact
 from nextbest.facts import Catalogue, Fact, FactType
-from nextbest.model import DAY_S, Contexts, Direction
+from nextbest.model import DAY_S, Contexts, Direction, placements_asked
 from nextbest.rows import RowCodec
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.suggest import did_you_mean
@@ -53,8 +53,8 @@ class Question(NamedTuple):
     request_id: str
     channel: int
     direction: int
-    placements: int
-    """Bit set over the rulebook's placements; 0 = any."""
+    placements: tuple[int, ...]
+    """Indices into the rulebook's placements, in order of preference; none = any."""
     phase: int
     role: int
     """Index into the rulebook's roles, -1 = none given."""
@@ -148,10 +148,12 @@ def gather_contexts(questions: Sequence[Question]) -> Contexts:
     if len(questions) == 1:
         one = questions[0]
         return _one_context(one.channel, one.direction, one.placements, one.phase, one.role, one.contexts)
+    places = placements_asked([q.placements for q in questions])
     return Contexts(
         channel=np.array([q.channel for q in questions], np.int32),
         direction=np.array([q.direction for q in questions], np.int32),
-        placements=np.array([q.placements for q in questions], np.uint64),
+        placements=places.members,
+        preference=places.order,
         phase=np.array([q.phase for q in questions], np.int32),
         role=np.array([q.role for q in questions], np.int32),
         numbers=np.array([q.contexts for q in questions], np.float64).reshape(len(questions), -1),
@@ -160,13 +162,20 @@ def gather_contexts(questions: Sequence[Question]) -> Contexts:
 
 @lru_cache(maxsize=1024)
 def _one_context(
-    channel: int, direction: int, placements: int, phase: int, role: int, contexts: tuple[float, ...]
+    channel: int,
+    direction: int,
+    placements: tuple[int, ...],
+    phase: int,
+    role: int,
+    contexts: tuple[float, ...],
 ) -> Contexts:
     """A situation of its own; tills ask from few of them, again and again."""
+    places = placements_asked([placements])
     return Contexts(
         channel=_shared(np.array([channel], np.int32)),
         direction=_shared(np.array([direction], np.int32)),
-        placements=_shared(np.array([placements], np.uint64)),
+        placements=_shared(places.members),
+        preference=_shared(places.order),
         phase=_shared(np.array([phase], np.int32)),
         role=_shared(np.array([role], np.int32)),
         numbers=_shared(np.array([contexts], np.float64)),
@@ -295,16 +304,17 @@ def _role(name: str, rulebook: Rulebook, found: list[Violation]) -> int:
     return named(name, rulebook.role_index, "caller_role", found) if name else -1
 
 
-def _placements(names: Sequence[str], rulebook: Rulebook, found: list[Violation]) -> int:
+def _placements(names: Sequence[str], rulebook: Rulebook, found: list[Violation]) -> tuple[int, ...]:
     if not names:
-        return 0
+        return ()
     found += too_many(names, MAX_PLACEMENTS, "placements")
-    bits = 0
+    places: list[int] = []
     for i, name in enumerate(names[:MAX_PLACEMENTS]):
         place = named(name, rulebook.placement_index, f"placements[{i}]", found)
-        if place >= 0:
-            bits |= 1 << place
-    return bits
+        if place >= 0 and place in places:
+            found.append(Violation(f"placements[{i}]", f"`{name}` is given twice"))
+        places.append(place)
+    return tuple(places)
 
 
 def _contexts(

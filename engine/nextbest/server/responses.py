@@ -90,12 +90,21 @@ def do_nothing(rank: int) -> decision_pb2.RankedAction:
     )
 
 
-def treatment_message(rulebook: Rulebook, treatment: Treatment, language: str) -> decision_pb2.Treatment:
-    """A treatment in one language; its text may still quote facts."""
+def treatment_message(
+    rulebook: Rulebook, treatment: Treatment, placement: int, language: str
+) -> decision_pb2.Treatment:
+    """A treatment in one language; its text may still quote facts.
+
+    Args:
+        rulebook: names the placements.
+        treatment: which.
+        placement: which of those asked for shows it; -1 = none was named, so that its own is told.
+        language: of the text.
+    """
     message = decision_pb2.Treatment(
         treatment_id=treatment.id,
         channel=rulebook.channels[treatment.channel].id,
-        placement="" if treatment.placement < 0 else rulebook.placements[treatment.placement],
+        placement=_placement_name(rulebook, placement if placement >= 0 else treatment.placement),
         say=text_in(treatment.say, language),
         language=language if language in treatment.say else next(iter(treatment.say), ""),
     )
@@ -103,6 +112,10 @@ def treatment_message(rulebook: Rulebook, treatment: Treatment, language: str) -
         until = float(rulebook.action_tables.valid_until[treatment.action])
         message.offer.CopyFrom(_offer(treatment.offer, until))
     return message
+
+
+def _placement_name(rulebook: Rulebook, placement: int) -> str:
+    return "" if placement < 0 else rulebook.placements[placement]
 
 
 def _offer(offer: Offer, valid_until: float) -> decision_pb2.Offer:
@@ -136,9 +149,8 @@ def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExp
         decisive_term="" if found.decisive is None else TERM_FIELDS[found.decisive],
     )
     if found.treatment >= 0:
-        treatment = rulebook.treatments[found.treatment]
-        message.treatment_id = treatment.id
-        message.placement = "" if treatment.placement < 0 else rulebook.placements[treatment.placement]
+        message.treatment_id = rulebook.treatments[found.treatment].id
+        message.placement = _placement_name(rulebook, found.placement)
     _set_known(message, found)
     message.propensity_reason = found.propensity_sentence
     message.propensity_levels.extend(_level(level) for level in found.levels)

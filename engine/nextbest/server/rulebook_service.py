@@ -167,7 +167,8 @@ def _action(rulebook: Rulebook, index: int, language: str) -> rulebook_pb2.Actio
         ],
         triggers=[rulebook.triggers[t].id for t in tables.triggers_of(index)],
         treatments=[
-            treatment_message(rulebook, rulebook.treatments[t], language) for t in tables.treatments_of(index)
+            treatment_message(rulebook, rulebook.treatments[t], -1, language)
+            for t in tables.treatments_of(index)
         ],
         capabilities=action.tags,
         roles=[role.id for role in rulebook.roles if role.authority >= int(tables.authority[index])],

@@ -75,6 +75,7 @@ def violations(call, request):
         ({"view": 5}, "view", "`5` is not a value of this contract"),
         ({"caller_role": "agnet"}, "caller_role", "`agnet` is not in the rulebook; did you mean `agent`?"),
         ({"placements": ["display", "wall"]}, "placements[1]", "`wall` is not in the rulebook"),
+        ({"placements": ["display", "receipt", "display"]}, "placements[2]", "`display` is given twice"),
         ({"max_results": 10_000}, "max_results", "`10000` is not within 0 and 25"),
         ({"max_results": 26}, "max_results", "`26` is not within 0 and 25"),
         ({"max_results": -1}, "max_results", "`-1` is not within 0 and 25"),

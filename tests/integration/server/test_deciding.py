@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.builders.small import NOW, days_ago, newcomer, offended, population, regular
 
-from loyalty.nextbest.v1 import common_pb2, decision_pb2
+from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
 from nextbest_client import (
     AsyncNextBestClient,
     ClientOptions,
@@ -150,15 +150,43 @@ def test_basic_view_leaves_figures_out(client, put, customer_id):
     [
         (["display"], {"brie/pos/display"}),
         (["receipt"], {"brie/pos/receipt"}),
-        (["receipt", "display"], {"brie/pos/display", "brie/pos/receipt"}),
+        (["receipt", "display"], {"brie/pos/receipt"}),
+        (["display", "receipt"], {"brie/pos/display"}),
         ([], {"brie/pos/display", "brie/pos/receipt"}),
     ],
 )
 def test_placements_choose_the_treatment(client, put, customer_id, placements, treatments):
-    """A treatment is for one of the places asked for; no place asked for means any."""
+    """A treatment is for one of the places asked for, the best for the first; none asked for means any."""
     put(customer_id, regular())
     response = client.decide(decide_request(customer_id, channel="pos", placements=placements))
     assert results(response)["brie"].treatment.treatment_id in treatments
+
+
+@pytest.mark.parametrize("places", [["receipt", "display"], ["display", "receipt"]])
+def test_each_place_shows_one_action(client, places):
+    """No two results share a place; the best that fits the preferred place has it, and losers hear who."""
+    both, losers = 0, []
+    for customer in population(60):
+        request = decide_request(
+            customer, channel="pos", contexts=BIG_BASKET, placements=places, evaluation_time=NOW
+        )
+        explained = client.explain(request, language="en")
+        decision = client.decide(request)
+        shown = {r.treatment.placement: r.action for r in decision.results[:-1]}
+        assert list(shown.values()) == ranked(decision) == ranked(explained.decision)
+        assert shown.keys() <= set(places)
+        both += len(shown) == 2
+        for one in explained.candidates:
+            assert one.action not in shown.values() or shown[one.placement] == one.action
+            if one.code == explanation_pb2.REASON_CODE_DUPLICATE_PLACEMENT:
+                assert one.lost_to in shown.values()
+                assert f"({one.lost_to})" in one.sentence
+                losers.append(one.action)
+        first = decision.results[0]
+        if first.action == "brie":  # fits both
+            assert first.treatment.treatment_id == f"brie/pos/{places[0]}"
+    assert both > 5
+    assert len(losers) > 5
 
 
 def test_caller_role_opens_actions(client, put, customer_id):

@@ -51,7 +51,9 @@ def question(random, customer):
         customer,
         channel=channel,
         direction=direction,
-        placements=["receipt", "display"][: random.integers(3)] if channel == "pos" else [],
+        placements=random.permutation(["receipt", "display"]).tolist()[: random.integers(3)]
+        if channel == "pos"
+        else [],
         contexts={"basket_value": float(random.uniform(0, 900))} if random.random() < 0.5 else {},
         purchase_phase=int(random.integers(6)),
         caller_role=str(random.choice(["", "agent", "lead"])),

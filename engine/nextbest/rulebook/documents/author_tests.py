@@ -82,7 +82,9 @@ class Situation(Document):
     direction: Literal["inbound", "outbound"] = Field(
         default="inbound", description="Who starts the contact."
     )
-    placements: list[Identifier] = Field(default=[], description="Placements asked for. Default: any.")
+    placements: list[Identifier] = Field(
+        default=[], description="Placements asked for, in order of preference. Default: any."
+    )
     phase: Literal[
         "unspecified", "before_visit", "browsing", "before_payment", "at_payment", "after_purchase"
     ] = Field(default="unspecified", description="When in the purchase the customer is identified.")

@@ -112,7 +112,9 @@ class DecideRequest(_message.Message):
 
     @_builtins.property
     def placements(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Places that can each show one action, such as `receipt`, in order of preference; empty = the channel's only."""
+        """Places that can each show one action, such as `receipt`, in order of preference and each at most once. No more
+        actions are returned than there are places. Empty = the channel's only.
+        """
 
     @_builtins.property
     def contexts(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Context]:
@@ -333,7 +335,7 @@ class Treatment(_message.Message):
     channel: _builtins.str
     """Channel."""
     placement: _builtins.str
-    """Placement among those asked for; empty if none was asked for."""
+    """Placement that it is for, of those asked for; if none was, the treatment's own, empty = it fits any."""
     say: _builtins.str
     """What to say, show or print to the customer."""
     language: _builtins.str

@@ -196,7 +196,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_BEATEN_IN_RANK: _ReasonCode.ValueType  # 33
     """Gate ARBITRATION: more actions rank above it than results were asked for."""
     REASON_CODE_DUPLICATE_PLACEMENT: _ReasonCode.ValueType  # 34
-    """Gate ARBITRATION: it already has another of the placements asked for."""
+    """Gate ARBITRATION: actions that rank above it have all placements asked for that it fits."""
     REASON_CODE_PROPENSITY_UNKNOWN: _ReasonCode.ValueType  # 35
     """Gate MUTUAL: a missing fact leaves its propensity unknown, and so what it is worth to the customer."""
     REASON_CODE_STILL_LEARNING: _ReasonCode.ValueType  # 36
@@ -276,7 +276,7 @@ REASON_CODE_BEATEN_IN_GROUP: ReasonCode.ValueType  # 32
 REASON_CODE_BEATEN_IN_RANK: ReasonCode.ValueType  # 33
 """Gate ARBITRATION: more actions rank above it than results were asked for."""
 REASON_CODE_DUPLICATE_PLACEMENT: ReasonCode.ValueType  # 34
-"""Gate ARBITRATION: it already has another of the placements asked for."""
+"""Gate ARBITRATION: actions that rank above it have all placements asked for that it fits."""
 REASON_CODE_PROPENSITY_UNKNOWN: ReasonCode.ValueType  # 35
 """Gate MUTUAL: a missing fact leaves its propensity unknown, and so what it is worth to the customer."""
 REASON_CODE_STILL_LEARNING: ReasonCode.ValueType  # 36

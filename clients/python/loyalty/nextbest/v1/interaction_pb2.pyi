@@ -106,7 +106,7 @@ class CapturedOutcome(_message.Message):
     direction: _common_pb2.Direction.ValueType
     """Who started the contact; required."""
     placement: _builtins.str
-    """Placement that showed it; empty if none, or with a treatment_id."""
+    """Placement that showed it; empty if none, or with a treatment_id that names it."""
     outcome: _common_pb2.Outcome.ValueType
     """What became of it; required."""
     idempotency_key: _builtins.str
