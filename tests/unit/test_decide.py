@@ -23,6 +23,7 @@ ARBITRATED = {
     Reason.WORSE_THAN_DO_NOTHING,
     Reason.BEATEN_IN_GROUP,
     Reason.BEATEN_IN_RANK,
+    Reason.DUPLICATE_PLACEMENT,
 }
 
 
@@ -183,7 +184,7 @@ def test_no_customer_gets_what_they_can_only_lose_by(seed):
     for row, case in enumerate(d.cases):
         for place in range(decisions.count[row]):
             entry = plain[d.world.rulebook.actions[decisions.action[row, place]].id]
-            p = float(decisions.terms[row, place, Term.PROPENSITY])
+            p = float(decisions.terms[row, place, Term.MEAN_PROPENSITY])
             worth = mutual_value(entry, case.figures["value_gap"], p, d.world.plain.value_of_time)
             assert worth >= -1e-9
 
