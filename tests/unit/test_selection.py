@@ -130,3 +130,20 @@ def test_the_strength_of_a_posterior_narrows_its_chances():
         chances.append(probabilities(world, [customer()], learnt)[0].tolist())
     assert chances[0][0] < chances[1][0] < chances[2][0]
     assert chances[2][0] > 0.999
+
+
+@pytest.mark.parametrize("method", ["none", "epsilon", "thompson"])
+def test_probabilities_are_frequencies_where_places_are_asked_for(method):
+    """What only fits a place that must show something else is never first, and draws its lot for nothing."""
+    receipt, either = {"pos/receipt": {"say": "Hello"}}, {"pos": {"say": "Hello"}}
+    world = small(
+        action("m", mandatory=True, treatments=receipt),
+        prior(2, 8, "a", treatments=receipt, effect={"customer_gap": 0.2, "profit_gap": 0.2}),
+        prior(3, 12, "b", treatments=either, group="g0"),
+        prior(1, 4, "c", treatments={"pos/display": {"say": "Hello"}}, group="g0"),
+        prior(2, 9, "d", treatments=either),
+        strategy=explore(method),
+    )
+    case = customer(placements=("receipt", "display"))
+    assert_close(world, case)
+    assert probabilities(world, [case])[0, world.rulebook.action_index["a"]] == 0.0
