@@ -190,7 +190,8 @@ def never_falls(low, high, world):
     gain += (1 - low[Term.CUSTOMER_WEIGHT]) * low[Term.PROFIT_GAIN]
     factor = low[[Term.RELEVANCE, Term.CONTEXT_WEIGHT, Term.LEVER, Term.PRESSURE_FACTOR]].prod()
     paid = high[Term.ACCEPTED_COST] / high[Term.PROPENSITY]
-    covered = gain * factor >= (1 + low[Term.SHADOW_PRICE]) * paid and low[Term.BENEFIT] >= 0
+    # irrelevance dampens a gain to nothing, a loss not at all
+    covered = gain >= 0 and gain * factor >= (1 + low[Term.SHADOW_PRICE]) * paid and low[Term.BENEFIT] >= 0
     if world.plain.classic or not covered:
         return 0
     assert high[Term.SCORE] >= low[Term.SCORE] - 1e-9 * abs(low[Term.SCORE])
