@@ -143,26 +143,23 @@ def _first(model: Model, some: _Candidates) -> F64:
 
 def _greedy(scores: F64, some: _Candidates) -> F64:
     """(k,) probabilities of having the highest score of those within reach; scores are drawn from (k, m)."""
-    k = len(scores)
-    found, ranked = np.zeros(k), np.sort(scores, axis=1)
-    for a in range(k):
-        if some.barred[a]:
-            continue
-        beaten = np.where(scores[a] > 0.0, some.reach[a], 0.0)
-        for b in range(k):
-            if b != a and not some.barred[b]:
-                below = _below(ranked[b], scores[a], ties=bool(some.standing[a] > some.standing[b]))
-                beaten = beaten * (1.0 - some.reach[b] * (1.0 - below))
-        found[a] = beaten.mean()
+    found = np.zeros(len(scores))
+    if not len(scores):
+        return found
+    # whoever is never worth doing is never first, and beats nobody who is
+    able = np.flatnonzero(~some.barred & (scores.max(axis=1) > 0.0))
+    m, reach = scores.shape[1], some.reach[able]
+    owner = np.repeat(np.arange(len(able)), m)
+    order = np.lexsort((some.standing[able][owner], scores[able].ravel()))
+    owner, value = owner[order], scores[able].ravel()[order]
+    first = np.where(value > 0.0, reach[owner], 0.0)
+    for other in range(len(able)):
+        own = owner == other
+        higher = reach[other] * (1.0 - np.cumsum(own) / m)
+        higher[own] = 0.0
+        first *= 1.0 - higher
+    found[able] = np.bincount(owner, first, minlength=len(able)) / m
     return found / max(1.0, found.sum())
-
-
-def _below(ranked: F64, scores: F64, *, ties: bool) -> F64:
-    """Share of a distribution, given by ascending equally likely values, below scores."""
-    low, high = np.searchsorted(ranked, scores, "left"), np.searchsorted(ranked, scores, "right")
-    if ranked[0] == ranked[-1]:  # not drawn
-        return (high if ties else low) / len(ranked)
-    return (low + high) / (2.0 * len(ranked))
 
 
 def _by_lot(scores: F64, some: _Candidates) -> F64:

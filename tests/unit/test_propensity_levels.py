@@ -10,11 +10,13 @@ from tests.naive import learning as naive
 from tests.naive.plain import Learnt
 
 from nextbest.assembly import Artifacts, FittedGrid, assemble
+from nextbest.batch.evidence_rows import evidence_rows
 from nextbest.data.learnt_state import cell_path, state_of
 from nextbest.decide import prepared
+from nextbest.facts import STAGE_NAMES
 from nextbest.id_check import id_check
 from nextbest.learning.cases import Place
-from nextbest.model import DecisionState
+from nextbest.model import DecisionState, Stage
 from nextbest.potential.grid import PeerGrid
 from nextbest.propensity_levels import cell_name, propensity_levels
 from nextbest.rows import RowCodec
@@ -167,3 +169,20 @@ def test_a_drawn_propensity_is_told_beside_its_mean():
     found = explained_with(world, world.explainer(customer()), DecisionState.initial(1))
     assert "; scored with 0." in found.propensity_sentence
     assert found.propensity_sentence.endswith(", drawn in order to learn")
+
+
+def test_rows_of_evidence_say_what_each_cell_counts(model):
+    """Every stage of an action that was tried, each cell with outcomes in it; nothing of others."""
+    state = state_of(model, COUNTS, NAMES)
+    found = list(evidence_rows(model, state))
+    assert {row.action for row in found} == {"brie"}
+    assert len({(row.stage, row.cell) for row in found}) == len(found) == len(Stage) + 3 + 1
+    facts = model.rulebook.catalogue
+    for stage, path in ((1, ()), (1, (0,)), (1, (0, 1)), (1, (1,)), (2, ()), (2, (0, 1)), (3, ())):
+        name = ", ".join(f"{d}={facts[d].values[c]}" for d, c in zip(DIMENSIONS, path, strict=False))
+        (row,) = [r for r in found if (r.stage, r.cell) == (STAGE_NAMES[stage], name)]
+        successes, failures, p, _ = naive.levels(BRIE, outcomes(), stage, path)[-1]
+        assert (row.successes, row.trials) == (successes, successes + failures)
+        assert row.propensity == pytest.approx(p, rel=1e-12)
+        assert row.known_from == ("action" if stage == 3 else "peer_cell" if path else "stage")
+    assert [row.known_from for row in evidence_rows(model, state, "wine")] == ["prior"] * len(Stage)
