@@ -67,7 +67,8 @@ def selection_probabilities(
         (n, A + 1), the last column for doing nothing. A mandatory answer has 1; all others of a customer sum
         to 1. Actions that a gate stopped have 0.
 
-    Cost: some 20 µs a customer; with Thompson sampling about 1 ms a candidate that was not met lately.
+    Cost: 0.1 ms a customer of ten candidates, 1 ms of 100; with Thompson sampling 0.7, 7 and 72 ms of 10, 30
+    and 100 that can win, and some 2 ms for each posterior that was not met lately.
     """
     n, actions = trace.reason.shape
     found = np.zeros((n, actions + 1))
