@@ -72,6 +72,7 @@ class MadeDecisions:
     async def _serving(self, record: DecisionRecord, serving: Serving) -> Serving:
         if record.model_digest == serving.model.digest:
             return with_state(serving, replayable(record))
+        self._replayer.look_again()
         return await self._replayer.serving_for(record)
 
 

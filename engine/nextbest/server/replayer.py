@@ -64,6 +64,10 @@ class Replayer:
             self._servings.pop(next(iter(self._servings)))
         return with_state(serving, record)
 
+    def look_again(self) -> None:
+        """Forget which models were missing: a service notes what it serves some time after it starts."""
+        self._missing.clear()
+
     async def replay(self, records: Sequence[DecisionRecord]) -> list[Replayed]:
         """Make decisions again with their own models; those of one model and state together.
 
