@@ -132,3 +132,17 @@ def test_a_fresh_rulebook_apologises(tmp_path: Path) -> None:
     source = load_source(book)
     report = run_tests(source)
     assert report.passed, render_report(report, source)
+
+
+def test_an_unknown_reason_is_told_its_nearest(tmp_path: Path) -> None:
+    """A misspelt reason gets the name it is near to, and one that is near to nothing the list of all."""
+    book = tmp_path / "shop"
+    start_rulebook(book, "minimal")
+    (book / "tests").mkdir()
+    for reason, hint in (("condition_fals", "did you mean `condition_false`?"), ("xyz", "`stage_mismatch`")):
+        text = FRESH_COMPLAINT.replace("{answer: sorry}", f"{{excludes: {{coffee_card: {reason}}}}}")
+        (book / "tests" / "complaint_test.yaml").write_text(text, encoding="utf-8")
+        source = load_source(book)
+        shown = render_report(run_tests(source), source)
+        assert f"unknown reason `{reason}`" in shown
+        assert hint in shown

@@ -148,7 +148,9 @@ class _CaseReader:
         if isinstance(expect.excludes, dict):
             for name, reason in expect.excludes.items():
                 if reason not in REASONS:
-                    self.report.unknown(at / "excludes" / name, "reason", reason, REASONS)
+                    hint = did_you_mean(reason, REASONS) or f"one of {', '.join(f'`{r}`' for r in REASONS)}"
+                    message = f"unknown reason `{reason}`"
+                    self.report.error(at / "excludes" / name, "unknown-reason", message, hint)
         for key, names in (("fired", expect.fired), ("not_fired", expect.not_fired)):
             for i, name in enumerate(names):
                 self._index("trigger", name, at / key / i)

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import yaml
 from yaml._yaml import CParser
 
+from nextbest.rulebook.meant import number_hint
+
 MAX_DEPTH = 32
 """Deepest nesting of lists and mappings."""
 MAX_NODES = 2_000_000
@@ -304,9 +306,27 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
 def _syntax_problem(text: str, error: yaml.MarkedYAMLError) -> YamlProblem:
     problem = error.problem or "cannot be read"
     mark = error.context_mark if "end of stream" in problem and error.context_mark else error.problem_mark
+    if (open_ := _left_open(text, error)) is not None:
+        return open_
     index = min(mark.index if mark else 0, len(text))
     message, hint = _in_words(text, index, problem)
     return YamlProblem(index, index + 1, "yaml-syntax", message, hint)
+
+
+def _left_open(text: str, error: yaml.MarkedYAMLError) -> YamlProblem | None:
+    """A bracket whose content goes wrong in a later line: probably it is not closed in its own."""
+    begun, found = error.context_mark, error.problem_mark
+    if begun is None or found is None or "flow" not in str(error.context) or begun.line == found.line:
+        return None
+    bracket = text[begun.index : begun.index + 1]
+    if bracket not in _CLOSING:
+        return None
+    message = f"`{bracket}` is not closed before line {found.line + 1}"
+    hint = f"close it with `{_CLOSING[bracket]}`; ` #` begins a comment, and between entries stands a comma"
+    return YamlProblem(begun.index, begun.index + 1, "yaml-syntax", message, hint)
+
+
+_CLOSING = {"[": "]", "{": "}"}
 
 
 def _unclosed(text: str, last: yaml.Event | None, error: yaml.MarkedYAMLError) -> YamlProblem | None:
@@ -323,9 +343,17 @@ def _unclosed(text: str, last: yaml.Event | None, error: yaml.MarkedYAMLError) -
     line = text.count("\n", 0, end) + 1
     follows = re.split(r"[\r\n]", text[index : index + 30])[0].strip()
     message = f"this text ends at the next `{last.style}`, in line {line}, before `{follows}`"
+    if _OPERATOR.match(follows):
+        quoted = f"'{text[start:end]} {follows}'"
+        hint = f"an expression that begins with a quotation mark goes in single quotes: `{quoted}`"
+        return YamlProblem(start, end, "yaml-syntax", f"`{follows}` follows a text", hint)
     inside = '\\"' if last.style == '"' else "''"
     hint = f"is its closing `{last.style}` missing? inside the text it is written `{inside}`"
     return YamlProblem(start, end, "yaml-syntax", message, hint)
+
+
+_OPERATOR = re.compile(r"(in|==|!=|<=|>=|<|>|&&|\|\||\+|\?) ")
+"""What goes on after a text in an expression."""
 
 
 def _in_words(text: str, index: int, problem: str) -> tuple[str, str]:
@@ -363,8 +391,11 @@ def _private(c: str) -> bool:
 def _comma_hint(parent: Mapping, key: Scalar) -> str:
     """What to do about a comma before `key`: a decimal, as in `{accepted: 3,50}`, or one in a text."""
     _, before = next(reversed(parent.entries.values()), (None, None))
-    if isinstance(before, Scalar) and _is_digits(before) and _is_digits(key):
-        return f"write a decimal with a point: `{before.text}.{key.text}`"
+    if isinstance(before, Scalar) and before.plain and _is_digits(key):
+        return (
+            number_hint(f"{before.text},{key.text}")
+            or "put quotation marks around a text that contains a comma"
+        )
     return "put quotation marks around a text that contains a comma"
 
 

@@ -72,17 +72,19 @@ def _choices(schema: Schema, root: Schema) -> list[Schema]:
 def _objects(schema: Schema, root: Schema) -> Iterator[tuple[str, Schema]]:
     """Objects that lie under a key, with what stands between the key and theirs."""
     for choice in _choices(schema, root):
-        values = choice.get("additionalProperties") or next(
-            iter(choice.get("patternProperties", {}).values()), None
-        )
+        values = _values_of(choice)
         if "properties" in choice:
             yield "", choice
         elif choice.get("type") == "array" and "items" in choice:
             yield from ((f"[]{suffix}", inner) for suffix, inner in _objects(choice["items"], root))
-        elif isinstance(values, dict):
-            yield from (
-                (f".<name>{suffix}", inner) for suffix, inner in _objects(cast("Schema", values), root)
-            )
+        elif values:
+            yield from ((f".<name>{suffix}", inner) for suffix, inner in _objects(values, root))
+
+
+def _values_of(schema: Schema) -> Schema:
+    """What lies under the free names of a mapping; empty if it has none."""
+    named = next(iter(schema.get("patternProperties", {}).values()), None)
+    return cast("Schema", schema.get("additionalProperties") or named or {})
 
 
 def _shape(schema: Schema, root: Schema) -> str:
@@ -110,6 +112,9 @@ def _plain_shape(schema: Schema, root: Schema) -> str:
     if kind == "object":
         if LANGUAGE in schema.get("patternProperties", ()):
             return "text per language"
+        values = _values_of(schema)
+        if "enum" in values:
+            return f"mapping to {_plain_shape(values, root)}"
         names = cast("list[str]", schema.get("propertyNames", {}).get("enum", ()))
         return f"mapping of {', '.join(f'`{name}`' for name in names)}" if names else "mapping"
     if isinstance(kind, list):

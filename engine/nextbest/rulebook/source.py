@@ -266,7 +266,10 @@ def _folder_files(directory: Path, kind: str, found: _Found) -> Iterator[tuple[s
 
 
 def _report_unknown(path: str, shown: str, known: Iterable[str], found: _Found) -> None:
-    hint = did_you_mean(shown, known)
+    stem = shown.partition(".")[0].rstrip("s")
+    folder = next((kind for kind in FOLDERS if "." in shown and kind == f"{stem}s"), None)
+    file = f"{folder}/{'first_test' if folder == 'tests' else 'first'}.yaml"
+    hint = f"such files lie in a folder: `{file}`" if folder else did_you_mean(shown, known)
     found.report(path, "unknown-file", f"`{shown}` is no part of a rulebook", hint)
 
 

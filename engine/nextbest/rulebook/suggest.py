@@ -10,6 +10,25 @@ FEW = 8
 """Up to so many names are listed when none is near."""
 
 
+MEANT = {
+    "refused": "rejected",
+    "declined": "rejected",
+    "denied": "rejected",
+    "shown": "presented",
+    "opened": "clicked",
+    "solved": "problem_solved",
+    "unsubscribed": "opted_out",
+    "probability": "propensity",
+    "likelihood": "propensity",
+    "chance": "propensity",
+    "survey": "listen",
+    "condition": "when",
+    "if": "when",
+    "where": "when",
+}
+"""Words that are near to nothing, or to the wrong thing, by their letters, and what is meant by them."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known name, or lists the few there are; empty if nothing is near.
 
@@ -29,4 +48,16 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
     folded = {known_name.casefold(): known_name for known_name in known}
     if len(folded) > MAX_NAMES or len(name) > MAX_LENGTH:
         return []
-    return [folded[match] for match in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)]
+    if (meant := MEANT.get(name.casefold())) in folded:
+        return [folded[meant]]
+    end = _shared_end([name.casefold(), *folded])
+    stems = {known_name.removesuffix(end): folded[known_name] for known_name in folded}
+    return [stems[m] for m in get_close_matches(name.casefold().removesuffix(end), stems, n=1, cutoff=0.6)]
+
+
+def _shared_end(names: list[str]) -> str:
+    """What all names end in, as `_me` of the stages: it says nothing about which of them is meant."""
+    first = names[0]
+    ends = (first[i:] for i in range(len(first)))
+    shared = next((end for end in ends if all(name.endswith(end) for name in names)), "")
+    return shared[shared.find("_") :] if "_" in shared and len(names) > 2 else ""

@@ -90,11 +90,11 @@ class Report:
             code = f"unknown-{noun.replace(' ', '-')}"
             self.error(at, code, f"unknown {noun} `{name}`", did_you_mean(name, known))
 
-    def unknown_key(self, at: At, noun: str, name: str, known: Iterable[str]) -> None:
-        """Report a key that names something that is not declared."""
+    def unknown_key(self, at: At, noun: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        """Report a key that names something that is not declared; the hint is the nearest name by default."""
         if self.is_sure(noun, name):
             code = f"unknown-{noun.replace(' ', '-')}"
-            self.key_error(at, code, f"unknown {noun} `{name}`", did_you_mean(name, known))
+            self.key_error(at, code, f"unknown {noun} `{name}`", hint or did_you_mean(name, known))
 
     def index(self, at: At, noun: str, name: str, known: dict[str, int]) -> int:
         """Index of a declared name; -1 after reporting that there is none."""

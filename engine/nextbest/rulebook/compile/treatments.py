@@ -1,12 +1,15 @@
 """Treatments: an action in a channel and placement, its texts, payload and consent."""
 
+from collections.abc import Iterable
+
 from nextbest.facts import Catalogue
 from nextbest.model import DesiredAction
-from nextbest.rulebook.compile.channels import Channels, check_members
+from nextbest.rulebook.compile.channels import DEFAULTS, Channels, check_members
 from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.compile.texts import Languages, check_quotes
 from nextbest.rulebook.documents.actions import ActionEntry, OfferEntry, TreatmentEntry
 from nextbest.rulebook.rulebook import Offer, Texts, Treatment
+from nextbest.rulebook.suggest import nearest
 
 SERVICE_ACTIONS = frozenset({DesiredAction.SERVICE, DesiredAction.INFORMATION, DesiredAction.REPAIR})
 SURVEY_ACTIONS = frozenset({DesiredAction.COLLECT_INFORMATION, DesiredAction.LISTEN})
@@ -20,6 +23,13 @@ def purpose_of(entry: ActionEntry) -> str:
     if entry.desired_action in SERVICE_ACTIONS:
         return "service"
     return "survey" if entry.desired_action in SURVEY_ACTIONS else "marketing"
+
+
+def _channel_hint(name: str, known: Iterable[str]) -> str:
+    """How to have a well-known channel that policies.yaml does not list; empty for any other."""
+    near = nearest(name, known)
+    instead = f"did you mean `{near[0]}`? otherwise " if near else ""
+    return f"{instead}add `{name}: {{}}` under `channels` in policies.yaml" if name in DEFAULTS else ""
 
 
 class TreatmentCompiler:
@@ -53,7 +63,8 @@ class TreatmentCompiler:
         name, _, placement = key.partition("/")
         channel = self._channels.index.get(name, -1)
         if channel < 0:
-            self._report.unknown_key(at, "channel", name, self._channels.known)
+            known = self._channels.known
+            self._report.unknown_key(at, "channel", name, known, _channel_hint(name, known))
         elif placement and placement not in self._channels.entries[name].placements:
             self._report.unknown_key(at, "placement", placement, self._channels.entries[name].placements)
             return -1, -1

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.documents.common import per_cent_hint, share_hint
 from nextbest.rulebook.documents.examples import example_of
+from nextbest.rulebook.meant import day_hint, duration_hint, number_hint, per_cent_amount_hint
 from nextbest.rulebook.nodes import Mapping as MappingNode
 from nextbest.rulebook.nodes import Scalar as ScalarNode
 from nextbest.rulebook.source import PathLike, SourceFile
@@ -28,10 +29,11 @@ _KINDS = {
     "list_type": "a list",
 }
 _SHAPES = ("dict_type", "model_type", "model_attributes_type", "list_type")
+_MEANT = {"duration": duration_hint, "date": day_hint}
 LONGEST_EXAMPLE = 120
 """Longest example that is shown beside an error, characters."""
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?", re.ASCII)
-_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+", re.ASCII)
+_PER_CENT_KEYS = {("offer", "value"), ("context", "weight")}
 _BARE = re.compile(r"[\w.-]+")
 _BOUNDS = {
     "greater_than": ("gt", "above"),
@@ -98,7 +100,7 @@ def _wording(detail: ErrorDetails, found: str) -> tuple[str, str]:
     kind = detail["type"]
     context: dict[str, Any] = detail.get("ctx") or {}
     if kind in _KINDS:
-        return f"expected {_KINDS[kind]}, found {found}", _quoting(kind, detail["input"])
+        return f"expected {_KINDS[kind]}, found {found}", _quoting(kind, detail["input"], detail["loc"])
     if kind == "per_cent":
         return f"expected a share, found {found}", share_hint(str(detail["input"]))
     if kind in _BOUNDS:
@@ -109,10 +111,11 @@ def _wording(detail: ErrorDetails, found: str) -> tuple[str, str]:
         return _choice(str(context["expected"]), detail["input"])
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         return _length(kind, context)
-    return f"{detail['msg'][:1].lower()}{detail['msg'][1:].rstrip('.')}, found {found}", ""
+    hint = _MEANT[kind](str(detail["input"])) if kind in _MEANT else ""
+    return f"{detail['msg'][:1].lower()}{detail['msg'][1:].rstrip('.')}, found {found}", hint
 
 
-def _quoting(kind: str, found: object) -> str:
+def _quoting(kind: str, found: object, place: PathLike) -> str:
     """Advice where quotation marks are missing or too many, or a number is written in another way."""
     if kind == "string_type" and isinstance(found, bool | int | float):
         text = _shown(found).strip("`")
@@ -121,16 +124,22 @@ def _quoting(kind: str, found: object) -> str:
         return ""
     if _NUMBER.fullmatch(found):
         return f"leave out the quotation marks: `{found}`"
-    if _COMMA.fullmatch(found):
-        return f"write a decimal with a point: `{found.replace(',', '.')}`"
-    return share_hint(found)
+    return number_hint(found) or (per_cent_amount_hint if _in_per_cent(place) else share_hint)(found)
+
+
+def _in_per_cent(place: PathLike) -> bool:
+    """Whether a key's number is in per cent; the others are shares."""
+    above = next((key for key in reversed(place[:-1]) if isinstance(key, str)), "")
+    return place[-1] == "lever" or above == "levers" or (above, place[-1]) in _PER_CENT_KEYS
 
 
 def _shape_hint(model: type[BaseModel], detail: ErrorDetails) -> str:
     """Advice where one value stands for a list or a mapping: the same as a list, or an example."""
     kind, found = detail["type"], detail["input"]
+    if not detail["loc"] and isinstance(found, list) and (first := next(iter(model.model_fields), "")):
+        return f"begin the file with a line `{first}:`"
     if kind == "list_type" and isinstance(found, str) and found and found.isprintable() and len(found) < 60:
-        return f"write a list: `[{found}]`"
+        return f"write a list: `[{found.strip('()')}]`"
     if kind not in _SHAPES and not (kind == "string_type" and isinstance(found, list | dict)):
         return ""
     place = detail["loc"]

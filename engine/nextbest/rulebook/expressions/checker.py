@@ -39,6 +39,7 @@ from nextbest.rulebook.expressions.types import (
 )
 from nextbest.rulebook.expressions.units import combined_unit, unit_note
 from nextbest.rulebook.expressions.values import Failure, TypeValue
+from nextbest.standard_facts import STANDARD_FACTS
 
 
 def compile_condition(source: str, scope: Scope) -> TypedExpression:
@@ -101,6 +102,15 @@ def _bool_hint(checked: TypedExpression) -> str:
     return ""
 
 
+_CONSTANTS = {
+    **dict.fromkeys(("yes", "true", "on"), "write `true`"),
+    **dict.fromkeys(("no", "false", "off"), "write `false`"),
+    **dict.fromkeys(("none", "null", "nil"), "ask `has(customer.x)`: what is missing is no value"),
+}
+_OTHER_ROOTS: dict[str, str] = dict.fromkeys(
+    ("segment", "segments"), "name segments under `segments:` of the action, or repeat the condition"
+)
+_STANDARD = frozenset(fact.name for fact in STANDARD_FACTS)
 _NOT_CHOSEN = frozenset({Kind.LIST, Kind.SET, Kind.NULL, Kind.TYPE})
 
 
@@ -141,6 +151,8 @@ class _Checker(CallChecker):
         raise ExpressionError(f"unknown name `{node.name}`", node.start, node.end, self._owner(node.name))
 
     def _owner(self, name: str) -> str:
+        if name.casefold() in _CONSTANTS:
+            return _CONSTANTS[name.casefold()]
         for root in ROOTS:
             if name in self.scope.members(root):
                 return f"did you mean `{root}.{name}`?"
@@ -162,12 +174,18 @@ class _Checker(CallChecker):
             raise unsupported("fields of values", node.field_start - 1, node.end)
         root = node.operand.name
         if root not in ROOTS:
-            hint = did_you_mean(root, ROOTS) or "names start with `customer.`, `context.` or `trigger.`"
+            hint = (
+                _OTHER_ROOTS.get(root)
+                or did_you_mean(root, ROOTS)
+                or "names start with `customer.`, `context.` or `trigger.`"
+            )
             raise ExpressionError(f"unknown name `{root}`", node.operand.start, node.operand.end, hint)
         members = self.scope.members(root)
         if node.field not in members:
             kind = {"customer": "fact", "context": "context key", "trigger": "trigger"}[root]
             hint = self._elsewhere(root, node.field) or did_you_mean(node.field, members)
+            if root == "customer" and node.field in _STANDARD:
+                hint = f"add `{node.field}` to `standard` in facts.yaml"
             raise ExpressionError(f"unknown {kind} `{node.field}`", node.field_start, node.end, hint)
         return members[node.field]
 
@@ -289,7 +307,11 @@ class _Checker(CallChecker):
 
     def _incomparable(self, node: Binary, left: Expr, right: Expr) -> ExpressionError:
         hint = ""
-        if Kind.STRING in (left.type.kind, right.type.kind) and (left.type.is_number or right.type.is_number):
+        if Kind.NULL in (left.type.kind, right.type.kind):
+            hint = _CONSTANTS["null"]
+        elif Kind.STRING in (left.type.kind, right.type.kind) and (
+            left.type.is_number or right.type.is_number
+        ):
             hint = "write the number without quotation marks"
         elif Kind.SET in (left.type.kind, right.type.kind):
             hint = 'ask for a member: `"member" in customer.<set>`'

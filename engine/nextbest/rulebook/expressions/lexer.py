@@ -77,6 +77,8 @@ def tokenize(source: str) -> list[Token]:
             break
         if kind == "symbol":
             start, at = match.span("symbol")
+            if source.startswith("<>", start):
+                raise _stray(source, start)
             text = source[start:at]
             tokens.append(Token(Kind.SYMBOL, text, start, at, text))
         else:
@@ -102,7 +104,8 @@ def _name(source: str, match: re.Match[str]) -> Token:
     return Token(Kind.NAME, text, start, end)
 
 
-_MEANT = {"=": "==", "&": "&&", "|": "||", "<>": "!="}
+_MEANT = {"=": "==", "&": "&&", "|": "||"}
+_PAIRS = {"=>": ">=", "=<": "<=", "<>": "!="}
 _HINTS = {
     "“": "use plain quotation marks",
     "”": "use plain quotation marks",
@@ -115,6 +118,9 @@ def _stray(source: str, at: int) -> ExpressionError:
     gap = _GAP.match(source, at)
     at = gap.end() if gap else at
     character = source[at]
+    pair = source[at : at + 2]
+    if pair in _PAIRS:
+        return ExpressionError(f"`{pair}` is no operator", at, at + 2, f"did you mean `{_PAIRS[pair]}`?")
     meant = _MEANT.get(character)
     hint = f"did you mean `{meant}`?" if meant else _HINTS.get(character, "")
     return ExpressionError(f"unexpected character `{_shown(character)}`", at, at + 1, hint)

@@ -57,7 +57,14 @@ _RESERVED = frozenset(
         "while",
     }
 )
+_AFTER_VALUE = frozenset({"&&", "||", ")", "?", ":", ",", "==", "!=", "<", ">", "<=", ">="})
 _WORDS = {"and": "&&", "or": "||", "not": "!", "AND": "&&", "OR": "||", "NOT": "!", "is": "=="}
+
+_INSTEAD = {
+    "contains": 'turn it round: `"coffee" in customer.needs`',
+    "includes": 'turn it round: `"coffee" in customer.needs`',
+    "between": "write two comparisons: `customer.x >= 1.0 && customer.x <= 5.0`",
+}
 
 
 def parse(source: str) -> Node:
@@ -125,6 +132,8 @@ class _Parser:
         hint = f"{expected} is expected here" if expected else ""
         if token.text in _WORDS:
             hint = f"write `{_WORDS[token.text]}` for `{token.text}`"
+        if token.text in _INSTEAD:
+            hint = _INSTEAD[token.text]
         return ExpressionError(what, token.start, token.end, hint)
 
     def _deeper(self) -> None:
@@ -165,9 +174,18 @@ class _Parser:
         left = self._unary()
         while _BINDING.get(self._next.symbol, 0) >= least:
             operator = self._take()
+            self._refuse_per_cent(left, operator)
             right = self._binary(_BINDING[operator.text] + 1)
             left = Binary(left.start, right.end, operator.text, operator.start, left, right)
         return left
+
+    def _refuse_per_cent(self, left: Node, operator: Token) -> None:
+        """`20%` ends, or goes on with another operator, where a remainder needs a divisor."""
+        ends = self._next.kind is Kind.END or self._next.symbol in _AFTER_VALUE
+        if operator.text == "%" and ends and isinstance(left, Literal) and type(left.value) in (int, float):
+            share = float(str(left.value)) / 100
+            hint = f"per cent are written as a share: `{share:.6g}`"
+            raise ExpressionError("`%` is no per cent here", operator.start, operator.end, hint)
 
     def _unary(self) -> Node:
         if self._next.symbol == "!":
