@@ -65,7 +65,7 @@ def messages(diagnostics: list[Diagnostic]) -> list[str]:
         ("max_snapshot_age: 3", "expected a duration such as `15d`, `8h`, `30min` or `2w`, found `3`"),
         (
             "max_snapshot_age: 3 days",
-            "expected a duration such as `15d`, `8h`, `30min` or `2w`, found `3 days`",
+            "expected a duration such as `15d`, `8h`, `30min` or `2w`, found `3 days` (write `3d`)",
         ),
         ("max_snapshot_age: 900000d", "a duration is at most 100 years, found `900000d`"),
         ("valid: {from: 2025-13-01}", "expected a date such as `2025-12-31`, found `2025-13-01`"),
