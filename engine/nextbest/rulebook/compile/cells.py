@@ -18,6 +18,7 @@ NUMBER = r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _COMPARISON = re.compile(rf"(<=|>=|==|!=|<|>|=)\s*({NUMBER})", re.ASCII)
 _RANGE = re.compile(rf"([\[(]?)\s*({NUMBER})\s*\.\.\s*({NUMBER})\s*([\])]?)", re.ASCII)
 _NUMBER = re.compile(NUMBER, re.ASCII)
+_DECIMAL_COMMA = re.compile(r"([0-9]+),([0-9]+)", re.ASCII)
 _NEGATION = re.compile(r"\s*(?:not\s+|!(?!=)\s*)")
 _NEGATION_OF_WORDS = re.compile(r"\s*(?:not\s+|!=?\s*)")
 _ORDERS: Mapping[str, Callable[[float, float], bool]] = {
@@ -97,6 +98,10 @@ def parse_cell(text: str, kind: Type) -> Cell:
         return Cell()
     if stripped in (KNOWN, UNKNOWN) and stripped not in kind.values:
         return Cell(known=stripped == KNOWN)
+    if kind.is_number and (doubtful := _DECIMAL_COMMA.search(text)):
+        one, other = doubtful.groups()
+        hint = f"write `{one}.{other}`, or `{one}, {other}` for either"
+        raise CellError(f"`{doubtful[0]}` is a decimal, or two numbers", doubtful.span(), hint)
     negation = (_NEGATION if kind.is_number else _NEGATION_OF_WORDS).match(text)
     start = negation.end() if negation else 0
     read = _reader(kind, text)
