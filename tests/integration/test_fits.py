@@ -147,6 +147,18 @@ def test_the_grid_knows_revenue_and_who_owns_what(shop):
     assert fitted.members["peer_segment"] == ("young", "middle", "old")
 
 
+def test_the_back_off_is_shown_beside_what_it_must_beat(shop):
+    """A fit prints the held-out pinball loss of the root alone, the cells alone and every weight tried."""
+    lines = [
+        line.strip("│ ").split("│") for line in shop.cli("fit", "grid").output.splitlines() if "│" in line
+    ]
+    losses = {cells[0].strip(): [float(cell) for cell in cells[1:]] for cells in lines}
+    assert list(losses)[:2] == ["root alone", "cells alone"]
+    assert [name.split(" ")[2] for name in list(losses)[2:]] == ["5", "10", "20", "30", "60", "120"]
+    assert sum("(chosen)" in name for name in losses) == 1
+    assert all(loss > 0.0 for row in losses.values() for loss in row)
+
+
 def test_bad_rows_of_a_file_are_listed_and_left_out(shop):
     """A row that does not fit, and a customer's second row, cost themselves; the exit code says so."""
     path = shop.directory / "some.csv"
