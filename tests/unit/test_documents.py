@@ -163,7 +163,9 @@ def test_nothing_can_be_read_from_a_list(read: Reader) -> None:
     """A file whose root is no mapping gives one diagnostic and no document."""
     document, diagnostics = read("actions", "- id: a\n")
     assert document is None
-    assert messages(diagnostics) == ["expected a mapping, found a list"]
+    assert messages(diagnostics) == [
+        "expected a mapping, found a list (begin the file with a line `actions:`)"
+    ]
 
 
 def test_durations_are_seconds(read: Reader) -> None:
