@@ -15,7 +15,7 @@ from nextbest.model import F64, I64, Bools
 FactValue: TypeAlias = bool | int | float | str | tuple[str, ...]
 """A fact as decoded: timestamps are epoch seconds, sets are tuples in code order."""
 
-MAX_INT = 2**53
+MAX_INT = 2**53 - 1
 """Whole numbers beyond this are not exact in a float64."""
 FIRST_TIME_S, LAST_TIME_S = -62_135_596_800.0, 253_402_300_799.0
 """Years 1 to 9999. Milliseconds mistaken for seconds fall outside."""
@@ -45,7 +45,7 @@ def number_of(fact: Fact, value: object) -> float:
     if not math.isfinite(value):
         raise UnfitValueError(f"`{value}` is not a finite number")
     if abs(value) > MAX_INT and isinstance(value, int):
-        raise UnfitValueError(f"`{value}` is beyond ±2^53, where whole numbers are no longer exact")
+        raise UnfitValueError(f"`{value}` is beyond ±(2^53 - 1), where whole numbers are no longer exact")
     return float(value) + 0.0  # -0.0 becomes 0.0, so that equal values have equal bytes
 
 
@@ -175,7 +175,7 @@ class FactChecks:
         found += self._reports(
             self._whole & inside & (np.abs(numbers) > MAX_INT),
             numbers,
-            lambda _: "`{}` is beyond ±2^53, where whole numbers are no longer exact",
+            lambda _: "`{}` is beyond ±(2^53 - 1), where whole numbers are no longer exact",
         )
         return found + list(self._disagreements(numbers))
 

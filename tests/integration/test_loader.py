@@ -165,6 +165,7 @@ async def test_bad_rows_are_listed_and_the_others_loaded(tmp_path, store):
         (5, "customer_id", "holds a control character or a brace"),
         (5, "spend", "`many` is not a number"),
         (6, "age", "`9007199254740992` is above 130"),
+        (6, "age", "`9007199254740992` is beyond ±(2^53 - 1), where whole numbers are no longer exact"),
         (6, "customer_id", "is longer than 64 bytes"),
         (6, "joined", "`1500000000000` is above 253402300799"),
         (7, "customer_id", "`good1` has a row before this one"),
