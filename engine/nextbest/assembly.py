@@ -8,7 +8,7 @@ import numpy as np
 from nextbest.action.tables import Tables, pack_rulebook
 from nextbest.artifact import model_digest
 from nextbest.behaviour.index import loyalty_columns
-from nextbest.behaviour.quality import QualityTables, quality_tables
+from nextbest.behaviour.quality import AttitudeTables, QualityTables, attitude_tables, quality_tables
 from nextbest.errors import ArtifactError
 from nextbest.facts import Catalogue
 from nextbest.learning.propensity import PropensityModel
@@ -112,6 +112,7 @@ class Model:
     """Columns of `LTV_FACTS`."""
     loyalty_columns: I64
     quality: QualityTables
+    attitude: AttitudeTables
     peers: Peers | None
     propensities: tuple[Propensities, ...]
     """In the order of `Rulebook.propensity_models`."""
@@ -137,6 +138,7 @@ def assemble(rulebook: Rulebook, artifacts: Artifacts) -> Model:
         ltv_columns=np.array([rulebook.catalogue.column(f) for f in LTV_FACTS], np.int64),
         loyalty_columns=loyalty_columns(rulebook.catalogue),
         quality=quality_tables(rulebook.catalogue),
+        attitude=attitude_tables(rulebook.catalogue),
         peers=None if artifacts.grid is None else _peers(rulebook, artifacts.grid),
         propensities=tuple(_propensity(rulebook, artifacts, name) for name in rulebook.propensity_models),
         ltv_parameters=None if artifacts.ltv is None else artifacts.ltv.to_array(),

@@ -378,6 +378,16 @@ def anna(tmp_path: Path) -> Path:
     return tmp_path / "anna.yaml"
 
 
+def test_why_says_that_no_attitude_is_known(shop: Path, anna: Path) -> None:
+    """A snapshot with neither NPS nor preference is flagged, as text and as data; one with is not (A5)."""
+    asked = ("why", "anna", "--snapshot", anna, "--rulebook", shop)
+    assert "no attitude" not in run(*asked).output
+    assert explained(shop, anna)["attitude_known"] is True
+    anna.write_text(ANNA.replace("needs: [coffee]\n", ""), encoding="utf-8")
+    assert "no attitude is known: neither NPS" in run(*asked).output
+    assert explained(shop, anna)["attitude_known"] is False
+
+
 def test_why_says_where_each_action_ended(shop: Path, anna: Path) -> None:
     """Each action has its gate, with the actual and the required value, without service or store."""
     by_action = {c["action"]: c for c in explained(shop, anna)["candidates"]}

@@ -17,7 +17,7 @@ from nextbest.batch.recommendations import (
     expected_cost,
     first_recommendations,
 )
-from nextbest.behaviour.quality import attitude_known, attitude_tables
+from nextbest.behaviour.quality import attitude_known
 from nextbest.data.learnt_state import load_state
 from nextbest.data.store import Store
 from nextbest.decide import history_columns
@@ -136,7 +136,7 @@ def portraits_of(model: Model, rows: Rows, histories: Histories, now: F64, over:
         stage=stage,
         cells=cells,
         segments=_segments(model, rows, histories, figures, now, over),
-        attitude=attitude_known(rows.numbers, rows.words, rows.known, attitude_tables(catalogue)),
+        attitude=attitude_known(rows.numbers, rows.words, rows.known, model.attitude),
         shares=np.column_stack([take_columns(rows.numbers, names), _life(model, rows)]),
         action=first.action,
         cost=_cost(first),

@@ -12,7 +12,7 @@ import numpy as np
 from nextbest.behaviour.index import age_days
 from nextbest.facts import Catalogue, Fact
 from nextbest.kernels import kernel, lean_kernel
-from nextbest.model import F64, I64, U8, U64
+from nextbest.model import F64, I64, U8, U64, Rows
 
 MISSING, STALE, FRESH = 0, 1, 2
 """What `fact_states` says of a required fact."""
@@ -20,6 +20,8 @@ ATTITUDE_SCORES = ("nps_relation", "satisfaction")
 """Numbers that tell an attitude."""
 ATTITUDE_PREFERENCES = ("preferred_channel", "needs", "expectations", "blocked_topics")
 """Preferences the customer declared; an empty set declares none."""
+NO_ATTITUDE = "no attitude is known: neither NPS, nor satisfaction, nor preference"
+"""Said of a customer without one."""
 
 
 class QualityTables(NamedTuple):
@@ -229,6 +231,12 @@ def attitude_known(numbers: F64, words: U64, known: U64, tables: AttitudeTables)
             if declared and words[i, tables.word[place]] != np.uint64(0):
                 attitude[i] = 1
     return attitude
+
+
+def has_attitude(rows: Rows, row: int, tables: AttitudeTables) -> bool:
+    """Whether any attitude of one customer is known; see `attitude_known`."""
+    part = slice(row, row + 1)
+    return bool(attitude_known(rows.numbers[part], rows.words[part], rows.known[part], tables)[0])
 
 
 @kernel

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
+from nextbest.behaviour.quality import NO_ATTITUDE
 from nextbest.cli.options import Address, service_client
 from nextbest.errors import InvalidInput, Violation
 from nextbest_client import decide_request
@@ -63,6 +64,8 @@ def _print_figures(console: Console, response: decision_pb2.DecideResponse) -> N
         if figures.DESCRIPTOR.fields_by_name[name] in {field for field, _ in figures.ListFields()}
     ]
     console.print(f"{' · '.join(parts)} ({response.currency})")
+    if figures.HasField("attitude_known") and not figures.attitude_known:
+        console.print(NO_ATTITUDE)
 
 
 def _console() -> Console:

@@ -13,6 +13,7 @@ from rich.table import Table
 from nextbest.action.reasons import Candidate, Explainer
 from nextbest.assembly import Model, assemble
 from nextbest.batch.situation import situation_of
+from nextbest.behaviour.quality import NO_ATTITUDE, has_attitude
 from nextbest.cli.options import AsOf, parse_time
 from nextbest.cli.snapshot_file import read_snapshot
 from nextbest.decide import explain
@@ -82,7 +83,7 @@ def why(
     explainer = _explained(model, rows, asked.contexts(1), time, language)
     candidates = sorted((explainer.candidate(a) for a in chosen), key=_order)
     if as_json:
-        typer.echo(json.dumps(_data(customer, explainer, candidates), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(_data(customer, explainer, candidates, model), ensure_ascii=False, indent=2))
     else:
         _print(customer, channel, explainer, candidates, model)
 
@@ -114,6 +115,8 @@ def _print(
     wanted = _FIGURES + (_FORGIVE if explainer.facts.value("forgive_mode") is not None else ())
     figures = [f"{f.name.lower().replace('_', ' ')} {explainer.facts.text(f.name.lower())}" for f in wanted]
     console.print(f"{' · '.join(figures)} ({model.rulebook.currency})", markup=False)
+    if not _has_attitude(explainer, model):
+        console.print(NO_ATTITUDE, markup=False)
     table = Table(title=f"{customer} · {channel}")
     for heading in ("action", "ended at", "actual", "required", "because"):
         table.add_column(heading, overflow="fold")
@@ -125,6 +128,10 @@ def _print(
     console.print(table)
     for line in _notes(model):
         console.print(line, markup=False)
+
+
+def _has_attitude(explainer: Explainer, model: Model) -> bool:
+    return has_attitude(explainer.facts.rows, explainer.facts.row, model.attitude)
 
 
 def _values(candidate: Candidate) -> tuple[str, str]:
@@ -145,12 +152,15 @@ def _notes(model: Model) -> list[str]:
     return notes
 
 
-def _data(customer: str, explainer: Explainer, candidates: Sequence[Candidate]) -> dict[str, object]:
+def _data(
+    customer: str, explainer: Explainer, candidates: Sequence[Candidate], model: Model
+) -> dict[str, object]:
     facts = explainer.facts
     return {
         "customer": customer,
         "rulebook": explainer.rulebook.revision,
         "figures": {figure.name.lower(): facts.value(figure.name.lower()) for figure in Figure},
+        "attitude_known": _has_attitude(explainer, model),
         "candidates": [_candidate_data(explainer.rulebook, c) for c in candidates],
     }
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2
 from nextbest.assembly import PEER_SET, Model
-from nextbest.behaviour.quality import fact_states, facts_to_collect
+from nextbest.behaviour.quality import fact_states, facts_to_collect, has_attitude
 from nextbest.facts import FIGURE_VALUES, Figure
 from nextbest.figures import Valued
 from nextbest.model import DAY_S, F64, Rows
@@ -58,6 +58,7 @@ def customer_figures(
     message.drivers.extend(_drivers("actual_profit", ProfitTerm, valued.worth.profit_terms[row]))
     message.drivers.extend(_drivers("actual_value", ValueTerm, valued.worth.value_terms[row]))
     message.drivers.sort(key=lambda driver: -abs(driver.amount))
+    message.attitude_known = has_attitude(rows, row, model.attitude)
     message.lacking_facts.extend(_lacking(model, figures, rows, row))
     if valued.cells is not None:
         message.peer_offers.extend(_offers(model, rows, int(valued.cells[row]), row))

@@ -121,6 +121,20 @@ def test_decide(service, client):
     assert "do_nothing" in said.out
 
 
+def test_decide_says_that_no_attitude_is_known(service, put, customer_id):
+    """Beside the figures stands that nobody knows what the customer thinks, for those alone (A5)."""
+    asked = ("decide", customer_id, "--channel", "pos", "--address", service.address)
+    put(customer_id, regular())
+    assert "no attitude is known" not in nextbest(*asked).out
+    put(
+        customer_id,
+        regular(nps_relation=None, nps_relation_at=None, satisfaction=None, needs=None),
+    )
+    said = nextbest(*asked)
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[1] == "no attitude is known: neither NPS, nor satisfaction, nor preference"
+
+
 def test_decide_for_a_role_and_outbound(service, put, customer_id):
     """Role, direction and language of the question are passed on; brackets in texts are kept."""
     put(customer_id, regular())

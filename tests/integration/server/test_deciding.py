@@ -354,6 +354,28 @@ def test_defaults_are_named(client, put, customer_id):
     assert not defaulted & {"n_calls", "revenue_net", "cogs"}
 
 
+NO_ATTITUDE = {"nps_relation": None, "nps_relation_at": None, "satisfaction": None, "needs": None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        (NO_ATTITUDE, False),
+        (NO_ATTITUDE | {"needs": []}, False),
+        (NO_ATTITUDE | {"needs": ["cheese"]}, True),
+        (NO_ATTITUDE | {"satisfaction": 0.0}, True),
+        (NO_ATTITUDE | {"nps_relation": 0}, True),
+        ({}, True),
+    ],
+)
+def test_a_customer_without_an_attitude_is_flagged(client, put, customer_id, changes, known):
+    """An answer says whether an NPS, a satisfaction or a preference is known; purchases tell none (A5)."""
+    put(customer_id, regular(**changes))
+    figures = client.decide(decide_request(customer_id, channel="pos")).figures
+    assert figures.HasField("attitude_known")
+    assert figures.attitude_known is known
+
+
 def test_missing_figures_stay_unset(client, put, customer_id):
     """A figure that cannot be computed is absent, not 0."""
     put(
