@@ -35,6 +35,8 @@ def test_grid_show_prints_and_draws(shop):
     for text in (
         "not a forecast",
         "integrate and optimise",
+        "steps of the ladder",
+        "evangelist",
         "strategy's target",
         "mutual value segments",
         "attitude known",

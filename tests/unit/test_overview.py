@@ -11,6 +11,7 @@ from tests.builders.shop import SEGMENTS, write_shop
 
 from nextbest.assembly import FittedGrid
 from nextbest.batch.grid_page import cell_labels, page
+from nextbest.batch.ladder import BAND_OF_STEP, hidden_cells, hidden_steps, steps_of, too_small
 from nextbest.batch.overview import (
     EVERYBODY,
     Overview,
@@ -21,9 +22,9 @@ from nextbest.batch.overview import (
     positions_of,
     segments_of,
     shares_of,
-    too_small,
 )
 from nextbest.batch.portraits import KEPT, Portraits
+from nextbest.behaviour.index import LADDER
 from nextbest.facts import Figure
 from nextbest.potential.grid import PeerGrid
 from nextbest.rulebook.compile import compile_rulebook
@@ -111,6 +112,65 @@ def test_no_hidden_number_is_what_is_left_over(counts):
     assert hidden.sum() != 1 or (customers > 0).sum() == 1
     if not ((customers > 0) & (customers < 10)).any():
         assert not hidden.any()
+
+
+def follows(equations, place):
+    """Whether one unknown is fixed by linear equations: its unit vector lies in the space of their rows."""
+    unit = np.zeros((1, equations.shape[1]))
+    unit[0, place] = 1
+    rank = np.linalg.matrix_rank
+    return rank(np.vstack([equations, unit])) == rank(equations)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-3, 4), st.integers(0, 5), st.integers(1, 30)), min_size=1, max_size=16)
+)
+def test_no_hidden_count_of_ladder_or_grid_follows_from_what_is_shown(groups):
+    """Neither the total, nor cells of the grid and steps that are shown, give a hidden count away (C2)."""
+    steps, cells = np.zeros(8, np.int64), np.zeros((4, 6), np.int64)
+    for level, column, n in groups:
+        steps[level + 3] += n
+        cells[band(level), column] += n
+    hidden = np.concatenate([hidden_steps(steps), hidden_cells(cells).ravel()])
+    small = np.concatenate([steps, cells.ravel()])
+    small = (small > 0) & (small < 10)
+    assert hidden[small].all()
+    sums = np.zeros((5, 32))
+    for b in range(4):
+        sums[b, :8] = [band(level) == b for level in range(-3, 5)]
+        sums[b, 8 + 6 * b : 14 + 6 * b] = -1
+    sums[4, :8] = 1
+    equations = np.vstack([sums, np.eye(32)[~hidden]])
+    if np.count_nonzero(np.bincount(BAND_OF_STEP, steps)) > 1:
+        assert not any(follows(equations, place) for place in np.flatnonzero(hidden))
+
+
+def test_steps_of_the_ladder_are_counted_and_small_ones_said_to_be():
+    """Eight steps by name; `<10` hides a small one and the rest of its band hides it again (C2)."""
+    levels = np.repeat([-3.0, -2.0, -1.0, 0.0, NAN, 1.0, 2.0, 4.0], [4, 20, 30, 11, 5, 12, 13, 40])
+    steps = steps_of(levels)
+    assert [step.name for step in steps] == list(LADDER)
+    assert [step.level for step in steps] == list(range(-3, 5))
+    assert [int(step.band) for step in steps] == [band(level) for level in range(-3, 5)]
+    assert [step.text for step in steps] == ["<10", "hidden", "30", "16", "12", "13", "0", "40"]
+
+
+def test_the_ladder_is_in_page_and_data(shop):
+    """Page and data name the steps, and what is hidden is hidden in both (C2)."""
+    some = people(n=200)
+    some.figures[:, KEPT.index(Figure.LEVEL)] = np.repeat([-3.0, -2.0, 0.0, 4.0], [4, 21, 75, 100])
+    found = overview(some, fitted()[0], shop, scenario="in a test", market=NAN)
+    ladder = document(found)["ladder"]
+    assert [(s["name"], s["customers"], s["shown"]) for s in ladder if s["shown"] != "0"] == [
+        ("terrorist", None, "<10"),
+        ("win_back", None, "hidden"),
+        ("new_or_existing", 75, "75"),
+        ("evangelist", 100, "100"),
+    ]
+    text = page(found, "t")
+    assert "<td class=t>terrorist</td><td class=t>repair</td><td class=n>&lt;10</td>" in text
+    assert "<td class=t>win back</td><td class=t>repair</td><td class=n>hidden</td>" in text
 
 
 def test_effort_is_shared_by_customers_and_by_cost():

@@ -53,6 +53,8 @@ def page(found: Overview, title: str) -> str:
         *leaks,
         "<h2>Position grid: ladder band × lifetime value</h2>",
         f"<div class=maps>{''.join(maps)}</div>",
+        "<h2>Steps of the ladder</h2>",
+        _ladder(found),
         "<h2>Effort over the stages</h2>",
         _effort(found),
         "<h2>Mutual value segments</h2>",
@@ -126,6 +128,18 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[i
         "<tr>" + "".join(f"<td{kind[k]}>{cell}</td>" for k, cell in enumerate(row)) + "</tr>" for row in rows
     )
     return f"<table class=list><tr>{top}</tr>{body}</table>"
+
+
+def _ladder(found: Overview) -> str:
+    rows = [
+        [f"{step.level:+d}", escape(step.name.replace("_", " ")), TASKS[step.band], escape(step.text)]
+        for step in reversed(found.ladder)
+    ]
+    text = (
+        "A step that is hidden has ten or more: with it, one of fewer than ten could be computed."
+        " Customers without a loyalty index count as new."
+    )
+    return _table(("level", "step", "band", "customers"), rows, (0, 1, 2)) + f"<p class=quiet>{text}</p>"
 
 
 def _effort(found: Overview) -> str:

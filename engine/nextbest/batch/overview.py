@@ -13,6 +13,7 @@ from typing import Final, cast
 import numpy as np
 
 from nextbest.assembly import PROFIT, VALUE, FittedGrid
+from nextbest.batch.ladder import Step, hidden_cells, steps_of, too_small
 from nextbest.batch.portraits import Portraits
 from nextbest.batch.served import Served
 from nextbest.behaviour.quality import attitude_coverage
@@ -55,7 +56,7 @@ class Positions:
     @property
     def hidden(self) -> Bools:
         """(4, 6) cells that are not shown."""
-        return too_small(self.count)
+        return hidden_cells(self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ class Overview:
     """Stretch quantile of the peer cells' potential: that of Hear me."""
     scenario: str
     positions: Positions
+    ladder: tuple[Step, ...]
+    """The eight steps, lowest first."""
     effort: Effort
     mutual: F64
     """(3, 3) customers by tercile of value and of profit, NaN = fewer than ten."""
@@ -174,6 +177,7 @@ def overview(
         tau=tau,
         scenario=scenario,
         positions=positions_of(people),
+        ladder=steps_of(people.figure(Figure.LEVEL)),
         effort=effort_of(people, rulebook.strategy.budget_split),
         mutual=np.where(too_small(counts), np.nan, counts.astype(np.float64)),
         without_segment=int((mutual < 0).sum()),
@@ -193,18 +197,6 @@ def served_of(people: Portraits, activities: Sequence[str]) -> Served:
     cost = np.zeros((len(Stage), len(activities)))
     np.add.at(cost, people.stage, people.served)
     return Served(tuple(activities), customers, np.where(too_small(customers)[:, None], np.nan, cost))
-
-
-def too_small(customers: I64) -> Bools:
-    """Where one to nine customers are; where that is one place only, the next smallest one too.
-
-    Otherwise the number in all less those shown would give the hidden one away.
-    """
-    small = (customers > 0) & (customers < PRIVACY_FLOOR)
-    others = (customers > 0) & ~small
-    if small.sum() == 1 and others.any():
-        small |= others & (customers == customers[others].min())
-    return small
 
 
 def shown(values: F64 | I64, customers: I64) -> F64:
@@ -363,6 +355,7 @@ def document(found: Overview) -> Mapping[str, object]:
             "value_gap": plain(np.where(grid.hidden, np.nan, grid.gap[VALUE])),
             "profit_gap": plain(np.where(grid.hidden, np.nan, grid.gap[PROFIT])),
         },
+        "ladder": [step.document() for step in found.ladder],
         "effort": {
             "classes": list(CLASSES),
             "target": plain(found.effort.target),

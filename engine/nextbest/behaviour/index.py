@@ -19,6 +19,7 @@ from nextbest.standard_facts import CONTRACT_STATES
 __all__ = [
     "COMPONENTS",
     "LADDER",
+    "LOWEST_LEVEL",
     "LOYALTY_FACTS",
     "STAGE_PARAMETERS",
     "Component",

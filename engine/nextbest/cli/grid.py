@@ -91,6 +91,7 @@ def _show(console: Console, found: Overview, cells: int, written: list[Path]) ->
     ):
         console.print(_position_table(title, values, found))
     console.print(f"[bold]{NOT_A_FORECAST}[/bold] Figures of fewer than ten customers are not shown.")
+    console.print(_ladder(found))
     console.print(_effort(found))
     console.print(_mutual(found))
     console.print(_segments(found))
@@ -115,6 +116,14 @@ def _position_table(title: str, values: F64, found: Overview) -> Table:
     labels = cell_labels(values, found)
     for band in reversed(range(len(TASKS))):
         table.add_row(TASKS[band], *labels[band])
+    return table
+
+
+def _ladder(found: Overview) -> Table:
+    table = Table("level", "step", "band", "customers", title="steps of the ladder")
+    table.columns[3].justify = "right"
+    for step in reversed(found.ladder):
+        table.add_row(f"{step.level:+d}", step.name.replace("_", " "), TASKS[step.band], step.text)
     return table
 
 
