@@ -146,3 +146,15 @@ def test_an_unknown_reason_is_told_its_nearest(tmp_path: Path) -> None:
         shown = render_report(run_tests(source), source)
         assert f"unknown reason `{reason}`" in shown
         assert hint in shown
+
+
+def test_a_name_is_given_to_one_test(tmp_path: Path) -> None:
+    """Two tests of one name are an error, as a report could not tell them apart."""
+    book = tmp_path / "shop"
+    start_rulebook(book, "minimal")
+    (book / "tests").mkdir()
+    for name in ("a", "b"):
+        (book / "tests" / f"{name}_test.yaml").write_text(FRESH_COMPLAINT, encoding="utf-8")
+    source = load_source(book)
+    shown = render_report(run_tests(source), source)
+    assert "test `A serious complaint is answered by an apology` is declared twice [duplicate-id]" in shown

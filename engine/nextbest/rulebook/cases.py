@@ -59,7 +59,13 @@ def read_cases(parts: Parts) -> tuple[list[Case], list[Diagnostic]]:
     """The author's tests of a rulebook without errors, in file order, and what is wrong with them."""
     report = Report()
     cases: list[Case] = []
+    first: dict[str, str] = {}
     for read in parts.tests:
+        for i, entry in enumerate(read.document.tests):
+            if entry.name in first:
+                message, hint = f"test `{entry.name}` is declared twice", f"first in `{first[entry.name]}`"
+                report.error(read.at / "tests" / i / "name", "duplicate-id", message, hint)
+            first.setdefault(entry.name, read.at.file.path)
         reader = _CaseReader(parts.rulebook, read.document.background, read.at / "background", report)
         cases += [reader.case(entry, read.at / "tests" / i) for i, entry in enumerate(read.document.tests)]
     return cases, report.diagnostics

@@ -11,6 +11,7 @@ from nextbest.errors import NextBestError
 from nextbest.rulebook.filled_schema import filled_files
 from nextbest.rulebook.nodes import parse_nodes, to_value
 from nextbest.rulebook.own_names import own_names
+from nextbest.rulebook.placeholders import REASON, SAY, STAFF
 from nextbest.rulebook.source import RulebookSource, load_source
 
 SCHEMAS = ".schema"
@@ -133,9 +134,9 @@ def _action(action: str, source: RulebookSource) -> str:
         id=_word(action),
         issue=_word(next(iter(own.of("issue")))),
         channel=channel,
-        reason=_texts("Why this is for you", source),
-        say=_texts("What we say", source),
-        staff=_texts("What staff should know", source),
+        reason=_texts(REASON, source),
+        say=_texts(SAY, source),
+        staff=_texts(STAFF, source),
     )
 
 

@@ -1,11 +1,12 @@
 """Texts by language, and the facts that texts for staff may quote."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from nextbest.facts import Catalogue, Figure
 from nextbest.rulebook.compile.report import At, Report
+from nextbest.rulebook.nodes import Scalar
 from nextbest.rulebook.rulebook import Texts
 from nextbest.rulebook.suggest import did_you_mean
 from nextbest.standard_facts import STAGE_FACTS
@@ -30,19 +31,25 @@ class Languages:
     def resolve(self, value: "str | dict[str, str] | None", at: At, report: Report) -> Texts:
         """A text by language; has the default language whatever was written."""
         if value is None or isinstance(value, str):
+            node = at.file.node(at.path)
+            if isinstance(node, Scalar) and node.text == value:  # else it stands in for what was refused
+                self._warn_of_missing([self.default], at, report)
             return {self.default: value or ""}
         for language in value:
             if language not in self.names:
                 report.unknown_key(at / language, "language", language, self.names)
         if self.default not in value and report.is_sure("language", self.default):
             report.key_error(at, "missing-language", f"missing the default language `{self.default}`")
-        missing = [name for name in self.names[1:] if name not in value]
+        self._warn_of_missing(value, at, report)
+        return {self.default: ""} | value
+
+    def _warn_of_missing(self, given: Container[str], at: At, report: Report) -> None:
+        missing = [name for name in self.names[1:] if name not in given]
         if missing:
             listed = ", ".join(f"`{name}`" for name in missing)
             report.warning(
                 at, "missing-language", f"no text in {listed}", "the default language is shown instead"
             )
-        return {self.default: ""} | value
 
 
 def check_quotes(
