@@ -113,7 +113,7 @@ def documents(*actions, strategy=None, policies=None, segments=(), triggers=()):
         "strategy.yaml": {
             "id": "small",
             "currency": "EUR",
-            "languages": ["en", "da"],
+            "languages": ["en"],
             "goals": [{"id": "g", "measure": "profit", "text": "Profit"}],
             "priorities": [{"issue": "growth", "text": "Growth"}],
             "plan": [{"step": "Do", "owner": "agent"}],

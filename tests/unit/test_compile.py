@@ -24,7 +24,7 @@ GROCERY = Path(__file__).parents[2] / "rules" / "grocery"
 STRATEGY = """\
 id: shop
 currency: DKK
-languages: [en, da]
+languages: [en]
 time_zone: Europe/Copenhagen
 goals: [{id: keep, measure: retention, text: Keep}]
 priorities:
@@ -368,7 +368,8 @@ def test_tables_cannot_be_written(build: Callable[..., Rulebook]) -> None:
 
 def test_texts_have_the_default_language(build: Callable[..., Rulebook]) -> None:
     """A plain text is in the default language; other languages are kept beside it."""
-    rulebook = build(actions_a=action(reason="{en: Because, da: Fordi}"))
+    strategy = STRATEGY.replace("languages: [en]", "languages: [en, da]")
+    rulebook = build(strategy=strategy, actions_a=action(reason="{en: Because, da: Fordi}"))
     assert rulebook.actions[0].reason == {"en": "Because", "da": "Fordi"}
     assert rulebook.treatments[0].say == {"en": "Coffee"}
     assert rulebook.treatments[0].staff == {"en": ""}
