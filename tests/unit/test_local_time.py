@@ -98,7 +98,8 @@ def test_many_in_one_slot_are_as_one_alone(rulebook):
 
 def _outbound(n):
     codes = np.zeros(n, np.int32)
-    return codes, codes + 1, np.zeros(n, np.uint64), codes, codes - 1, np.empty((n, 0))
+    no_places = np.zeros(n, np.uint64), np.empty((n, 0), np.int32)
+    return codes, codes + 1, *no_places, codes, codes - 1, np.empty((n, 0))
 
 
 @given(
