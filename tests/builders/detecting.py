@@ -17,6 +17,7 @@ TRIGGERS = [
 def rulebook_of(directory, triggers=TRIGGERS, series=None, times=TIMES):
     """A rulebook with all standard facts, a fact for each trigger's time, and these triggers."""
     files = documents(action(), triggers=triggers)
+    files["strategy.yaml"]["languages"] = ["en", "da"]
     files["facts.yaml"] = {
         "standard": "all",
         "values": {

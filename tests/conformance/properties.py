@@ -96,8 +96,10 @@ def tighten(documents, rng):
             {"outcome": "rejected", "at_least": 1, "within": "60d", "pause": "60d"},
         ],
     }
-    if "triggers" not in entry:
-        choices["triggers"] = lambda: [rng.choice(documents["triggers/all.yaml"]["triggers"])["id"]]
+    # Contacts of an action rest its triggers, so a trigger that cools down would be more than a gate.
+    restless = [t["id"] for t in documents["triggers/all.yaml"]["triggers"] if "cool_down" not in t]
+    if "triggers" not in entry and restless:
+        choices["triggers"] = lambda: [rng.choice(restless)]
     if "segments" not in entry:
         choices["segments"] = lambda: [rng.choice(documents["segments.yaml"]["segments"])["id"]]
     key = rng.choice([*choices, "quiet", "pressure", "floor"])
