@@ -258,8 +258,10 @@ def dearer(seed):
     assert (
         priced.terms[..., Term.SCORE][priced.reached] <= before.terms[..., Term.SCORE][before.reached]
     ).all()
-    for row in range(len(cases)):
-        assert len(priced.ranking(row)) <= len(before.ranking(row))
+    for row, case in enumerate(cases):
+        # Where placements are asked for, one that gives way may leave room for two.
+        if not case.request.placements:
+            assert len(priced.ranking(row)) <= len(before.ranking(row))
     return compared
 
 
