@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from nextbest.behaviour.patterns import Event
 from nextbest.cli.patterns import app
+from nextbest.cli.rules import app as rules
 from nextbest.data.event_files import load_events
 from nextbest.errors import InvalidInput
 from nextbest.rulebook.compile import compile_rulebook
@@ -62,6 +63,23 @@ def test_rulebook_holds_patterns_and_their_triggers(patterns: tuple[Pattern, ...
         "lost_after_returns": ("pattern", SILENCE, "lost_after_returns_at"),
         COMPLAINTS: ("pattern", COMPLAINTS, "fed_up_at"),
     }
+
+
+def test_rules_check_shows_patterns_to_the_library() -> None:
+    """A pattern that the library does not get ready in time is an error of the rulebook, at its place."""
+
+    def check(*options: str) -> Result:
+        return CliRunner().invoke(rules, ["check", str(RULES), *options])
+
+    assert check().exit_code == 0
+    slow = check("--pattern-timeout", "0.01")
+    assert slow.exit_code == 1
+    assert "triggers/events.yaml:" in slow.output
+    assert (
+        f"pattern `{COMPLAINTS}` cannot be borne by the library that finds them: it took longer"
+        in slow.output
+    )
+    assert check("--pattern-timeout", "0.01", "--no-patterns").exit_code == 0
 
 
 def test_run_says_who_when_and_by_what(csv: Path, tmp_path: Path) -> None:

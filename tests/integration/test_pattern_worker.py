@@ -24,6 +24,7 @@ from nextbest.behaviour.patterns import (
     verify_patterns,
 )
 from nextbest.behaviour.patterns.process import WorkerProcess
+from nextbest.behaviour.patterns.verify import MOST_STARTS
 
 ROOT = Path(__file__).parents[2]
 POISON = "tests.builders.poison_library"
@@ -256,6 +257,16 @@ def test_slow_compiler_is_stopped(compiled: CompiledPatterns) -> None:
     refused = verify_patterns(compiled.patterns[:1], limits)
     assert [r.pattern for r in refused] == ["calm"]
     assert refused[0].reason == "took longer than 0 s"
+
+
+def test_search_for_refused_patterns_ends(tmp_path: Path) -> None:
+    """A library that refuses everything is tried a bounded number of times."""
+    entries = [
+        {"id": f"p{i}", "sequence": [{"event": "buy"}, {"event": "buy", "within": f"{1 + i}d"}]}
+        for i in range(200)
+    ]
+    refused = verify_patterns(patterns_of(tmp_path, entries), program="nextbest.no_such_module")
+    assert 0 < len(refused) < MOST_STARTS
 
 
 def test_decisions_never_load_patterns() -> None:

@@ -12,9 +12,12 @@ from nextbest.author_tests import (
     render_report_json,
     run_tests,
 )
+from nextbest.behaviour.patterns import WorkerLimits
+from nextbest.behaviour.patterns.diagnosis import refused_patterns
 from nextbest.rulebook.diagnostics import (
     Diagnostic,
     errors_in,
+    in_order,
     render_github,
     render_json,
     render_text,
@@ -23,9 +26,12 @@ from nextbest.rulebook.diagnostics import (
 from nextbest.rulebook.schema import MODELS, render_schema, schema_path, write_schemas
 from nextbest.rulebook.source import RulebookSource, load_source
 from nextbest.rulebook.starting import stale_schemas, write_own_schemas
-from nextbest.rulebook.verify import verify_source
+from nextbest.rulebook.verify import verified_parts
 
 app = typer.Typer(no_args_is_help=True, help="Check and test rulebooks.")
+
+PATTERN_TIMEOUT_S = 20.0
+"""A thousand patterns get ready in some three seconds on a busy machine."""
 
 
 class Format(StrEnum):
@@ -41,10 +47,20 @@ def check(
     directory: Annotated[Path, typer.Argument(help="Directory of the rulebook.")],
     form: Annotated[Format, typer.Option("--format", help="How problems are written.")] = Format.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    patterns: Annotated[
+        bool,
+        typer.Option(help="Show event patterns to their library, in a process of its own."),
+    ] = True,
+    pattern_timeout_s: Annotated[
+        float, typer.Option("--pattern-timeout", min=0.01, help="Seconds that the process may take.")
+    ] = PATTERN_TIMEOUT_S,
 ) -> None:
     """Say everything that is wrong or doubtful in a rulebook; exit code 1 if it does not compile."""
     source = load_source(directory)
-    diagnostics = verify_source(source)
+    parts, diagnostics = verified_parts(source)
+    if patterns and parts is not None:
+        limits = WorkerLimits(start_timeout_s=pattern_timeout_s)
+        diagnostics = in_order([*diagnostics, *refused_patterns(parts, limits)])
     typer.echo(_rendered(diagnostics, form, source, directory).rstrip("\n"))
     if errors_in(diagnostics) or (strict and diagnostics):
         if form is not Format.TEXT:  # text ends with it already

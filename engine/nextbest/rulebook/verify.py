@@ -4,6 +4,7 @@ from pathlib import Path
 
 from nextbest.rulebook.cases import read_cases
 from nextbest.rulebook.compile import examine_source
+from nextbest.rulebook.compile.parts import Parts
 from nextbest.rulebook.diagnostics import Diagnostic, errors_in, in_order
 from nextbest.rulebook.lint import lint
 from nextbest.rulebook.source import RulebookSource, load_source
@@ -20,7 +21,12 @@ def verify_source(source: RulebookSource) -> list[Diagnostic]:
     Lints and author's tests are looked at in rulebooks without errors only: what an error leaves out would
     mislead them.
     """
+    return verified_parts(source)[1]
+
+
+def verified_parts(source: RulebookSource) -> tuple[Parts | None, list[Diagnostic]]:
+    """The rulebook with what it was made of, None if it has errors; and what `verify_source` says."""
     parts, diagnostics = examine_source(source)
     if parts is None or errors_in(diagnostics):
-        return diagnostics
-    return in_order([*diagnostics, *lint(parts), *read_cases(parts)[1]])
+        return None, diagnostics
+    return parts, in_order([*diagnostics, *lint(parts), *read_cases(parts)[1]])

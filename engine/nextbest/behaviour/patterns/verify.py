@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from nextbest.behaviour.patterns.process import WORKER, WorkerDied, WorkerLimits, WorkerProcess
 from nextbest.rulebook.patterns import Pattern
 
+MOST_STARTS = 32
+"""Processes that a search starts: a library that cannot be loaded refuses every pattern."""
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedPattern:
@@ -21,7 +24,8 @@ def verify_patterns(
 ) -> list[RefusedPattern]:
     """Patterns that the library cannot be trusted with, found by halving; none if all is well.
 
-    Cost: starts one process if all is well, some two dozen if one pattern of a thousand is at fault.
+    Cost: starts one process if all is well, some two dozen if one pattern of a thousand is at fault, and
+    never more than `MOST_STARTS`: where more are at fault, some may be left unnamed.
     """
     return _Search(limits or WorkerLimits(), program).refused(patterns)
 
@@ -32,9 +36,12 @@ class _Search:
     def __init__(self, limits: WorkerLimits, program: str) -> None:
         self._limits = limits
         self._program = program
+        self._starts = 0
 
     def refused(self, patterns: Sequence[Pattern]) -> list[RefusedPattern]:
         """Those at fault; one without a name if only all together are too much."""
+        if self._starts == MOST_STARTS:
+            return []
         reason = self._reason(patterns)
         if not reason:
             return []
@@ -46,6 +53,7 @@ class _Search:
 
     def _reason(self, patterns: Sequence[Pattern]) -> str:
         """Why a worker does not start with these patterns; empty if it does."""
+        self._starts += 1
         try:
             WorkerProcess(patterns, self._limits, program=self._program).close()
         except WorkerDied as error:
