@@ -31,6 +31,7 @@ def frames(rulebook: Rulebook, people: Population, figures: np.ndarray) -> tuple
     for name in (
         Figure.VALUE_GAP,
         Figure.PROFIT_GAP,
+        Figure.PROFIT_REACHED,
         Figure.MULTIPLIER,
         Figure.DATA_QUALITY,
         Figure.INVESTMENT_CEILING,

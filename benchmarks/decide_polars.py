@@ -226,9 +226,12 @@ class Peer:
             ),
             pl.when(is_outbound).then(thresholds[1]).otherwise(thresholds[0]).alias("threshold"),
             pl.when(is_outbound).then(self._by_channel(WEIGHTS, 0.0)).otherwise(0.0).alias("weight"),
-            stage.replace_strict(dict(enumerate(CUSTOMER_WEIGHT.values())), return_dtype=pl.Float64).alias(
-                "lambda"
-            ),
+            pl.when((pl.col("profit_reached") == 1.0) & (stage != STAGES.index("forgive_me")))
+            .then(CUSTOMER_WEIGHT["grow_me"])
+            .otherwise(
+                stage.replace_strict(dict(enumerate(CUSTOMER_WEIGHT.values())), return_dtype=pl.Float64)
+            )
+            .alias("lambda"),
             stage.replace_strict(dict(enumerate(PRICES)), return_dtype=pl.Float64).alias("price"),
             pl.col("value_gap", "profit_gap").fill_null(0.0),
             pl.col("multiplier").fill_null(1.0),

@@ -138,6 +138,7 @@ class CaseGenerator:
             "multiplier": rng.choice((1.0, 1.0, round(rng.uniform(1, 6), 3), None)),
             "value_gap": maybe(rng.choice((0.0, 50.0, 400.0, round(rng.uniform(0, 2000), 2)))),
             "profit_gap": maybe(rng.choice((0.0, 100.0, round(rng.uniform(0, 1000), 2)))),
+            "profit_reached": maybe(rng.choice((0.0, 0.0, 1.0))),
             "data_quality": maybe(rng.choice((0.1, 0.4, 0.8, 1.0))),
             "investment_ceiling": maybe(rng.choice((0.0, 5.0, 100.0, 1e6))),
             "snapshot_age_days": (now - as_of) / DAY,

@@ -160,6 +160,8 @@ class RulebookGenerator:
             for stage in STAGES
             if self.maybe(0.5)
         }
+        if self.maybe(0.4):
+            stages["reached"] = {"customer_weight": self.number(0, 0.8, 1)}
         return {
             "id": "generated",
             "currency": "EUR",

@@ -212,7 +212,12 @@ def survivor(case, learnt):
         value_gap=figures["value_gap"],
         profit_gap=figures["profit_gap"],
         life=figures["multiplier"],
-        weight=case.rulebook.customer_weight[stage],
+        weight=score.customer_weight(
+            STAGES[stage],
+            figures.get("profit_reached"),
+            dict(zip(STAGES, case.rulebook.customer_weight, strict=True)),
+            case.rulebook.reached_weight,
+        ),
         relevance=case.relevance,
         context=context,
         lever=action.lever,

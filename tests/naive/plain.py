@@ -169,6 +169,8 @@ class Rulebook:
     """Decision tables by id, as their files have them."""
     roles: dict[str, int] = field(default_factory=lambda: {"anyone": 0})
     customer_weight: tuple[float, ...] = (0.5, 0.6, 0.7, 0.7)
+    reached_weight: float = 0.7
+    """λ where the profit potential is reached."""
     pressure_cap: tuple[float, ...] = (4.0, 6.0, 8.0, 3.0)
     data_quality_floor: float = 0.4
     time_zone: str = "UTC"

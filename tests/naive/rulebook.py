@@ -75,6 +75,9 @@ def plain_rulebook(documents):
         tables=tables,
         roles={role["id"]: role.get("authority", 0) for role in strategy["roles"]},
         customer_weight=tuple(stages.get(s, {}).get("customer_weight", CUSTOMER_WEIGHT[s]) for s in STAGES),
+        reached_weight=stages.get("reached", {}).get(
+            "customer_weight", stages.get("grow_me", {}).get("customer_weight", CUSTOMER_WEIGHT["grow_me"])
+        ),
         pressure_cap=tuple(stages.get(s, {}).get("pressure_cap", PRESSURE_CAP[s]) for s in STAGES),
         data_quality_floor=strategy.get("data_quality", {}).get("floor", 0.4),
         sell_hold_score=hold.get("score", 6),

@@ -45,6 +45,20 @@ def expected_cost(action, p):
     return action.contact_cost + p * action.accepted_cost
 
 
+def customer_weight(stage, reached, by_stage, keeping):
+    """λ of the stage; of keeping where the profit potential is reached, unless there is something to repair.
+
+    Args:
+        stage: its name.
+        reached: whether the profit potential is; None = not known, which is no reason.
+        by_stage: λ by stage name.
+        keeping: λ where it is reached.
+    """
+    if stage == "forgive_me":
+        return by_stage[stage]
+    return keeping if reached else by_stage[stage]
+
+
 def score(
     action, *, p, value_gap, profit_gap, life, weight, relevance, context, lever, q, pi, mu, w_ch, mean=None
 ):

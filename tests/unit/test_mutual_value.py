@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.builders.customers import figures_of
 from tests.builders.rulebooks import write
 from tests.builders.worlds import action, customer, documents, small
 
+from nextbest.action.weights import weight_name
 from nextbest.decide import DEFAULT_RESULTS, decide
 from nextbest.errors import RulebookCompileError
 from nextbest.facts import STAGE_NAMES
@@ -70,7 +72,7 @@ def test_customers_are_listened_to_before_and_after_the_purchase():
 
 
 def test_a_potential_that_is_reached_turns_the_goal_to_keeping():
-    """Without a gap growth is worth nothing; what keeps the customer is, and may weigh more (B10)."""
+    """Without a gap growth is worth nothing; what keeps is, and the weight is that of retention (B10)."""
     world = small(
         action("grow", desired_action="up_sell", effect={"profit_gap": 0.5}),
         action(
@@ -84,7 +86,32 @@ def test_a_potential_that_is_reached_turns_the_goal_to_keeping():
     assert world.ranking(open_gap) == ["grow", "keep"]
     assert world.ranking(reached) == ["keep"]
     assert reasons(world, reached)["grow"] == "WORSE_THAN_DO_NOTHING"
-    assert world.terms(reached, "keep")["score"] == 1.5 * world.terms(open_gap, "keep")["score"]
+    before, after = world.terms(open_gap, "keep"), world.terms(reached, "keep")
+    assert (before["customer_weight"], after["customer_weight"]) == (0.6, 0.7)
+    assert after["score"] == pytest.approx(1.5 * before["score"] * 0.3 / 0.4)
+
+
+@pytest.mark.parametrize(
+    ("stages", "weights"),
+    [
+        ({}, (0.7, 0.7, 0.7, 0.7)),
+        ({"grow_me": {"customer_weight": 0.9}}, (0.9, 0.9, 0.9, 0.7)),
+        ({"reached": {"customer_weight": 0.2}, "forgive_me": {"customer_weight": 0.4}}, (0.2, 0.2, 0.2, 0.4)),
+    ],
+)
+def test_the_weight_of_keeping_is_grow_mes_or_the_strategys_own(stages, weights):
+    """Whatever the stage, a reached potential is weighed by retention's row; repair comes before it."""
+    world = small(action(effect={"once": 50.0}), strategy={"stages": stages})
+    own = dict(enumerate(world.rulebook.strategy.customer_weight.tolist()))
+    for stage, name in enumerate(STAGE_NAMES):
+        figures = {"stage": stage, "profit_reached": 1.0}
+        case = customer(figures=figures)
+        assert world.terms(case)["customer_weight"] == weights[stage]
+        assert weight_name(figures_of([case])[0]) == (name if name == "forgive_me" else "reached")
+        for missing in (0.0, None):
+            other = customer(figures=figures | {"profit_reached": missing, "value_reached": 1.0})
+            assert world.terms(other)["customer_weight"] == own[stage]
+            assert weight_name(figures_of([other])[0]) == name
 
 
 def test_a_driver_that_is_missing_is_asked_for():

@@ -14,7 +14,7 @@ import numpy as np
 from nextbest.action.admission import Word
 from nextbest.action.contact import SEEN_OPTED_OUT, SEEN_REJECTED_LATELY
 from nextbest.action.relevance import CREATED_NEED_FACTOR, REJECTED_FACTOR, STOCK_PUSH_CAP
-from nextbest.action.score import contact_price, is_classic, known
+from nextbest.action.score import contact_price, customer_weight, is_classic, known
 from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Tables
 from nextbest.action.terms import Terms
 from nextbest.facts import Figure
@@ -107,7 +107,7 @@ def fill_lane(tables: Tables, batch: Batch, terms: Terms, customer: int) -> None
     lanes[_GAP_C, lane] = known(figures[customer, _VALUE_GAP])
     lanes[_GAP_P, lane] = known(figures[customer, _PROFIT_GAP])
     lanes[_LIFETIME, lane] = 1.0 if np.isnan(multiplier) else multiplier
-    lanes[_LAMBDA, lane], lanes[_PRICE, lane] = tables.stages[stage, 0], terms.prices[stage]
+    lanes[_LAMBDA, lane], lanes[_PRICE, lane] = customer_weight(tables, batch, customer), terms.prices[stage]
     lanes[_Q, lane], lanes[_CEILING, lane] = batch.pressure[customer, 2], figures[customer, _INVESTMENT]
     lanes[_FLOOR, lane] = -np.inf
     channel, direction = batch.requests[customer, 0], batch.requests[customer, 1]

@@ -8,7 +8,7 @@ from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, 
 from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
-from nextbest.model import F64, Direction, Term
+from nextbest.model import F64, Direction, Stage, Term
 from nextbest.rulebook.rulebook import PropensityKind
 
 _KIND, _INDEX = int(Code.PROPENSITY_KIND), int(Code.PROPENSITY_INDEX)
@@ -23,6 +23,8 @@ _CLASSIC = int(Setting.CLASSIC)
 _WEIGHT, _OUTBOUND = int(ChannelNumber.OUTBOUND_WEIGHT), int(Direction.OUTBOUND)
 _STAGE, _MULTIPLIER = int(Figure.STAGE), int(Figure.MULTIPLIER)
 _VALUE_GAP, _PROFIT_GAP = int(Figure.VALUE_GAP), int(Figure.PROFIT_GAP)
+_PROFIT_REACHED = int(Figure.PROFIT_REACHED)
+_FORGIVE, _REACHED = int(Stage.FORGIVE_ME), len(Stage)
 _P, _P0, _GAIN_C, _GAIN_P, _LAMBDA, _M = (
     int(Term.PROPENSITY),
     int(Term.BASE_PROPENSITY),
@@ -64,6 +66,19 @@ def propensity(tables: Tables, batch: Batch, terms: Terms, customer: int, action
         return terms.propensity[row, np.int64(batch.figures[customer, _STAGE]), action]
     p = batch.values[customer, index] if kind == _EXPRESSION else batch.models[customer, index]
     return np.nan if np.isnan(p) else min(max(p, 0.0), 1.0)
+
+
+@lean_kernel
+def customer_weight(tables: Tables, batch: Batch, customer: int) -> float:
+    """λ: the stage's, or where the profit potential is reached that of keeping; repair comes before both.
+
+    Source: domain model, sections 3 and 9. Oracle: tests/naive/score.py `customer_weight`.
+    """
+    figures = batch.figures
+    stage = np.int64(figures[customer, _STAGE])
+    if figures[customer, _PROFIT_REACHED] == 1.0 and stage != _FORGIVE:
+        return float(tables.stages[_REACHED, 0])
+    return float(tables.stages[stage, 0])
 
 
 @lean_kernel
@@ -133,7 +148,7 @@ def fill_terms(
     out[_GAIN_P] = numbers[action, _F_P] * known(figures[customer, _PROFIT_GAP]) * m
     if not short:
         out[_GAIN_P] += numbers[action, _LTV_GAIN]
-    out[_LAMBDA] = tables.stages[stage, 0]
+    out[_LAMBDA] = customer_weight(tables, batch, customer)
     out[_M] = m
     out[_W] = context_weight(tables, batch, customer, action)
     out[_L] = numbers[action, _LEVER]

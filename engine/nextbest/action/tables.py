@@ -14,7 +14,7 @@ import numpy.typing as npt
 from nextbest.arena import Arena, real1, real2, whole1, whole2
 from nextbest.kernels import lean_kernel
 from nextbest.model import F64, I32, I64, U8, U16, U64, Stage
-from nextbest.rulebook.rulebook import ActionTables, PolicyScope, Rulebook
+from nextbest.rulebook.rulebook import ActionTables, PolicyScope, Rulebook, Strategy
 
 
 class Code(IntEnum):
@@ -160,7 +160,7 @@ class Tables(NamedTuple):
     trigger_cool_down: F64
     """(R,) seconds."""
     stages: F64
-    """(stages, 2) customer weight λ, pressure cap."""
+    """(stages + 1, 2) customer weight λ, pressure cap; the last row for whom the potential is reached."""
     settings: F64
     """(Setting,)."""
     places: I64
@@ -298,7 +298,7 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
         segments=np.array([s.condition for s in rulebook.segments], np.int64),
         trigger_conditions=np.array([t.condition for t in rulebook.triggers], np.int64),
         trigger_cool_down=np.array([t.cool_down_days for t in rulebook.triggers]) * 86400.0,
-        stages=_floats(strategy.customer_weight, strategy.pressure_cap),
+        stages=_stages(strategy),
         settings=settings,
         places=_places(rulebook),
         roles=_roles(rulebook),
@@ -326,6 +326,12 @@ def _shared_policies(tables: ActionTables) -> tuple[I64, I64]:
                 first.append(policy)
             shared[policy] = rows.setdefault(key, len(rows))
     return shared, np.array(first, np.int64)
+
+
+def _stages(strategy: Strategy) -> F64:
+    """One row a stage, and one for whom the potential is reached: only the weight is another then."""
+    reached = [[strategy.reached_weight, np.nan]]
+    return np.vstack([_floats(strategy.customer_weight, strategy.pressure_cap), reached])
 
 
 def _places(rulebook: Rulebook) -> I64:

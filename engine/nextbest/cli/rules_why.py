@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nextbest.action.reasons import Candidate, Explainer
+from nextbest.action.weights import REACHED, weight_name, weight_named
 from nextbest.assembly import Model, assemble
 from nextbest.batch.situation import situation_of
 from nextbest.behaviour.quality import NO_ATTITUDE, has_attitude
@@ -115,6 +116,7 @@ def _print(
     wanted = _FIGURES + (_FORGIVE if explainer.facts.value("forgive_mode") is not None else ())
     figures = [f"{f.name.lower().replace('_', ' ')} {explainer.facts.text(f.name.lower())}" for f in wanted]
     console.print(f"{' · '.join(figures)} ({model.rulebook.currency})", markup=False)
+    console.print(_weight(explainer), markup=False)
     if not _has_attitude(explainer, model):
         console.print(NO_ATTITUDE, markup=False)
     table = Table(title=f"{customer} · {channel}")
@@ -128,6 +130,14 @@ def _print(
     console.print(table)
     for line in _notes(model):
         console.print(line, markup=False)
+
+
+def _weight(explainer: Explainer) -> str:
+    """By how much the customer's gain is weighed, and why."""
+    name = weight_name(explainer.facts.figures[explainer.facts.row])
+    why = "the profit potential is reached, so the goal is to keep" if name == REACHED else f"stage {name}"
+    weight = weight_named(explainer.rulebook.strategy, name)
+    return f"the customer's gain weighs {weight:g}, ours {1 - weight:g} ({why})"
 
 
 def _has_attitude(explainer: Explainer, model: Model) -> bool:
@@ -156,10 +166,12 @@ def _data(
     customer: str, explainer: Explainer, candidates: Sequence[Candidate], model: Model
 ) -> dict[str, object]:
     facts = explainer.facts
+    name = weight_name(facts.figures[facts.row])
     return {
         "customer": customer,
         "rulebook": explainer.rulebook.revision,
         "figures": {figure.name.lower(): facts.value(figure.name.lower()) for figure in Figure},
+        "customer_weight": {"of": name, "weight": weight_named(explainer.rulebook.strategy, name)},
         "attitude_known": _has_attitude(explainer, model),
         "candidates": [_candidate_data(explainer.rulebook, c) for c in candidates],
     }

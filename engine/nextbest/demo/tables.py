@@ -179,8 +179,8 @@ FORMULA = (
     "score = benefit − cost; benefit = p·(λ·their gain + (1−λ)·our gain)·ρ·W·L·q. A second number under p"
     " is what would happen anyway and is taken off. p: chance that it is accepted; gains: the share of the"
     " gaps that it closes, over the lifetime as far as it recurs, and rewards; λ: the customer's weight in"
-    " this stage; ρ: would they have asked for it; W: the situation; L: priority; q: what earlier contacts"
-    " leave. Doing nothing scores 0."
+    " this stage, or of keeping where our potential is reached; ρ: would they have asked for it; W: the"
+    " situation; L: priority; q: what earlier contacts leave. Doing nothing scores 0."
 )
 """Legend of `answer`."""
 

@@ -430,6 +430,8 @@ class Strategy:
     arbitration: Arbitration
     customer_weight: F64
     """(stages,) λ."""
+    reached_weight: float
+    """λ where the profit potential is reached and the stage is not Forgive me."""
     stretch: F64
     """(stages,) τ."""
     pressure_cap: F64

@@ -61,6 +61,10 @@ def _strategy(parts: Parts) -> Lines:
         f" {strategy.stretch[i]:g} quantile, contact pressure at most {strategy.pressure_cap[i]:g}"
         for i, name in enumerate(STAGE_NAMES)
     ]
+    stages.append(
+        f"any but forgive_me where the profit potential is reached, so that the goal is to keep: the"
+        f" customer's gain weighs {strategy.reached_weight:g}"
+    )
     return told(parts.strategy.document, book.languages[0], without=("id", "stages")) | {"stages": stages}
 
 

@@ -6,6 +6,7 @@ from enum import IntEnum
 import numpy as np
 
 from loyalty.nextbest.v1 import common_pb2, customer_pb2
+from nextbest.action.weights import weight_name, weight_named
 from nextbest.assembly import PEER_SET, Model
 from nextbest.behaviour.quality import fact_states, facts_to_collect, has_attitude
 from nextbest.facts import FIGURE_VALUES, Figure
@@ -49,6 +50,8 @@ def customer_figures(
         message.stage = common_pb2.Stage.ValueType(stage + 1)
         if message.HasField("potential_profit") or message.HasField("potential_value"):
             message.potential_quantile = float(model.rulebook.strategy.stretch[stage])
+        message.customer_weight_of = weight_name(mine)
+        message.customer_weight = weight_named(model.rulebook.strategy, message.customer_weight_of)
     if not np.isnan(mine[Figure.FORGIVE_MODE]):
         message.forgive_mode = customer_pb2.ForgiveMode.ValueType(int(mine[Figure.FORGIVE_MODE]) + 1)
     if not np.isnan(mine[Figure.FORGIVE_CAUSE]):

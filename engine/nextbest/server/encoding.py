@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from loyalty.nextbest.v1 import decision_pb2, explanation_pb2
+from nextbest.action.weights import weight_name
 from nextbest.assembly import Model
 from nextbest.facts_of import FactsOf, Template, is_quoting, shown
 from nextbest.figures import Valued
@@ -46,6 +47,7 @@ _TERMS = [
     (int(term), double_tag(explanation_pb2.ScoreBreakdown.DESCRIPTOR.fields_by_name, field))
     for term, field in TERM_FIELDS.items()
 ]
+_WEIGHT_OF = bytes_tag(explanation_pb2.ScoreBreakdown.DESCRIPTOR.fields_by_name, "customer_weight_of")
 _DO_NOTHING = [sized(_RESULTS, do_nothing(rank).SerializeToString()) for rank in range(MAX_RESULTS + 2)]
 """The last row of an answer by its rank."""
 
@@ -111,14 +113,23 @@ class AnswerEncoder:
             facts = FactsOf(self._catalogue, rows, decisions.figures, row)
             treatments, terms = decisions.treatment[row].tolist(), decisions.terms[row].tolist()
             shown_at = decisions.placement[row].tolist()
+            weight_of = weight_name(decisions.figures[row]) if question.full else ""
             for place in range(count):
                 words = self._words(treatments[place], shown_at[place], question.language)
-                body = self._ranked(answer, facts, place, words, terms[place])
+                body = self._ranked(answer, facts, place, words, terms[place], weight_of)
                 fields += (_RESULTS, varint(len(body)), body)
         fields.append(_DO_NOTHING[count + 1])
         return b"".join(fields)
 
-    def _ranked(self, answer: Answer, facts: FactsOf, place: int, words: _Words, terms: list[float]) -> bytes:
+    def _ranked(
+        self,
+        answer: Answer,
+        facts: FactsOf,
+        place: int,
+        words: _Words,
+        terms: list[float],
+        weight_of: str,
+    ) -> bytes:
         question = answer.question
         staff = words.staff.fill(facts)
         fields = [_RANKS[place], words.always, _SCORE, pack_double(terms[_SCORE_TERM])]
@@ -131,7 +142,7 @@ class AnswerEncoder:
             fields.append(text(_CUSTOMER_REASON, words.reason.fill(facts)))
         if question.full:
             staff = f"{staff} ({self._behind(terms, question.language)})"
-            fields.append(sized(_BREAKDOWN, _breakdown(terms)))
+            fields.append(sized(_BREAKDOWN, _breakdown(terms, weight_of)))
         said = staff.encode()
         fields += (_STAFF_REASON, varint(len(said)), said)
         if words.triggers:
@@ -184,10 +195,11 @@ class AnswerEncoder:
         )
 
 
-def _breakdown(terms: list[float]) -> bytes:
-    """Every term of a score that is known."""
+def _breakdown(terms: list[float], weight_of: str) -> bytes:
+    """Every term of a score that is known, and whose weight the customer's is."""
     known = [(tag, terms[term]) for term, tag in _TERMS]
-    return b"".join([tag + pack_double(value) for tag, value in known if value == value])  # noqa: PLR0124  (NaN = unknown)
+    told = [tag + pack_double(value) for tag, value in known if value == value]  # noqa: PLR0124  (NaN = unknown)
+    return b"".join([*told, text(_WEIGHT_OF, weight_of)])
 
 
 _STAFF = {

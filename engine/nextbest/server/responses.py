@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
 from nextbest.action.propensity_words import PropensityLevel
 from nextbest.action.reasons import Candidate, Explainer, FunnelStep
+from nextbest.action.weights import weight_name
 from nextbest.assembly import Model
 from nextbest.model import F64, Degraded, DesiredAction, Reason, Term
 from nextbest.rulebook.rulebook import Offer, Rulebook, Treatment, text_in
@@ -56,10 +57,10 @@ def degraded(
     return response
 
 
-def breakdown(terms: F64) -> explanation_pb2.ScoreBreakdown:
-    """Every term of a score that is known."""
+def breakdown(terms: F64, weight_of: str) -> explanation_pb2.ScoreBreakdown:
+    """Every term of a score that is known, and whose weight the customer's is."""
     known = {field: float(terms[term]) for term, field in TERM_FIELDS.items() if not np.isnan(terms[term])}
-    return explanation_pb2.ScoreBreakdown(**known)
+    return explanation_pb2.ScoreBreakdown(**known, customer_weight_of=weight_of)
 
 
 def timestamp(time: float) -> Timestamp:
@@ -152,6 +153,9 @@ def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExp
         message.treatment_id = rulebook.treatments[found.treatment].id
         message.placement = _placement_name(rulebook, found.placement)
     _set_known(message, found)
+    if found.terms is not None:
+        facts = explainer.facts
+        message.breakdown.CopyFrom(breakdown(found.terms, weight_name(facts.figures[facts.row])))
     message.propensity_reason = found.propensity_sentence
     message.propensity_levels.extend(_level(level) for level in found.levels)
     return message
@@ -181,8 +185,6 @@ def _set_known(message: explanation_pb2.CandidateExplanation, found: Candidate) 
         message.rank = found.rank
     if found.margin is not None:
         message.margin = found.margin
-    if found.terms is not None:
-        message.breakdown.CopyFrom(breakdown(found.terms))
     if found.chance is not None:
         message.selection_probability = found.chance
 

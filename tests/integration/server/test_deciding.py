@@ -86,6 +86,22 @@ def test_breakdown_gives_the_score(client, put, customer_id):
         assert result.score == terms.score
 
 
+def test_the_weight_says_whose_it_is(client, put, customer_id):
+    """Breakdowns, explanations and figures tell the weight of the customer's gain and which row it is of."""
+    put(customer_id, regular())
+    request = decide_request(customer_id, channel="pos")
+    response = client.decide(request)
+    told = {r.breakdown.customer_weight_of: r.breakdown.customer_weight for r in response.results[:-1]}
+    figures = response.figures
+    name = common_pb2.Stage.Name(figures.stage).removeprefix("STAGE_").lower()
+    assert told == {"reached" if figures.profit_reached else name: figures.customer_weight}
+    assert told == {figures.customer_weight_of: figures.customer_weight}
+    explained = client.explain(request).candidates
+    scored = [c.breakdown for c in explained if c.HasField("breakdown")]
+    assert scored
+    assert {b.customer_weight_of: b.customer_weight for b in scored} == told
+
+
 def test_at_most_one_of_a_group(client, put, customer_id):
     """Brie and cheddar are of one group, so only the better is returned."""
     put(customer_id, regular())

@@ -7,7 +7,7 @@ from datetime import tzinfo
 import numpy as np
 
 from nextbest.facts import STAGE_NAMES, Catalogue, FactType, Figure
-from nextbest.model import F64, Outcome
+from nextbest.model import F64, Outcome, Stage
 from nextbest.rulebook.compile.clock import load_time_zone
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report, with_article
@@ -156,7 +156,8 @@ def compile_strategy(
     if document.objective == "share_of_market" and not document.market_size:
         hint = "add `market_size`, the money a year that it is worth"
         report.error(at / "objective", "invalid-value", "a share of the market needs the market's size", hint)
-    split = document.budget
+    weights = _by_stage(document, "customer_weight", CUSTOMER_WEIGHTS)
+    reached, split = document.stages.reached.customer_weight, document.budget
     if abs(split.acquire + split.retain + split.repair - 1) > 1e-9:
         total = split.acquire + split.retain + split.repair
         report.error(at / "budget", "budget-split", f"the split sums to {total:g}, not to 1")
@@ -166,7 +167,8 @@ def compile_strategy(
         promises=names.promises,
         archetype=document.archetype,
         arbitration=names.arbitration,
-        customer_weight=_by_stage(document, "customer_weight", CUSTOMER_WEIGHTS),
+        customer_weight=weights,
+        reached_weight=float(weights[Stage.GROW_ME] if reached is None else reached),
         stretch=_by_stage(document, "stretch", STRETCH),
         pressure_cap=_by_stage(document, "pressure_cap", PRESSURE_CAPS),
         budget_split=np.array([split.acquire, split.retain, split.repair]),

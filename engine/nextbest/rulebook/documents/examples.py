@@ -105,6 +105,8 @@ EXAMPLES: Mapping[str, object] = {
     "StageWeights.customer_weight": 0.6,
     "StageWeights.stretch": 0.8,
     "StageWeights.pressure_cap": 6,
+    "Stages.reached": {"customer_weight": 0.8},
+    "ReachedWeights.customer_weight": 0.8,
     "Group.lever": 5,
     "Points.face": 0.01,
     "Points.redemption_probability": 0.8,

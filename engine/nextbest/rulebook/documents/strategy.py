@@ -116,6 +116,16 @@ class StageWeights(Document):
     )
 
 
+class ReachedWeights(Document):
+    """How a customer is treated whose profit potential is reached: nothing is left to grow, so keep it."""
+
+    customer_weight: Share | None = Field(
+        default=None,
+        description="λ of such a customer instead of the stage's, except in Forgive me, where repair comes"
+        " first. Default: that of Grow me, the stage of retention.",
+    )
+
+
 class Stages(Document):
     """Weights of the four stages; what is left out keeps the domain model's default."""
 
@@ -124,6 +134,10 @@ class Stages(Document):
     grow_me: StageWeights = Field(default=StageWeights(), description="Conative: retention, integration.")
     forgive_me: StageWeights = Field(
         default=StageWeights(), description="Repair, win-back or damage control."
+    )
+    reached: ReachedWeights = Field(
+        default=ReachedWeights(),
+        description="Whatever the stage, where the profit potential is reached: the goal is to keep.",
     )
 
 

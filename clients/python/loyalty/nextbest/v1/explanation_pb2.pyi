@@ -317,6 +317,7 @@ class ScoreBreakdown(_message.Message):
     BUSINESS_VALUE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     MEAN_PROPENSITY_FIELD_NUMBER: _builtins.int
+    CUSTOMER_WEIGHT_OF_FIELD_NUMBER: _builtins.int
     propensity: _builtins.float
     """Probability that the customer accepts, 0 to 1; if the rulebook explores by drawing, the drawn one."""
     base_propensity: _builtins.float
@@ -326,7 +327,7 @@ class ScoreBreakdown(_message.Message):
     profit_gain: _builtins.float
     """Gain for the company if accepted, in money over the horizon; may be negative."""
     customer_weight: _builtins.float
-    """Weight of the customer's gain in the stage, 0 to 1."""
+    """Weight of the customer's gain, 0 to 1: that of the stage, or of keeping where the profit potential is reached."""
     multiplier: _builtins.float
     """Years that the gain is counted for, at least 1; 1 with a short horizon."""
     relevance: _builtins.float
@@ -355,6 +356,10 @@ class ScoreBreakdown(_message.Message):
     """Score that the ranking uses, in money (a bare number in classic mode)."""
     mean_propensity: _builtins.float
     """Mean probability that the customer accepts, 0 to 1, which gates read; `propensity` unless that is drawn."""
+    customer_weight_of: _builtins.str
+    """Which of the strategy's weights customer_weight is: a stage such as `hear_me`, or `reached` where the profit
+    potential is reached, so that the goal is to keep.
+    """
     def __init__(
         self,
         *,
@@ -377,10 +382,11 @@ class ScoreBreakdown(_message.Message):
         business_value: _builtins.float | None = ...,
         score: _builtins.float | None = ...,
         mean_propensity: _builtins.float | None = ...,
+        customer_weight_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity", "_benefit", b"_benefit", "_business_value", b"_business_value", "_contact_price", b"_contact_price", "_contact_weight", b"_contact_weight", "_context_weight", b"_context_weight", "_cost_accepted", b"_cost_accepted", "_cost_contact", b"_cost_contact", "_customer_gain", b"_customer_gain", "_customer_weight", b"_customer_weight", "_lever", b"_lever", "_mean_propensity", b"_mean_propensity", "_multiplier", b"_multiplier", "_pressure_factor", b"_pressure_factor", "_profit_gain", b"_profit_gain", "_propensity", b"_propensity", "_relevance", b"_relevance", "_score", b"_score", "_shadow_price", b"_shadow_price", "base_propensity", b"base_propensity", "benefit", b"benefit", "business_value", b"business_value", "contact_price", b"contact_price", "contact_weight", b"contact_weight", "context_weight", b"context_weight", "cost_accepted", b"cost_accepted", "cost_contact", b"cost_contact", "customer_gain", b"customer_gain", "customer_weight", b"customer_weight", "lever", b"lever", "mean_propensity", b"mean_propensity", "multiplier", b"multiplier", "pressure_factor", b"pressure_factor", "profit_gain", b"profit_gain", "propensity", b"propensity", "relevance", b"relevance", "score", b"score", "shadow_price", b"shadow_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity", "_benefit", b"_benefit", "_business_value", b"_business_value", "_contact_price", b"_contact_price", "_contact_weight", b"_contact_weight", "_context_weight", b"_context_weight", "_cost_accepted", b"_cost_accepted", "_cost_contact", b"_cost_contact", "_customer_gain", b"_customer_gain", "_customer_weight", b"_customer_weight", "_lever", b"_lever", "_mean_propensity", b"_mean_propensity", "_multiplier", b"_multiplier", "_pressure_factor", b"_pressure_factor", "_profit_gain", b"_profit_gain", "_propensity", b"_propensity", "_relevance", b"_relevance", "_score", b"_score", "_shadow_price", b"_shadow_price", "base_propensity", b"base_propensity", "benefit", b"benefit", "business_value", b"business_value", "contact_price", b"contact_price", "contact_weight", b"contact_weight", "context_weight", b"context_weight", "cost_accepted", b"cost_accepted", "cost_contact", b"cost_contact", "customer_gain", b"customer_gain", "customer_weight", b"customer_weight", "lever", b"lever", "mean_propensity", b"mean_propensity", "multiplier", b"multiplier", "pressure_factor", b"pressure_factor", "profit_gain", b"profit_gain", "propensity", b"propensity", "relevance", b"relevance", "score", b"score", "shadow_price", b"shadow_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity", "_benefit", b"_benefit", "_business_value", b"_business_value", "_contact_price", b"_contact_price", "_contact_weight", b"_contact_weight", "_context_weight", b"_context_weight", "_cost_accepted", b"_cost_accepted", "_cost_contact", b"_cost_contact", "_customer_gain", b"_customer_gain", "_customer_weight", b"_customer_weight", "_lever", b"_lever", "_mean_propensity", b"_mean_propensity", "_multiplier", b"_multiplier", "_pressure_factor", b"_pressure_factor", "_profit_gain", b"_profit_gain", "_propensity", b"_propensity", "_relevance", b"_relevance", "_score", b"_score", "_shadow_price", b"_shadow_price", "base_propensity", b"base_propensity", "benefit", b"benefit", "business_value", b"business_value", "contact_price", b"contact_price", "contact_weight", b"contact_weight", "context_weight", b"context_weight", "cost_accepted", b"cost_accepted", "cost_contact", b"cost_contact", "customer_gain", b"customer_gain", "customer_weight", b"customer_weight", "customer_weight_of", b"customer_weight_of", "lever", b"lever", "mean_propensity", b"mean_propensity", "multiplier", b"multiplier", "pressure_factor", b"pressure_factor", "profit_gain", b"profit_gain", "propensity", b"propensity", "relevance", b"relevance", "score", b"score", "shadow_price", b"shadow_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_propensity: _TypeAlias = _typing.Literal["base_propensity"]  # noqa: Y015
     _WhichOneofArgType__base_propensity: _TypeAlias = _typing.Literal["_base_propensity", b"_base_propensity"]  # noqa: Y015
