@@ -41,6 +41,7 @@ from nextbest.model import (
 from nextbest.potential.cells import locate
 from nextbest.potential.peer_windows import fill_peers_have
 from nextbest.rulebook.matching import inputs_of, match, n_blocks, no_suppression
+from nextbest.rulebook.periods import fill_periods
 from nextbest.rulebook.program import LANES, Matches
 from nextbest.rulebook.windows import fill_windows
 from nextbest.valuation import take_columns
@@ -309,6 +310,7 @@ def _batch(
         models=_models(model, rows),
         requests=room.requests,
         now=now,
+        periods=fixed(fill_periods(model.rulebook.periods, now)),
         starts=starts,
         entry_numbers=numbers,
         entry_codes=codes,

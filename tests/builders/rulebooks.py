@@ -234,9 +234,23 @@ class RulebookGenerator:
             "pause": rng.choice(("12h", "7d", "30d")),
             "scope": scope,
         }
+        if self.maybe(0.3):
+            entry["within"] = self.period()
+            del entry["pause"]
         if scope == "channel" and self.maybe(0.5):
             entry["channel"] = rng.choice(CHANNELS)
         return entry
+
+    def cap(self):
+        """A cap on an action's contacts."""
+        rng = self.rng
+        within = self.period() if self.maybe(0.3) else rng.choice(("7d", "60d"))
+        return {"at_most": rng.randint(0, 2), "within": within}
+
+    def period(self):
+        """A part of the calendar."""
+        calendar = self.rng.choice(("day", "week", "month", "quarter", "year"))
+        return {"calendar": calendar, "time_zone": self.rng.choice(ZONES)}
 
     def action(self, name):
         """An action."""
@@ -285,7 +299,7 @@ class RulebookGenerator:
             "priority": (0.3, lambda: rng.randint(-2, 2)),
             "value": (0.5, lambda: self.number(0, 1, 10)),
             "reward": (0.7, self.reward),
-            "caps": (0.2, lambda: [{"at_most": rng.randint(0, 2), "within": rng.choice(("7d", "60d"))}]),
+            "caps": (0.2, lambda: [self.cap()]),
         }
         for key, (chance, draw) in optional.items():
             if self.maybe(chance):

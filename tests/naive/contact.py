@@ -6,6 +6,8 @@ not, and nor does what has not happened yet. `tests.naive.plain.Entry` is what i
 
 import math
 
+from tests.naive import periods
+
 DAY_S = 86400.0
 HALF_LIFE_S = 7 * DAY_S
 LOCATION_S = 7 * DAY_S
@@ -96,6 +98,8 @@ def paused(limit, history, now, *, rulebook, action, channel):
         for e in history.entries
         if e.time <= now and counted(limit, e, rulebook=rulebook, action=action, channel=channel)
     ]
+    if limit.period:
+        return paused_for_a_period(limit, history, times, now)
     if end := pause_end(limit, times, now):
         return True, end
     for last in [*times, now]:
@@ -104,6 +108,14 @@ def paused(limit, history, now, *, rulebook, action, channel):
         if pause_end(limit, [*times, *lost], now):
             return None, None
     return False, None
+
+
+def paused_for_a_period(limit, history, times, now):
+    """Enough of them in the calendar period: paused until it ends."""
+    first, following = periods.bounds(limit.period[0], now, limit.period[1])
+    if sum(1 for t in times if t >= first) >= limit.at_least:
+        return True, following
+    return (None if history.truncated_before >= first else False), None
 
 
 def pause_end(limit, times, now):
@@ -119,10 +131,15 @@ def pause_end(limit, times, now):
 
 def capped(cap, history, now, action_id):
     """True, False or None: whether the action has had its contacts in the window. Second: their count."""
-    count = sum(1 for e in contacts(history, now) if e.action == action_id and within(e, now, cap.within_s))
+    own = [e for e in contacts(history, now) if e.action == action_id]
+    if cap.period:
+        first, _ = periods.bounds(cap.period[0], now, cap.period[1])
+        count, cut = sum(1 for e in own if e.time >= first), history.truncated_before >= first
+    else:
+        count, cut = sum(1 for e in own if within(e, now, cap.within_s)), is_cut(history, now - cap.within_s)
     if count >= cap.at_most:
         return True, count
-    return (None if is_cut(history, now - cap.within_s) else False), count
+    return (None if cut else False), count
 
 
 def cooling_down(rulebook, trigger_id, cool_down_s, history, now):

@@ -72,6 +72,8 @@ class Limit:
     pause_s: float
     scope: str = "action"
     channel: str | None = None
+    period: tuple[str, str] | None = None
+    """Calendar and time zone; then neither within nor pause count."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Cap:
 
     at_most: int
     within_s: float
+    period: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

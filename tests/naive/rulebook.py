@@ -172,7 +172,7 @@ def action(entry, strategy, policies, tables):
         value=entry.get("value", 1.0),
         reward_worth=worth,
         limits=tuple(limit(given) for given in (*entry.get("limits", ()), *policies.get("limits", ()))),
-        caps=tuple(Cap(c["at_most"], seconds(c["within"])) for c in entry.get("caps", ())),
+        caps=tuple(Cap(c["at_most"], *window(c["within"])) for c in entry.get("caps", ())),
     )
 
 
@@ -217,11 +217,20 @@ def treatment(entry, key, policies):
 def limit(given):
     """A contact limit."""
     outcomes = [given["outcome"]] if isinstance(given["outcome"], str) else given["outcome"]
+    within_s, period = window(given["within"])
     return Limit(
         frozenset(outcomes),
         given["at_least"],
-        seconds(given["within"]),
-        seconds(given["pause"]),
+        within_s,
+        seconds(given.get("pause", "0d")),
         given.get("scope", "action"),
         given.get("channel"),
+        period,
+    )
+
+
+def window(given):
+    """(seconds, None) of a window that rolls, (None, (calendar, zone)) of a calendar period."""
+    return (
+        (seconds(given), None) if isinstance(given, str) else (None, (given["calendar"], given["time_zone"]))
     )

@@ -1,8 +1,10 @@
 """Pressure, streaks, windows, policies, caps and cool-downs: kernels against the list-walking oracle."""
 
+import datetime as dt
 import json
 import math
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -169,6 +171,47 @@ def test_location_pushes_are_a_week_apart(days, reason):
     entry = sent(days, "location", outcome="presented")
     found = world.ends(customer(entry, direction="outbound", channel="location"))
     assert found == ((reason, days, 7.0) if reason != "CHOSEN" else (reason, None, None))
+
+
+def day_of(*when, zone="Europe/Copenhagen"):
+    """Epoch seconds of a local time."""
+    return dt.datetime(*when, tzinfo=ZoneInfo(zone)).timestamp()
+
+
+THIS_YEAR = {"calendar": "year", "time_zone": "Europe/Copenhagen"}
+NEW_YEAR = day_of(2024, 1, 1)
+IN_JUNE = day_of(2024, 6, 11, 8)
+
+
+@pytest.mark.parametrize(
+    ("time", "lost", "reason"),
+    [
+        (NEW_YEAR, -math.inf, "CONTACT_POLICY_PAUSED"),
+        (NEW_YEAR - 1, -math.inf, "CHOSEN"),
+        (day_of(2024, 1, 1, zone="UTC"), -math.inf, "CONTACT_POLICY_PAUSED"),
+        (NEW_YEAR - 1, NEW_YEAR - 1, "CHOSEN"),
+        (NEW_YEAR + 1, NEW_YEAR, "CONTACT_POLICY_PAUSED"),
+        (NEW_YEAR - 9, NEW_YEAR, "CONTACT_POLICY_UNKNOWN"),
+    ],
+)
+def test_a_calendar_period_counts_from_its_first_moment(time, lost, reason):
+    """A limit by the year counts from local midnight of the first, and pauses until the year is over."""
+    limit = {"outcome": "rejected", "at_least": 1, "within": THIS_YEAR, "scope": "all"}
+    world = lenient(action(limits=[limit]), action("b"))
+    entries = [Entry(time, "outcome", "email", outcome="rejected", action="b")]
+    case = customer(*entries, direction="outbound", channel="email", lost=lost, now=IN_JUNE)
+    end = (day_of(2025, 1, 1) - IN_JUNE) / DAY
+    paused = ("CONTACT_POLICY_PAUSED", pytest.approx(end, rel=1e-12), 0.0)
+    assert world.ends(case) == (paused if reason == "CONTACT_POLICY_PAUSED" else (reason, None, None))
+
+
+@pytest.mark.parametrize(("time", "reason"), [(NEW_YEAR, "CAP_REACHED"), (NEW_YEAR - 1, "CHOSEN")])
+def test_a_cap_by_the_calendar(time, reason):
+    """A cap of one a year is free again with the next year."""
+    world = lenient(action(caps=[{"at_most": 1, "within": THIS_YEAR}]))
+    entry = Entry(time, "contact", "email", outcome="presented", action="a")
+    found = world.ends(customer(entry, channel="email", now=IN_JUNE))
+    assert found == ((reason, 1.0, 1.0) if reason == "CAP_REACHED" else (reason, None, None))
 
 
 LIMITS = st.builds(

@@ -104,7 +104,7 @@ def messages(diagnostics: list[Diagnostic]) -> list[str]:
         ("need: solved", "unknown value `solved` (did you mean `solve`?)"),
         ("tags: [magic]", None),
         ("limts: []", "unknown key `limts` (did you mean `limits`?)"),
-        ("limits: [{outcome: rejected, at_least: 1, within: 5d}]", None),
+        ("limits: [{outcome: rejected, within: 5d}]", None),
         ("uplift: {}", "missing `base` (`base`: p₀: share who do it anyway)"),
         ("authority: -1", "expected a number at least 0, found `-1`"),
         ("segments: ['a b']", "an id is made of letters, digits, `_`, `-` and `.`, found `a b`"),

@@ -6,7 +6,7 @@ known and count nowhere.
 
 import numpy as np
 
-from nextbest.action.tables import Batch, ChannelNumber, Code, Policy, Tables, unpack_tables
+from nextbest.action.tables import Batch, Cap, ChannelNumber, Code, Policy, Tables, unpack_tables
 from nextbest.arena import Arena
 from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, F64, I32, I64, U8, U32, U64, Direction, EntryKind, Outcome
@@ -37,12 +37,14 @@ _ACTION_SCOPE, _GROUP_SCOPE, _CHANNEL_SCOPE = (
     int(PolicyScope.GROUP),
     int(PolicyScope.CHANNEL),
 )
-_SCOPE, _OUTCOMES, _AT_LEAST, _CHANNEL = (
+_SCOPE, _OUTCOMES, _AT_LEAST, _CHANNEL, _PERIOD = (
     int(Policy.SCOPE),
     int(Policy.OUTCOMES),
     int(Policy.AT_LEAST),
     int(Policy.CHANNEL),
+    int(Policy.PERIOD),
 )
+_CAP_COUNT, _CAP_PERIOD = int(Cap.COUNT), int(Cap.PERIOD)
 
 SEEN_CONTACT, SEEN_REJECTED_LATELY = 1 << 10, 1 << 11
 """Marks of `fill_seen` beside one for each outcome: a contact; a rejection within 60 days."""
@@ -197,6 +199,27 @@ def _in_scope(tables: Tables, batch: Batch, e: int, policy: int, action: int, ch
 
 
 @lean_kernel
+def opens_after(batch: Batch, customer: int, period: int, within: float) -> float:
+    """After which moment a window counts: it rolls, or is the calendar period now."""
+    return batch.now[customer] - within if period < 0 else batch.periods[customer, 2 * period]
+
+
+@lean_kernel
+def _state_in_period(
+    tables: Tables, batch: Batch, customer: int, action: int, channel: int, policy: int
+) -> tuple[int, float]:
+    """`policy_state` of a policy that counts in a calendar period."""
+    period, now, count = tables.policies[policy, _PERIOD], batch.now[customer], 0
+    before = opens_after(batch, customer, period, 0.0)
+    for e in range(batch.starts[customer], batch.starts[customer + 1]):
+        if before < batch.entry_numbers[e, 0] <= now:
+            count += _tracked(tables, batch, e, policy, action, channel)
+    if count >= tables.policies[policy, _AT_LEAST]:
+        return PAUSED, batch.periods[customer, 2 * period + 1]
+    return (UNKNOWN if batch.truncated[customer] > before else PASSES), -np.inf
+
+
+@lean_kernel
 def policy_state(
     tables: Tables, batch: Batch, customer: int, action: int, channel: int, policy: int
 ) -> tuple[int, float]:
@@ -206,9 +229,13 @@ def policy_state(
     The answer is UNKNOWN only where entries lost before `truncated` could have paused: one of them
     may have closed such a window itself, or may fill the window of an outcome that is known.
 
+    One that counts in a calendar period pauses until that ends.
+
     Returns:
         The answer, and when the pause ends (epoch seconds; -inf if none).
     """
+    if tables.policies[policy, _PERIOD] >= 0:
+        return _state_in_period(tables, batch, customer, action, channel, policy)
     now, truncated = batch.now[customer], batch.truncated[customer]
     within, pause = tables.policy_seconds[policy, 0], tables.policy_seconds[policy, 1]
     first, last = batch.starts[customer], batch.starts[customer + 1]
@@ -241,7 +268,8 @@ def _tracked(tables: Tables, batch: Batch, e: int, policy: int, action: int, cha
 @lean_kernel
 def cap_state(tables: Tables, batch: Batch, customer: int, action: int, cap: int) -> tuple[int, int]:
     """Whether a per-customer cap is reached: `PASSES`, `PAUSED` or `UNKNOWN`, and the contacts counted."""
-    now, within = batch.now[customer], tables.cap_seconds[cap]
+    now = batch.now[customer]
+    before = opens_after(batch, customer, tables.caps[cap, _CAP_PERIOD], tables.cap_seconds[cap])
     count, first, last = 0, batch.starts[customer], batch.starts[customer + 1]
     if batch.seen[action, customer & 63] & SEEN_CONTACT == 0:
         last = first
@@ -249,9 +277,9 @@ def cap_state(tables: Tables, batch: Batch, customer: int, action: int, cap: int
         if (
             batch.entry_bytes[e, 8] == _CONTACT
             and np.int64(batch.entry_codes[e, 4]) == action
-            and now - within < batch.entry_numbers[e, 0] <= now
+            and before < batch.entry_numbers[e, 0] <= now
         ):
             count += 1
-    if count >= tables.caps[cap]:
+    if count >= tables.caps[cap, _CAP_COUNT]:
         return PAUSED, count
-    return (UNKNOWN if batch.truncated[customer] > now - within else PASSES), count
+    return (UNKNOWN if batch.truncated[customer] > before else PASSES), count

@@ -18,7 +18,7 @@ from nextbest.action.contact import (
 from nextbest.action.exploration import reach_gate
 from nextbest.action.relevance import holds
 from nextbest.action.score import customer_gain_once
-from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
+from nextbest.action.tables import Batch, Cap, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
 from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
@@ -42,7 +42,7 @@ _STAGES, _SEGMENTS, _CONDITION = int(Code.STAGES), int(Code.SEGMENTS), int(Code.
 _FIRST_TRIGGER, _LAST_TRIGGER = int(Code.FIRST_TRIGGER), int(Code.LAST_TRIGGER)
 _SELLS, _CARES, _AUTHORITY, _TOPICS = int(Code.SELLS), int(Code.CARES), int(Code.AUTHORITY), int(Code.TOPICS)
 _FIRST_POLICY, _LAST_POLICY = int(Code.FIRST_POLICY), int(Code.LAST_POLICY)
-_FIRST_CAP, _LAST_CAP = int(Code.FIRST_CAP), int(Code.LAST_CAP)
+_FIRST_CAP, _LAST_CAP, _CAP_COUNT = int(Code.FIRST_CAP), int(Code.LAST_CAP), int(Cap.COUNT)
 _VALID_FROM, _VALID_UNTIL, _MAX_AGE = (
     int(Number.VALID_FROM),
     int(Number.VALID_UNTIL),
@@ -281,7 +281,7 @@ def cap_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdic
     for cap in range(tables.codes[action, _FIRST_CAP], tables.codes[action, _LAST_CAP]):
         state, count = cap_state(tables, batch, customer, action, cap)
         if state == PAUSED or (state != PASSES and batch.requests[customer, 1] == _OUTBOUND):
-            return _CAP_REACHED, float(count), float(tables.caps[cap])
+            return _CAP_REACHED, float(count), float(tables.caps[cap, _CAP_COUNT])
     return PASS
 
 

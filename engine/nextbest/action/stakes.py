@@ -7,7 +7,7 @@ from nextbest.action.contact import SEEN_CONTACT
 from nextbest.action.exploration import reach_gate
 from nextbest.action.gates import cap_gate, pauses
 from nextbest.action.lanes import Lane
-from nextbest.action.tables import Batch, Code, Number, Policy, Setting, Tables
+from nextbest.action.tables import Batch, Cap, Code, Number, Policy, Setting, Tables
 from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel, lowest_bit
@@ -39,6 +39,8 @@ _F_C, _YEARLY, _ONCE, _MINUTES = (
 _CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_COST)
 _VALUE_OF_TIME = int(Setting.VALUE_OF_TIME)
 _OUTCOMES, _SCOPE, _SHARED = int(Policy.OUTCOMES), int(Policy.SCOPE), int(Policy.SHARED)
+_POLICY_PERIOD = int(Policy.PERIOD)
+_CAP_COUNT, _CAP_PERIOD = int(Cap.COUNT), int(Cap.PERIOD)
 _ACTION_SCOPE = int(PolicyScope.ACTION)
 
 
@@ -80,6 +82,17 @@ def _lost_since(batch: Batch, n: int, seconds: float) -> np.uint64:
 
 
 @lean_kernel
+def _lost_in(batch: Batch, first: int, n: int, period: int, seconds: float) -> np.uint64:
+    """`_lost_since` of a window that rolls, or else of a calendar period."""
+    if period < 0:
+        return _lost_since(batch, n, seconds)
+    truncated, word = batch.lanes[_TRUNCATED], _ZERO
+    for i in range(n):
+        word |= _ONE << np.uint64(i) if truncated[i] > batch.periods[first + i, 2 * period] else _ZERO
+    return word & ~batch.words[_INBOUND]
+
+
+@lean_kernel
 def _marked(batch: Batch, n: int, row: int, marks: int) -> np.uint64:
     """Customers whose history holds one of these marks of an action or group."""
     seen, word = batch.seen[row], _ZERO
@@ -96,7 +109,8 @@ def paused(
 
     Where nothing was seen that it counts, only what was lost can; the others are asked one by one.
     """
-    stopped, touched = _lost_since(batch, n, tables.policy_seconds[policy, 1]), _ZERO
+    period, pause = tables.policies[policy, _POLICY_PERIOD], tables.policy_seconds[policy, 1]
+    stopped, touched = _lost_in(batch, first, n, period, pause), _ZERO
     outcomes, group = tables.policies[policy, _OUTCOMES], tables.codes[action, _GROUP]
     if tables.policies[policy, _SCOPE] == _ACTION_SCOPE:
         touched = _marked(batch, n, action, outcomes)
@@ -118,8 +132,9 @@ def capped(tables: Tables, batch: Batch, first: int, n: int, action: int, word: 
     stopped = _ZERO
     touched = _marked(batch, n, action, SEEN_CONTACT)
     for cap in range(tables.codes[action, _FIRST_CAP], tables.codes[action, _LAST_CAP]):
-        stopped |= ~touched & (_lost_since(batch, n, tables.cap_seconds[cap]))
-        stopped |= ~touched if tables.caps[cap] <= 0 else _ZERO
+        period, within = tables.caps[cap, _CAP_PERIOD], tables.cap_seconds[cap]
+        stopped |= ~touched & _lost_in(batch, first, n, period, within)
+        stopped |= ~touched if tables.caps[cap, _CAP_COUNT] <= 0 else _ZERO
     touched &= word
     while touched != _ZERO:
         lane = lowest_bit(touched)

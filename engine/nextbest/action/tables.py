@@ -84,6 +84,16 @@ class Policy(IntEnum):
     CHANNEL = 3
     SHARED = 4
     """Place in `Tables.shared_policies` of a policy that asks the same of every action; -1 = not shared."""
+    PERIOD = 5
+    """Calendar period in which it counts, until whose end it pauses; -1 = its window rolls."""
+
+
+class Cap(IntEnum):
+    """Columns of `Tables.caps`."""
+
+    COUNT = 0
+    PERIOD = 1
+    """Calendar period in which it counts; -1 = its window rolls."""
 
 
 class TreatmentCode(IntEnum):
@@ -148,6 +158,7 @@ class Tables(NamedTuple):
     policy_seconds: F64
     """(P, 2) within, pause."""
     caps: I64
+    """(K, Cap)."""
     cap_seconds: F64
     treatments: I64
     """(T, TreatmentCode)."""
@@ -184,7 +195,7 @@ def unpack_tables(arena: Arena) -> Tables:
         context_weights=real1(arena, 6),
         policies=whole2(arena, 7),
         policy_seconds=real2(arena, 8),
-        caps=whole1(arena, 9),
+        caps=whole2(arena, 9),
         cap_seconds=real1(arena, 10),
         treatments=whole2(arena, 11),
         channels=real2(arena, 12),
@@ -236,6 +247,8 @@ class Batch(NamedTuple):
     """(n, 4) channel, direction, placements as a bit set, authority of the caller."""
     now: F64
     """(n,) epoch seconds."""
+    periods: F64
+    """(n, 2·periods) the last moment before each calendar period and its end, see `rulebook.periods`."""
     starts: I64
     """(n + 1,) rows of the contact entries below."""
     entry_numbers: F64
@@ -287,9 +300,10 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
             tables.policy_at_least,
             tables.policy_channel,
             shared,
+            tables.policy_period,
         ),
         policy_seconds=_floats(tables.policy_within_s, tables.policy_pause_s),
-        caps=tables.cap_count.astype(np.int64),
+        caps=_whole(tables.cap_count, tables.cap_period),
         cap_seconds=tables.cap_within_s,
         treatments=_whole(
             tables.treatment_channel, tables.treatment_placement, tables.treatment_consent.view(np.int64)
@@ -318,6 +332,7 @@ def _shared_policies(tables: ActionTables) -> tuple[I64, I64]:
         tables.policy_channel,
         tables.policy_within_s,
         tables.policy_pause_s,
+        tables.policy_period,
     )
     for policy, scope in enumerate(tables.policy_scope):
         if scope in (PolicyScope.CHANNEL, PolicyScope.ALL):

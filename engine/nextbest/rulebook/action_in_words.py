@@ -122,15 +122,24 @@ def _gates(book: Rulebook, index: int) -> Iterator[str]:
             f" in {book.strategy.sell_hold_days:g} days"
         )
     for i in range(int(tables.cap_starts[index]), int(tables.cap_starts[index + 1])):
-        yield f"at most {tables.cap_count[i]} contacts in {duration_in_words(tables.cap_within_s[i])}"
+        window = _window(book, int(tables.cap_period[i]), float(tables.cap_within_s[i]))
+        yield f"at most {tables.cap_count[i]} contacts in {window}"
     for i in range(int(tables.policy_starts[index]), int(tables.policy_starts[index + 1])):
         outcomes = [o.name.lower() for o in Outcome if int(tables.policy_outcomes[i]) >> o & 1]
         scope = PolicyScope(int(tables.policy_scope[i])).name.lower()
+        period = int(tables.policy_period[i])
+        pause = duration_in_words(tables.policy_pause_s[i]) if period < 0 else "until it ends"
         yield (
-            f"pauses {duration_in_words(tables.policy_pause_s[i])} after {tables.policy_at_least[i]}"
-            f" {' or '.join(outcomes)} in {duration_in_words(tables.policy_within_s[i])}"
-            f" (counted over: {scope})"
+            f"pauses {pause} after {tables.policy_at_least[i]} {' or '.join(outcomes)}"
+            f" in {_window(book, period, float(tables.policy_within_s[i]))} (counted over: {scope})"
         )
+
+
+def _window(book: Rulebook, period: int, within_s: float) -> str:
+    """A window as people say it."""
+    if period < 0:
+        return duration_in_words(within_s)
+    return f"the calendar {book.periods[period].calendar} ({book.periods[period].time_zone})"
 
 
 def _time(seconds: float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from nextbest.facts import Catalogue, Fact
 from nextbest.model import F64, I32, I64, U8, U64, DesiredAction
 from nextbest.rulebook.patterns import Pattern
+from nextbest.rulebook.periods import Period
 from nextbest.rulebook.program import Program
 from nextbest.rulebook.watching import Series, Watch
 
@@ -285,7 +286,11 @@ class ActionTables:
     """Bit set over `Outcome`."""
     policy_at_least: I32
     policy_within_s: F64
+    """Of a calendar period: how long it can be."""
     policy_pause_s: F64
+    """0 of a calendar period, which pauses until it ends."""
+    policy_period: I32
+    """Index into `Rulebook.periods`, -1 = a window that rolls."""
     policy_channel: I32
     """Channel index for a channel scope, -1 = the treatment's own."""
     cap_starts: I64
@@ -293,6 +298,8 @@ class ActionTables:
     """At most so many contacts of this action per customer ..."""
     cap_within_s: F64
     """... within this window."""
+    cap_period: I32
+    """Index into `Rulebook.periods`, -1 = a window that rolls."""
     treatment_starts: I64
     """(A + 1,) treatments of action a are treatment_starts[a]:treatment_starts[a + 1]."""
     treatment_channel: I32
@@ -505,6 +512,8 @@ class Rulebook:
     """Event patterns that fire triggers, by id; found off the request path."""
     series: tuple[Series, ...] = ()
     """Series that writers of snapshots follow, in the order of the file."""
+    periods: tuple[Period, ...] = ()
+    """Parts of the calendar in which limits and caps count."""
     packed: bytes = field(default=b"", repr=False)
     """The files it was compiled from, see `rulebook.source.packed_files`; kept beside logged decisions."""
 

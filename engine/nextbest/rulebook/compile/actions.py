@@ -4,25 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nextbest.facts import STAGE_NAMES, Catalogue
-from nextbest.model import DAY_S, DesiredAction, Outcome
-from nextbest.rulebook.compile.channels import Channels, check_limit, check_members
+from nextbest.model import DAY_S, DesiredAction
+from nextbest.rulebook.compile.channels import Channels, check_members
 from nextbest.rulebook.compile.clock import day_end, day_start
 from nextbest.rulebook.compile.columns import Row, list_columns, plain_columns
 from nextbest.rulebook.compile.decision_tables import Choices, all_of
 from nextbest.rulebook.compile.expressions import NONE, Expressions
+from nextbest.rulebook.compile.limits import LimitCompiler
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.compile.strategy import Names
 from nextbest.rulebook.compile.texts import check_quotes
 from nextbest.rulebook.compile.treatments import TreatmentCompiler
 from nextbest.rulebook.documents.actions import ActionEntry, ActionsFile, FittedModel, Prior
-from nextbest.rulebook.documents.policies import PolicyLimit
+from nextbest.rulebook.periods import Period
 from nextbest.rulebook.rulebook import (
     Action,
     ActionTables,
     Arbitration,
     Evidence,
-    PolicyScope,
     PropensityKind,
     Reward,
     Treatment,
@@ -77,6 +77,8 @@ class CompiledActions:
     treatments: tuple[Treatment, ...]
     tables: ActionTables
     propensity_models: tuple[str, ...]
+    periods: tuple[Period, ...]
+    """Parts of the calendar in which limits and caps count."""
 
 
 def ordered_actions(reads: Iterable[Read[ActionsFile]], report: Report) -> list[PlacedAction]:
@@ -108,7 +110,9 @@ def compile_actions(
 ) -> CompiledActions:
     """Actions in the order given, with their tables."""
     treatments = TreatmentCompiler(names.channels, names.strategy.languages, names.catalogue, report)
-    compiler = _ActionCompiler(names, expressions, treatments, report)
+    limits = LimitCompiler(names.channels, report)
+    limits.check_shared()
+    compiler = _ActionCompiler(names, expressions, treatments, limits, report)
     for i, action in enumerate(placed):
         compiler.add(action.entry, i, action.at)
     return compiler.finished()
@@ -119,6 +123,7 @@ class _ActionCompiler:
     names: ActionNames
     expressions: Expressions
     treatment_compiler: TreatmentCompiler
+    limits: LimitCompiler
     report: Report
     actions: list[Action] = field(default_factory=list)
     treatments: list[Treatment] = field(default_factory=list)
@@ -143,8 +148,8 @@ class _ActionCompiler:
         self._append("trigger", self._triggers(entry, at))
         self._append("evidence", self._evidence(entry, at))
         self._append("context", self._context(entry, at))
-        self._append("policy", self._policies(entry, at))
-        self._append("cap", [(cap.at_most, cap.within) for cap in entry.caps])
+        self._append("policy", self.limits.policies(entry, at))
+        self._append("cap", self.limits.caps(entry, at))
         self._append("treatment", self._treatments(entry, index, at))
 
     def finished(self) -> CompiledActions:
@@ -152,7 +157,13 @@ class _ActionCompiler:
         for name in ("trigger", "evidence", "context", "policy", "cap", "treatment"):
             columns |= list_columns(name, self.lists.get(name, []))
         tables = ActionTables(**columns)
-        return CompiledActions(tuple(self.actions), tuple(self.treatments), tables, tuple(self.models))
+        return CompiledActions(
+            actions=tuple(self.actions),
+            treatments=tuple(self.treatments),
+            tables=tables,
+            propensity_models=tuple(self.models),
+            periods=tuple(self.limits.periods),
+        )
 
     def _append(self, name: str, entries: Entries) -> None:
         self.lists.setdefault(name, []).append(entries)
@@ -326,29 +337,6 @@ class _ActionCompiler:
         ]
         levers = self.names.choices.levers.get(entry.id, ())
         return [*own, *((self.expressions.composed(typed, at / "id"), weight) for typed, weight in levers)]
-
-    def _policies(self, entry: ActionEntry, at: At) -> Entries:
-        own = [(limit, at / "limits" / i) for i, limit in enumerate(entry.limits)]
-        for limit, place in own:
-            check_limit(limit, place, self.names.channels.index, self.report)
-            if limit.scope == "group" and entry.group is None:
-                self.report.error(
-                    place / "scope", "invalid-value", f"`{entry.id}` is in no group", "give it one"
-                )
-        everybody = [limit for limit, _ in self.names.channels.limits]
-        shared = [limit for limit in everybody if limit.scope != "group" or entry.group is not None]
-        return [self._policy(limit) for limit in [*(limit for limit, _ in own), *shared]]
-
-    def _policy(self, limit: PolicyLimit) -> Sequence[float | int]:
-        outcomes = [limit.outcome] if isinstance(limit.outcome, str) else limit.outcome
-        return (
-            PolicyScope[limit.scope.upper()],
-            sum(1 << Outcome[name.upper()] for name in set(outcomes)),
-            limit.at_least,
-            limit.within,
-            limit.pause,
-            self.names.channels.index.get(limit.channel or "", NONE),
-        )
 
     def _treatments(self, entry: ActionEntry, index: int, at: At) -> Entries:
         compiled = self.treatment_compiler.compile(entry, index, at)

@@ -96,7 +96,7 @@ def compile_channels(
         placement_index={name: i for i, name in enumerate(placements)},
         entries=entries,
         evidence_weights=_evidence_weights(read),
-        limits=_limits(read, entries, report),
+        limits=_limits(read),
         product_sets=tuple(read.document.product_sets) if read else (),
         survey_reward=_survey_reward(read),
         known=tuple(declared or DEFAULTS),
@@ -193,25 +193,6 @@ def _evidence_weights(read: Read[PoliciesFile] | None) -> tuple[float, ...]:
     )
 
 
-def _limits(
-    read: Read[PoliciesFile] | None, entries: Mapping[str, ChannelEntry], report: Report
-) -> tuple[tuple[PolicyLimit, At], ...]:
-    if read is None:
-        return ()
-    limits = [(limit, read.at / "limits" / i) for i, limit in enumerate(read.document.limits)]
-    for limit, at in limits:
-        check_limit(limit, at, entries, report)
-    return tuple(limits)
-
-
-def check_limit(limit: PolicyLimit, at: At, channels: Iterable[str], report: Report) -> None:
-    """Check a limit's channel against its scope and the declared channels."""
-    if limit.channel is None:
-        return
-    if limit.scope != "channel":
-        hint = "set `scope: channel`, or leave `channel` out"
-        report.key_error(
-            at / "channel", "invalid-value", f"`channel` has no meaning in scope `{limit.scope}`", hint
-        )
-    elif limit.channel not in channels:
-        report.unknown(at / "channel", "channel", limit.channel, channels)
+def _limits(read: Read[PoliciesFile] | None) -> tuple[tuple[PolicyLimit, At], ...]:
+    limits = read.document.limits if read else []
+    return tuple((limit, read.at / "limits" / i) for i, limit in enumerate(limits) if read)

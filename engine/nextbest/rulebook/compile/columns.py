@@ -67,8 +67,9 @@ LISTS: Mapping[str, Mapping[str, type[np.generic]]] = {
         "policy_within_s": np.float64,
         "policy_pause_s": np.float64,
         "policy_channel": np.int32,
+        "policy_period": np.int32,
     },
-    "cap": {"cap_count": np.int32, "cap_within_s": np.float64},
+    "cap": {"cap_count": np.int32, "cap_within_s": np.float64, "cap_period": np.int32},
     "treatment": {
         "treatment_channel": np.int32,
         "treatment_placement": np.int32,

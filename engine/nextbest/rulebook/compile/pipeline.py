@@ -290,6 +290,7 @@ def _assemble(
         program=expressions.program(),
         patterns=patterns,
         series=declared.series,
+        periods=actions.periods,
     )
     return Parts(
         rulebook=rulebook,

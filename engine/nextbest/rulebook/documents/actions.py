@@ -9,6 +9,7 @@ from nextbest.model import DesiredAction
 from nextbest.rulebook.documents.common import (
     Amount,
     Cost,
+    CountingWindow,
     Day,
     Document,
     Duration,
@@ -161,7 +162,10 @@ class Cap(Document):
     """At most so many contacts of the action per customer."""
 
     at_most: Annotated[int, Field(ge=0, le=10_000)] = Field(description="How many.")
-    within: Duration = Field(description="Window in which they count.")
+    within: CountingWindow = Field(
+        description="Window in which they count: a duration up to now, or a calendar period.",
+        examples=["7d", {"calendar": "week", "time_zone": "Europe/Copenhagen"}],
+    )
 
 
 class Reward(Document):

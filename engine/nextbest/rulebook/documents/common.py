@@ -142,6 +142,26 @@ Duration = Annotated[
 ]
 """Seconds, written `15d`, `8h`, `30min`, `90s` or `2w`."""
 
+
+class CalendarPeriod(Document):
+    """A day, week (from Monday), month, quarter or year of the calendar, from midnight in its time zone."""
+
+    calendar: Literal["day", "week", "month", "quarter", "year"] = Field(description="Which part of it.")
+    time_zone: str = Field(
+        description="Where its days begin, an IANA name.", examples=["Europe/Copenhagen", "UTC"]
+    )
+
+
+def _window_kind(value: object) -> str:
+    return "period" if isinstance(value, Mapping | CalendarPeriod) else "rolling"
+
+
+CountingWindow: TypeAlias = Annotated[
+    Annotated[Duration, Tag("rolling")] | Annotated[CalendarPeriod, Tag("period")],
+    Discriminator(_window_kind),
+]
+"""So long up to now, or the part of the calendar that now lies in."""
+
 Day = Annotated[
     date,
     BeforeValidator(_day),

@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag
 
 from nextbest.rulebook.documents.common import (
     Cost,
+    CountingWindow,
     Document,
     Duration,
     Factor,
@@ -89,8 +90,16 @@ class PolicyLimit(Document):
 
     outcome: Outcomes = Field(description="Outcomes that count, one or several.")
     at_least: Annotated[int, Field(ge=1, le=10_000)] = Field(description="How many of them.")
-    within: Duration = Field(description="Window in which they count, on the time they happened.")
-    pause: Duration = Field(description="How long there is silence after the last of them.")
+    within: CountingWindow = Field(
+        description="Window in which they count, on the time they happened: a duration up to now, or a"
+        " calendar period.",
+        examples=["15d", {"calendar": "month", "time_zone": "Europe/Copenhagen"}],
+    )
+    pause: Duration | None = Field(
+        default=None,
+        description="How long there is silence after the last of them. A calendar period has none: it pauses"
+        " until it ends.",
+    )
     scope: Literal["action", "group", "channel", "all"] = Field(
         default="action",
         description="Over what the outcomes count: this action, its group, a channel, or everything.",
