@@ -194,8 +194,15 @@ async def data_time(store: Store) -> float:
         FitError: there are no data.
     """
     artifacts = await load_artifacts(store)
-    if artifacts.grid is not None:
-        return artifacts.grid.fitted_at
+    return await newest_snapshot(store) if artifacts.grid is None else artifacts.grid.fitted_at
+
+
+async def newest_snapshot(store: Store) -> float:
+    """The time of the newest snapshot; reads them all.
+
+    Raises:
+        FitError: there are none.
+    """
     latest = [float(batch.rows.as_of.max()) async for batch in population(store) if len(batch.rows)]
     if not latest:
         raise FitError("there are no snapshots to take the time from")

@@ -13,7 +13,8 @@ from rich.table import Table
 from nextbest.batch.finance_report import Assumptions, FinanceReport, Horizon, Line, finance_of
 from nextbest.batch.operations import load_model
 from nextbest.batch.recommendations import scenario
-from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
+from nextbest.cli.moments import AsOfData, acting_time
+from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, store_options
 from nextbest.cli.progress import counting
 from nextbest.data.store import open_store
 from nextbest.potential.finance import Rates
@@ -32,7 +33,7 @@ def finance(
     rulebook: RulebookDirectory = None,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
-    as_of: AsOf = None,
+    as_of: AsOfData = None,
     channel: Annotated[
         str, typer.Option(help="Channel in which every customer would meet us; default: the best of all.")
     ] = "",
@@ -70,8 +71,8 @@ def finance(
     async def run() -> FinanceReport:
         async with open_store(options, book.catalogue) as store:
             model = await load_model(store, book)
+            now = await acting_time(store, as_of)
             with counting("customers") as progress:
-                now = clock_at(as_of)()
                 return await finance_of(store, model, over, assumptions, now=now, progress=progress)
 
     report = asyncio.run(run())

@@ -13,15 +13,8 @@ from rich.table import Table
 from nextbest.batch.calibration import Purchases, read_later
 from nextbest.batch.grid_runs import GridOptions, GridRun, Told, fit_grid, fit_grid_of_file
 from nextbest.batch.ltv_runs import BuyersFit, LtvRun, fit_and_check_ltv
-from nextbest.cli.options import (
-    AsOf,
-    DataDirectory,
-    RedisUrl,
-    RulebookDirectory,
-    clock_at,
-    parse_time,
-    store_options,
-)
+from nextbest.cli.moments import AsOfData, fitting_time
+from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, store_options
 from nextbest.cli.progress import counting, counting_up, through_file
 from nextbest.data.artifacts import ArtifactFiles
 from nextbest.data.store import Store, open_store
@@ -48,7 +41,7 @@ def ltv(
     rulebook: RulebookDirectory = None,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
-    as_of: AsOf = None,
+    as_of: AsOfData = None,
     hold_out: Annotated[
         Path | None,
         typer.Option(
@@ -69,7 +62,7 @@ def ltv(
     async def run() -> LtvRun:
         with counting("customers") as progress:
             async with open_store(options, book.catalogue) as store:
-                now = clock_at(as_of)()
+                now = await fitting_time(store, as_of)
                 return await fit_and_check_ltv(
                     store, book, now=now, directory=out, later=later, progress=progress
                 )
@@ -141,7 +134,7 @@ def grid(
     rulebook: RulebookDirectory = None,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
-    as_of: AsOf = None,
+    as_of: AsOfData = None,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -174,11 +167,11 @@ def grid(
 
     async def run() -> GridRun:
         async with open_store(stored, book.catalogue) as store:
-            now = clock_at(as_of)()
+            now = await fitting_time(store, as_of)
             if source is None:
                 return await _from_redis(store, book, now, options)
             with through_file(source.name) as progress:
-                time = None if as_of is None else parse_time(as_of)
+                time = None if as_of is None else now
                 return await fit_grid_of_file(
                     store, book, source, now=now, as_of=time, options=options, progress=progress
                 )

@@ -17,7 +17,8 @@ from nextbest.batch.overview import CLASSES, LEVELS, NOT_A_FORECAST, Overview, o
 from nextbest.batch.portraits import read_portraits
 from nextbest.batch.recommendations import scenario
 from nextbest.cli.fit import DEFAULT_OUT, Out
-from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
+from nextbest.cli.moments import AsOfData, acting_time
+from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, store_options
 from nextbest.cli.progress import counting
 from nextbest.data.store import open_store
 from nextbest.errors import ArtifactError
@@ -42,7 +43,7 @@ def show(
     rulebook: RulebookDirectory = None,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
-    as_of: AsOf = None,
+    as_of: AsOfData = None,
     channel: Annotated[
         str, typer.Option(help="Channel in which every customer would meet us; default: the best of all.")
     ] = "",
@@ -69,8 +70,9 @@ def show(
             model = await load_model(store, book)
             if model.artifacts.grid is None:
                 raise ArtifactError("no grid is in use: run `nextbest fit grid`")
+            now = await acting_time(store, as_of)
             with counting("customers") as progress:
-                people = await read_portraits(store, model, over, now=clock_at(as_of)(), progress=progress)
+                people = await read_portraits(store, model, over, now=now, progress=progress)
         market = book.strategy.market_size if market_size is None else market_size
         found = overview(people, model.artifacts.grid, book, scenario=over.text, market=market)
         stem = f"grid-{model.artifacts.digests['grid'][:SHORT_DIGEST]}-overview"

@@ -20,7 +20,8 @@ from nextbest.batch.recommendations import scenario
 from nextbest.batch.relevance_report import ALARM_SHARE, RelevanceReport, relevance_of
 from nextbest.batch.response_report import ResponseReport, responses_of
 from nextbest.cli.log import Since, time_of
-from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
+from nextbest.cli.moments import AsOfData, acting_time
+from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, store_options
 from nextbest.cli.progress import counting
 from nextbest.data.store import Store, open_store
 from nextbest.rulebook.compile import compile_rulebook
@@ -43,17 +44,18 @@ def mix(
     rulebook: RulebookDirectory = None,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
-    as_of: AsOf = None,
+    as_of: AsOfData = None,
     channel: Channel = "",
     outbound: Outbound = None,
     document: Document = None,
 ) -> None:
     """Count actions, parameters of effort and rewards by stage; exit code 1 if a least share is not met."""
     book = _rulebook(rulebook)
-    over, now = scenario(book, channel=channel, outbound=outbound), clock_at(as_of)()
+    over = scenario(book, channel=channel, outbound=outbound)
 
-    def read(store: Store, model: Model, progress: Progress) -> Awaitable[MixReport]:
-        return mix_of(store, model, over, now=now, progress=progress)
+    async def read(store: Store, model: Model, progress: Progress) -> MixReport:
+        now = await acting_time(store, as_of)
+        return await mix_of(store, model, over, now=now, progress=progress)
 
     report = _run(book, data_directory, redis_url, read)
     _write(document, report.document())
@@ -67,7 +69,7 @@ def relevance(
     rulebook: RulebookDirectory = None,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
-    as_of: AsOf = None,
+    as_of: AsOfData = None,
     channel: Channel = "",
     outbound: Outbound = None,
     alarm: Annotated[
@@ -80,10 +82,11 @@ def relevance(
 ) -> None:
     """Would those whom an action reaches have asked for it? Exit code 1 if an action raises an alarm."""
     book = _rulebook(rulebook)
-    over, now = scenario(book, channel=channel, outbound=outbound), clock_at(as_of)()
+    over = scenario(book, channel=channel, outbound=outbound)
 
-    def read(store: Store, model: Model, progress: Progress) -> Awaitable[RelevanceReport]:
-        return relevance_of(store, model, over, now=now, alarm_share=alarm, progress=progress)
+    async def read(store: Store, model: Model, progress: Progress) -> RelevanceReport:
+        now = await acting_time(store, as_of)
+        return await relevance_of(store, model, over, now=now, alarm_share=alarm, progress=progress)
 
     report = _run(book, data_directory, redis_url, read)
     _write(document, report.document())

@@ -7,6 +7,7 @@ import typer
 import uvloop
 
 from nextbest.batch.operations import data_time
+from nextbest.cli.moments import OF_DATA
 from nextbest.cli.options import (
     DataDirectory,
     RedisUrl,
@@ -24,8 +25,6 @@ from nextbest.server.app import ServiceOptions, serve_until_stopped
 from nextbest.server.warmup import warm_cache
 from nextbest.settings import Settings
 from nextbest.telemetry import configure_logging
-
-OF_DATA = "data"
 
 
 def serve(

@@ -6,7 +6,8 @@ import typer
 from rich.console import Console
 
 from nextbest.batch.operations import advance_all_stages, load_model
-from nextbest.cli.options import AsOf, DataDirectory, RedisUrl, RulebookDirectory, clock_at, store_options
+from nextbest.cli.moments import AsOfData, acting_time
+from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, store_options
 from nextbest.cli.progress import counting
 from nextbest.data.store import open_store
 from nextbest.rulebook.compile import compile_rulebook
@@ -25,7 +26,7 @@ def advance(
     rulebook: RulebookDirectory = None,
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
-    as_of: AsOf = None,
+    as_of: AsOfData = None,
 ) -> None:
     """Advance every customer's stage: after a fit, or after a change of the rulebook."""
     settings = Settings()
@@ -36,7 +37,9 @@ def advance(
         with counting("customers") as progress:
             async with open_store(options, book.catalogue) as store:
                 model = await load_model(store, book)
-                counts = await advance_all_stages(store, model, now=clock_at(as_of)(), progress=progress)
+                counts = await advance_all_stages(
+                    store, model, now=await acting_time(store, as_of), progress=progress
+                )
         Console().print(
             ", ".join(f"{count} {what}" for what, count in counts.items()) or "no customers", highlight=False
         )
