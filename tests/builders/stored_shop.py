@@ -49,9 +49,10 @@ class Shop:
         frame.write_parquet(self.file)
         return self.run(lambda store: load_file(self.file, store.snapshots))
 
-    def cli(self, *arguments):
-        """Run `nextbest …` on this shop."""
-        given = ["--redis-url", self.options.redis_url, "--as-of", DAY]
+    def cli(self, *arguments, as_of=DAY):
+        """Run `nextbest …` on this shop; `as_of=None` is now."""
+        given = ["--redis-url", self.options.redis_url]
+        given += [] if as_of is None else ["--as-of", as_of]
         given += ["--rulebook", str(self.rulebook_directory)]
         given += [] if arguments[0] in ("report", "finance") else ["--out", str(self.out)]
         environment = {"NEXTBEST_PREFIX": self.options.prefix, "COLUMNS": "200"}

@@ -88,6 +88,28 @@ def test_fit_is_reported_written_and_put_into_use(directory):
     assert len(list((directory / "out").glob("propensity-*.nbart"))) == 1
 
 
+def test_the_panel_comes_near_the_published_figures(tmp_path):
+    """On the panel's files the command prints AUC ≥ .81, top 20 % ≥ .55 and calibration error ≤ .04."""
+    made = nextbest("demo", "--files", tmp_path)
+    assert made.code == 0, made.err
+    offered = ("--bind", "campaign_type_a=1", "--bind", "campaign_type_b=0")
+    where = ("--rulebook", "rules/grocery", "--data-directory", tmp_path / "data", "--out", tmp_path)
+    roles = (*ROLES, "--customer", "customer")
+    result = nextbest(
+        "fit", "propensity", "campaign_a", tmp_path / "mailings.parquet", *roles, *offered, *where
+    )
+    assert result.code == 0, result.err
+    (report,) = tmp_path.glob("propensity-campaign_a-*.json")
+    found = json.loads(report.read_text())["validation"]
+    assert found["rows"] >= 5_000
+    figures = [found[name]["value"] for name in ("auc_within_group", "accepted_in_top", "calibration_error")]
+    assert figures[0] >= 0.81
+    assert figures[1] >= 0.55
+    assert figures[2] <= 0.04
+    for figure in figures:
+        assert f" {figure:.3f} " in result.out
+
+
 def test_the_same_rows_as_csv_give_the_same_model(directory):
     """The format of the file does not matter, to the last bit but for its name."""
     first = in_use(directory)["redemption"]

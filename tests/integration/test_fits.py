@@ -147,6 +147,15 @@ def test_the_grid_knows_revenue_and_who_owns_what(shop):
     assert fitted.members["peer_segment"] == ("young", "middle", "old")
 
 
+def test_a_fit_takes_the_time_of_the_newest_snapshot(shop):
+    """`--as-of data` stores the newest snapshot's time with the grid, whatever the machine's clock says."""
+    result = shop.cli("fit", "grid", as_of="data")
+    assert result.exit_code == 0, result.output
+    fitted = shop.run(load_artifacts).grid
+    assert fitted is not None
+    assert fitted.fitted_at == AS_OF
+
+
 def test_the_back_off_is_shown_beside_what_it_must_beat(shop):
     """A fit prints the held-out pinball loss of the root alone, the cells alone and every weight tried."""
     lines = [

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from tests.builders.shop import AS_OF, customers
-from tests.builders.stored_shop import Shop
+from tests.builders.stored_shop import DAY, Shop
 
 from nextbest.batch.operations import load_model
 from nextbest.batch.portraits import known_customers, picked, picked_histories, read_portraits
@@ -108,6 +108,23 @@ def test_finance_reports_actions_and_the_whole(shop, tmp_path):
     assert counted == report["total"]["customers"] <= N
     assert "NaN" not in path.read_text()
     assert "Infinity" not in path.read_text()
+
+
+def test_reports_act_at_the_time_of_the_data(shop, tmp_path):
+    """`--as-of data` is the time of the fitted grid; old data looked at as of now are warned of."""
+
+    def finance(as_of):
+        file = tmp_path / f"{as_of}.json"
+        result = shop.cli("finance", "--json", str(file), as_of=as_of)
+        assert result.exit_code == 0, result.output
+        return json.loads(file.read_text()), result.output
+
+    of_data, said = finance("data")
+    assert of_data == finance(DAY)[0]
+    assert "warning" not in said
+    stale, said = finance(None)
+    assert "days old, and are looked at as of now; `--as-of data` acts at their time" in said
+    assert stale != of_data
 
 
 def test_an_unknown_channel_is_refused(shop):

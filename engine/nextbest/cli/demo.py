@@ -8,6 +8,10 @@ import typer
 import uvloop
 
 from nextbest.cli.options import DataDirectory, RulebookDirectory, store_options
+from nextbest.demo import labels
+from nextbest.demo.files import write_files
+from nextbest.demo.history import condense
+from nextbest.demo.panel import open_panel
 from nextbest.demo.run import DemoOptions, demo_console, run_demo
 from nextbest.errors import InvalidInput, Violation
 from nextbest.settings import Settings
@@ -22,6 +26,10 @@ def demo(
     quick: Annotated[
         bool, typer.Option("--quick", help="A tenth of the bootstrap draws: rougher intervals.")
     ] = False,
+    files: Annotated[
+        Path | None,
+        typer.Option(help="Only write the panel as files for `load` and `fit` into this directory."),
+    ] = None,
     data_directory: DataDirectory = None,
     rulebook: RulebookDirectory = None,
 ) -> None:
@@ -32,6 +40,9 @@ def demo(
     """
     if figures is not None and not figures.absolute().parent.is_dir():
         raise InvalidInput([Violation("--json", f"there is no directory `{figures.parent}`")])
+    if files is not None:
+        _write(files)
+        return
     settings = Settings()
     configure_logging("warning")
     options = DemoOptions(
@@ -44,3 +55,10 @@ def demo(
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_demo(options, demo_console()))
+
+
+def _write(directory: Path) -> None:
+    console = demo_console()
+    console.print(labels.DATA_SET, "", markup=False, highlight=False)
+    for path in write_files(condense(open_panel()), directory):
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
