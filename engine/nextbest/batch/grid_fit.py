@@ -289,14 +289,22 @@ class GridCounter:
 
 def leaks_in_words(leaks: Iterable[Leak], dimensions: Sequence[str]) -> list[str]:
     """One sentence for each dimension that follows outcomes."""
-    follows = dict[int, list[str]]()
+    follows = dict[tuple[int, bool], list[str]]()
     for leak in leaks:
-        follows.setdefault(leak.dimension, []).append(f"`{GUARDED[leak.outcome]}`")
+        follows.setdefault((leak.dimension, leak.joint), []).append(f"`{GUARDED[leak.outcome]}`")
     return [
-        f"peer dimension `{dimensions[dimension]}` follows the outcome {', '.join(outcomes)}:"
+        f"{_followers(dimensions, dimension, joint=joint)} the outcome {', '.join(outcomes)}:"
         " customers would be compared with those who reach the same, and every gap would be 0"
-        for dimension, outcomes in follows.items()
+        for (dimension, joint), outcomes in follows.items()
     ]
+
+
+def _followers(dimensions: Sequence[str], dimension: int, *, joint: bool) -> str:
+    """Subject and verb of the sentence."""
+    if not joint:
+        return f"peer dimension `{dimensions[dimension]}` follows"
+    before = ", ".join(f"`{name}`" for name in dimensions[:dimension])
+    return f"peer dimension `{dimensions[dimension]}`, together with {before} before it, follows"
 
 
 def guarded_figures(purchases: F64, rulebook: Rulebook, ltv: LtvParameters | None) -> F64:

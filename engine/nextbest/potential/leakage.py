@@ -7,8 +7,7 @@ Source: domain model, section 3; runs of k kinds: Barton & David, Biometrika 44(
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from nextbest.model import F64, I64
 from nextbest.potential.cells import Codes, peer_codes
+from nextbest.potential.tables import PRIVACY_FLOOR
 
 OUTCOME_WORDS: Final = frozenset(
     {
@@ -74,6 +74,9 @@ class Leak:
     explained: float
     """Share of the outcome's rank variance explained, relative to bands of the outcome of the same sizes."""
 
+    joint: bool = False
+    """The dimension follows the outcome only together with all before it."""
+
 
 def _expected_changes(sizes: I64) -> tuple[float, float]:
     """Mean and variance of the number of changes along a random order of kinds of these sizes."""
@@ -114,8 +117,10 @@ def _judge(codes: NDArray[np.intp], values: F64, shuffle: NDArray[np.intp]) -> t
 
 
 def leaking_dimensions(codes: Codes, values: F64, *, seed: int = 0) -> list[Leak]:
-    """Find the dimensions that are (nearly) a function of an outcome.
+    """Find the dimensions that are (nearly) a function of an outcome, alone or after those before them.
 
+    Two columns that look like noise can spell out the outcome between them; so the cells that a dimension
+    makes with all before it are judged as well, where they are large enough to have figures of their own.
     Pass every figure that a dimension may not follow: spend, profit, LTV, frequency, zbar.
 
     Args:
@@ -126,26 +131,50 @@ def leaking_dimensions(codes: Codes, values: F64, *, seed: int = 0) -> list[Leak
     Returns:
         The leaks, by dimension and outcome. Empty when there is too little data to tell.
 
-    Cost: one sort of the customers a dimension and outcome.
+    Cost: two sorts of the customers a dimension and outcome.
     Oracle: tests/naive/leakage.py.
     """
     columns = peer_codes(codes)
     found = list[Leak]()
+    # Outcomes that a dimension so far follows: every finer cell does.
+    leaked = set[int]()
+    path = np.zeros(len(columns), np.intp)
     for d in range(columns.shape[1]):
-        for o in range(values.shape[1]):
-            known = (columns[:, d] >= 0) & np.isfinite(values[:, o])
-            kinds = np.unique(columns[known, d], return_inverse=True)[1]
-            shuffle = np.random.default_rng(seed).permutation(kinds.size)
-            disorder, explained = _judge(kinds, values[known, o], shuffle)
-            if disorder < LEAST_ORDER or explained > MOST_EXPLAINED:
-                found.append(Leak(d, o, disorder, explained))
+        path = _finer(path, columns[:, d])
+        alone = _leaks(d, columns[:, d], values, seed)
+        leaked |= {leak.outcome for leak in alone}
+        found += alone
+        if d > 0:
+            joint = [leak for leak in _leaks(d, _large(path), values, seed) if leak.outcome not in leaked]
+            leaked |= {leak.outcome for leak in joint}
+            found += (replace(leak, joint=True) for leak in joint)
     return found
 
 
-def leak_messages(leaks: Iterable[Leak], dimensions: Sequence[str], outcomes: Sequence[str]) -> list[str]:
-    """Say in words which dimension leaks which outcome."""
-    return [
-        f"peer dimension `{dimensions[leak.dimension]}` follows the outcome `{outcomes[leak.outcome]}`: "
-        "customers would be compared with those who reach the same, and every gap would be 0"
-        for leak in leaks
-    ]
+def _leaks(dimension: int, codes: NDArray[np.integer], values: F64, seed: int) -> list[Leak]:
+    """Outcomes that one column of codes follows; negative codes are missing."""
+    found = list[Leak]()
+    for o in range(values.shape[1]):
+        known = (codes >= 0) & np.isfinite(values[:, o])
+        kinds = np.unique(codes[known], return_inverse=True)[1]
+        shuffle = np.random.default_rng(seed).permutation(kinds.size)
+        disorder, explained = _judge(kinds, values[known, o], shuffle)
+        if disorder < LEAST_ORDER or explained > MOST_EXPLAINED:
+            found.append(Leak(dimension, o, disorder, explained))
+    return found
+
+
+def _finer(path: NDArray[np.intp], codes: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Number the cells that a path makes with one more dimension; -1 where either is missing."""
+    known = (path >= 0) & (codes >= 0)
+    cells = np.full(path.size, -1, np.intp)
+    pairs = np.column_stack([path[known], codes[known]])
+    cells[known] = np.unique(pairs, axis=0, return_inverse=True)[1].ravel()
+    return cells
+
+
+def _large(cells: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The cells, -1 where they are too small to have figures of their own."""
+    sizes = np.bincount(cells[cells >= 0], minlength=1)
+    large = (cells >= 0) & (sizes[cells] >= PRIVACY_FLOOR)
+    return np.where(large, cells, -1)

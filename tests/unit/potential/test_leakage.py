@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive import leakage as naive
 
+from nextbest.batch.grid_fit import GUARDED, leaks_in_words
 from nextbest.potential import leakage
 from nextbest.potential.grid import PeerGrid
-from nextbest.potential.leakage import leak_messages, leaking_dimensions, names_outcome
+from nextbest.potential.leakage import leaking_dimensions, names_outcome
 
 SPEND = np.exp(np.random.default_rng(0).normal(7, 1, 3_000))
 NOISE = np.random.default_rng(1).normal(0, 1, 3_000)
@@ -92,8 +93,31 @@ def test_leaks_are_named() -> None:
     codes = np.column_stack([bands(NOISE, 5), bands(SPEND, 5)])
     found = leaking_dimensions(codes, np.column_stack([NOISE, SPEND]))
     assert [(leak.dimension, leak.outcome) for leak in found] == [(0, 0), (1, 1)]
-    text = leak_messages(found, ("mood", "spend_band"), ("noise", "spend"))
-    assert text[1].startswith("peer dimension `spend_band` follows the outcome `spend`: ")
+    text = leaks_in_words(found, ("mood", "spend_band"))
+    assert text[1].startswith(f"peer dimension `spend_band` follows the outcome `{GUARDED[1]}`: ")
+
+
+@pytest.mark.parametrize("count", [3, 10])
+def test_dimensions_that_spell_out_the_outcome_together_leak(count: int) -> None:
+    """Two columns that each look like noise, but whose cells are bands of spend, are no peers."""
+    key = np.random.default_rng(5).integers(0, count, SPEND.size).astype(np.float64)
+    codes = np.column_stack([key, (bands(SPEND, count) + key) % count])
+    assert not leaks(codes[:, 0])
+    assert not leaks(codes[:, 1])
+    (found,) = leaking_dimensions(codes, SPEND.reshape(-1, 1))
+    assert (found.dimension, found.outcome, found.joint) == (1, 0, True)
+    (text,) = leaks_in_words([found], ("mood", "moon"))
+    assert text.startswith("peer dimension `moon`, together with `mood` before it, follows the outcome ")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 12), min_size=2, max_size=4), st.integers(0, 2**32 - 1))
+def test_many_honest_dimensions_do_not_leak_together(counts: list[int], seed: int) -> None:
+    """However fine their cells, dimensions dealt out at random, or that merely matter, spell out nothing."""
+    draw = np.random.default_rng([seed, 7])
+    honest = [draw.integers(0, count, SPEND.size) for count in counts]
+    matters = bands(0.5 * np.log(SPEND) + draw.normal(0, 1, SPEND.size), 4)
+    assert not leaking_dimensions(np.column_stack([*honest, matters]).astype(float), SPEND.reshape(-1, 1))
 
 
 @settings(max_examples=40, deadline=None)
