@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import signal
+import time
 
 import pytest
 import uvloop
@@ -200,6 +201,55 @@ async def test_a_late_reply_reaches_nobody():
         assert await connection.execute("GET") == b"prompt"
         await asyncio.sleep(0.4)
         assert await connection.execute("GET") == b"prompt"
+
+
+def stand_still(seconds):
+    """Keep the event loop from everything, as a long computation does."""
+    time.sleep(seconds)
+
+
+@LOOPS
+@pytest.mark.parametrize("blocked_s", [0.25, 0.6])
+def test_a_loop_that_stood_still_does_not_drop_a_redis_that_answered(loop, redis_server, keys, blocked_s):
+    """Replies that have arrived win over the timer, however long the loop was kept from reading them."""
+
+    async def main():
+        async with RedisConnection(redis_server.address, timeout_s=0.2) as connection:
+            wire = connection._wire
+            for _ in range(3):
+                pending = [connection.execute("ECHO", "x" * 100_000) for _ in range(50)]
+                await asyncio.sleep(0)  # they are on their way
+                stand_still(blocked_s)
+                assert await asyncio.gather(*pending) == [b"x" * 100_000] * 50
+                unsent = connection.execute("PING")
+                stand_still(blocked_s)
+                assert await unsent == b"PONG"
+            assert connection._wire is wire
+
+    run(loop, main())
+
+
+@LOOPS
+def test_a_redis_that_is_dead_is_dropped_though_the_loop_stood_still(loop):
+    """Time in which the loop stood still is given back once: what is not answered then is late."""
+
+    async def silent(reader, writer):
+        await greet(reader, writer)
+        await reader.read()
+
+    async def main():
+        async with (
+            answering(silent) as address,
+            RedisConnection(address, timeout_s=0.2) as connection,
+        ):
+            pending = connection.execute("PING")
+            await asyncio.sleep(0)
+            stand_still(0.3)
+            with pytest.raises(StoreUnavailable, match=r"Redis has not answered for 0\.2 s"):
+                async with asyncio.timeout(60.0):
+                    await pending
+
+    run(loop, main())
 
 
 @pytest.mark.parametrize("garbage", [b"\x00\x01nonsense\r\n", b"$5\r\nshort", b""])

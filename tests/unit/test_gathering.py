@@ -1,15 +1,19 @@
 """What is decided together: who is answered, what is logged, and that nobody waits for ever."""
 
 import asyncio
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import structlog
 
 from nextbest.errors import StoreUnavailable
+from nextbest.model import Direction
 from nextbest.rows import RowProblem
 from nextbest.server import gathering
 from nextbest.server.gathering import Gathering
+from nextbest.server.keeping import Keeping
 
 
 class Redis:
@@ -18,7 +22,7 @@ class Redis:
     def __init__(self, kept=()):
         self.kept_before = list(kept)
         self.may_keep = asyncio.Event()
-        self.error = None
+        self.error = self.another = None
 
     def read_asked(self, asked):
         """Nothing of the customers, then what was kept."""
@@ -28,11 +32,11 @@ class Redis:
         return reply
 
     async def keep(self, _customer_id, _request_id, reply, **_):
-        """Keep an answer, unless something is wrong."""
+        """Keep an answer, unless something is wrong or another process was first."""
         await self.may_keep.wait()
         if self.error:
             raise self.error
-        return reply
+        return self.another or reply
 
 
 class Question(SimpleNamespace):
@@ -44,12 +48,20 @@ class Question(SimpleNamespace):
 
 def question(request_id):
     """A question with an identity."""
-    return Question(customer_id="c", request_id=request_id, strict=False, instead_of=b"", breaks=False)
+    return Question(
+        customer_id="c",
+        request_id=request_id,
+        strict=False,
+        instead_of=b"",
+        breaks=False,
+        row=None,
+        direction=Direction.INBOUND,
+    )
 
 
 def found(serving, questions, stored, began):
     """A situation in which rows can be read, unless the serving cannot."""
-    problem = RowProblem.FOREIGN if serving.is_old else RowProblem.NONE
+    problem = RowProblem.FOREIGN if serving.rows == "old" else RowProblem.NONE
     problems = np.full(len(questions), problem, np.uint8)
     return SimpleNamespace(questions=questions, decoded=SimpleNamespace(problems=problems))
 
@@ -59,9 +71,22 @@ def decided(found):
     if any(question.breaks for question in found.questions):
         raise RuntimeError("the cause")
     return [
-        SimpleNamespace(question=q, reply=f"answer {q.request_id}".encode(), began=0.0)
+        SimpleNamespace(
+            question=q,
+            reply=q.reply if hasattr(q, "reply") else f"answer {q.request_id}".encode(),
+            began=0.0,
+            decision_id=q.request_id.encode(),
+            stored=(None, None, None),
+        )
         for q in found.questions
     ]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """As much of what answers are made with as is looked at."""
+
+    rows: str
 
 
 @pytest.fixture(autouse=True)
@@ -76,14 +101,16 @@ class World:
 
     def __init__(self, redis, *, is_old=False):
         self.redis, self.noted = redis, []
-        self.serving = SimpleNamespace(is_old=is_old)
-        self.gathering = Gathering(
-            redis, redis, lambda: 0.0, self.learn, lambda one: self.noted.append(one.reply)
-        )
+        self.serving = Serving("old" if is_old else "new")
+
+        def note(one):
+            self.noted.append(one.reply)
+
+        self.gathering = Gathering(redis, Keeping(redis, note), lambda: 0.0, self.learn, note)
 
     async def learn(self):
-        """A serving that reads everything."""
-        return SimpleNamespace(is_old=False)
+        """What reads everything."""
+        return "new"
 
     def ask(self, request_id="r", time_left_s=None, **changes):
         """The answer to come."""
@@ -140,3 +167,44 @@ async def test_nobody_waits_for_ever(monkeypatch):
     with pytest.raises(ValueError, match="damaged"):
         async with asyncio.timeout(60.0):
             await world.ask()
+
+
+async def test_one_whose_kept_answer_cannot_be_judged_fails_alone(monkeypatch):
+    """A kept answer that cannot be read harms nobody who asked at the same moment."""
+
+    def judges(_serving, _question, kept, _row):
+        if kept == b"damaged":
+            raise ValueError("damaged")
+        return True
+
+    monkeypatch.setattr(gathering, "may_give_again", judges)
+    world = World(Redis(kept=[b"damaged", b"sound"]))
+    broken, sound = await asyncio.gather(world.ask("r0"), world.ask("r1"), return_exceptions=True)
+    assert isinstance(broken, ValueError)
+    assert sound == b"sound"
+
+
+async def test_racing_calls_share_one_decision_at_the_deadline():
+    """Calls of one request that cannot wait until it is kept are all given the first; it is logged once."""
+    world = World(Redis())
+    first = world.ask(time_left_s=0.5, reply=b"first")
+    await world.work()
+    second = world.ask(time_left_s=0.5, reply=b"second")
+    assert await asyncio.gather(first, second) == [b"first", b"first"]
+    assert world.noted == []
+    world.redis.may_keep.set()
+    await world.work()
+    assert world.noted == [b"first"]
+
+
+async def test_racing_processes_do_not_log_over_each_other():
+    """What was given at the deadline while another process kept its own is said, and not logged over it."""
+    world = World(Redis())
+    world.redis.another = b"theirs"
+    with structlog.testing.capture_logs() as logged:
+        assert await world.ask(time_left_s=0.5) == b"answer r"
+        world.redis.may_keep.set()
+        await world.work()
+    assert world.noted == []
+    assert [line["event"] for line in logged] == ["decision_not_kept"]
+    assert await world.ask() == b"theirs"

@@ -6,6 +6,7 @@ place in the queue, so its reply is dropped and never reaches another caller (re
 
 import asyncio
 import contextlib
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ CONNECT_TIMEOUT_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 """Pause before connecting anew; doubles up to the longest, half of it at random."""
 DEFAULT_TIMEOUT_S = 1.0
+LEAST_GRACE_S = 0.02
+"""Once a reply is late, what has arrived meanwhile is read for so long: an event loop looks at its timers
+before it looks at its sockets."""
 DEFAULT_MAX_IN_FLIGHT = 16_384
 
 _NOT_YET = object()
@@ -51,6 +55,8 @@ class _Wire(asyncio.Protocol):
     def __init__(self, timeout_s: float) -> None:
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting: deque[tuple[asyncio.Future[Reply], float]] = deque()
+        self._last_chance = -math.inf
+        """Until when what was late then was waited for nevertheless."""
         self._loop = asyncio.get_running_loop()
         self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
@@ -101,15 +107,28 @@ class _Wire(asyncio.Protocol):
             self.lost.set_result(None)
 
     def _check_deadline(self) -> None:
-        """Replies come in order, so if the oldest command is late, so is all that follows."""
+        """Replies come in order, so if the oldest command is late, so is all that follows.
+
+        While something else kept the event loop, Redis' replies were not read, and perhaps the commands not
+        sent: that time is given back, or a loop that was busy would drop a Redis that has answered.
+        """
         self._timer = None
         if not self.waiting:
             return
-        deadline = self.waiting[0][1]
-        if deadline <= self._loop.time():
-            self.drop(f"Redis has not answered for {self._timeout_s:g} s")
-        else:
+        now, deadline = self._loop.time(), self.waiting[0][1]
+        overdue_s = now - deadline
+        if overdue_s < 0.0:
             self._timer = self._loop.call_at(deadline, self._check_deadline)
+        elif deadline > self._last_chance or overdue_s > LEAST_GRACE_S:
+            self._wait_on(now + max(overdue_s, LEAST_GRACE_S))
+        else:
+            self.drop(f"Redis has not answered for {self._timeout_s:g} s")
+
+    def _wait_on(self, until: float) -> None:
+        """Give what waits until then, and look again."""
+        self._last_chance = until
+        self.waiting = deque((future, max(deadline, until)) for future, deadline in self.waiting)
+        self._timer = self._loop.call_at(until, self._check_deadline)
 
 
 def _settle(future: "asyncio.Future[Reply]", reply: object) -> None:

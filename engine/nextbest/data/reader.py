@@ -20,6 +20,20 @@ class Records:
     contacts: list[bytes | None]
     events: list[bytes | None]
 
+    @classmethod
+    def of(cls, values: Sequence[bytes | None]) -> "Records":
+        """What is stored of one customer: row, contacts and events."""
+        row, contacts, events = values
+        return cls([row], [contacts], [events])
+
+    def only(self, places: Sequence[int]) -> "Records":
+        """Those of some customers."""
+        return Records(
+            [self.rows[i] for i in places],
+            [self.contacts[i] for i in places],
+            [self.events[i] for i in places],
+        )
+
 
 class CustomerReader:
     """Reads what a decision needs over one implicitly pipelined connection."""

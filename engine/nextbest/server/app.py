@@ -107,7 +107,8 @@ async def running_service(
         health = Health((*SERVED, *RULEBOOK_SERVED))
         await health.starting()
         main, rules = _new_server(), _new_server()
-        _register(main, rules, health, live, store, clock, log, learner)
+        decisions = DecisionService(live, store, clock, log)
+        _register(main, rules, health, live, store, clock, decisions, learner)
         address = _listen(main, options.host, options.port, "port")
         rulebook_address = _listen(rules, options.host, options.rulebook_port, "rulebook_port")
         await asyncio.gather(main.start(), rules.start())
@@ -120,6 +121,7 @@ async def running_service(
         finally:
             await health.draining()
             await asyncio.gather(main.stop(options.drain_s), rules.stop(options.drain_s))
+            await decisions.settled(options.drain_s)
 
 
 @asynccontextmanager
@@ -165,10 +167,10 @@ def _register(
     live: LiveServing,
     store: Store,
     clock: Clock,
-    log: DecisionLog,
+    decisions: DecisionService,
     learner: Learner,
 ) -> None:
-    DecisionService(live, store, clock, log).add_to(main)
+    decisions.add_to(main)
     interaction_pb2_grpc.add_InteractionServiceServicer_to_server(
         InteractionService(live, store, clock, learner), main
     )

@@ -26,6 +26,13 @@ def may_give_again(serving: Serving, question: Question, kept: bytes, row: bytes
     return all(_needs(serving, treatment) & ~given == 0 for treatment in treatments)
 
 
+def can_be_judged(serving: Serving, question: Question, row: bytes | None) -> bool:
+    """Whether a retry's consents can be read; not if they lie under a catalogue that is not known yet."""
+    if question.direction != Direction.OUTBOUND or question.row is not None or row is None:
+        return True
+    return serving.rows.reads(row)
+
+
 def _consents(serving: Serving, question: Question, row: bytes | None) -> int:
     """The bit set of consents given."""
     place = serving.rows.catalogue.bits.get("consent")

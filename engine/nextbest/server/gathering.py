@@ -7,21 +7,20 @@ few idle turns, some tens of microseconds. See docs/performance.md for what it b
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
 from nextbest.clock import Clock
 from nextbest.data.connection import Reply
 from nextbest.data.reader import CustomerReader, Records
-from nextbest.data.requests import RequestStore
 from nextbest.errors import DeadlinePassed, SnapshotError, StoreUnavailable
 from nextbest.model import Degraded
-from nextbest.rows import RowProblem, snapshot_error
-from nextbest.server.consents import may_give_again
+from nextbest.rows import RowCodec, RowProblem, snapshot_error
+from nextbest.server.consents import can_be_judged, may_give_again
 from nextbest.server.deciding import Answered, Serving, answers, situation, without_store
+from nextbest.server.keeping import BeingKept, Keeping, Note
 from nextbest.server.requests import Question
-from nextbest.telemetry import logger, pseudonym
 
 MOST = 64
 """Questions decided together: as many as the kernels take at a time."""
@@ -31,9 +30,8 @@ LONGEST_WAIT_S = 0.002
 RESERVE_S = 0.003
 """Kept back from a caller's deadline for answering."""
 
-Learn = Callable[[], Awaitable[Serving | None]]
-Note = Callable[[Answered], None]
-"""Takes every answer that was given, or kept to be given to a retry."""
+Learn = Callable[[], Awaitable[RowCodec]]
+"""Learns the catalogues that others have registered since; gives what reads all that there are."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,10 +45,8 @@ class _Asked:
     """Whether the identifier in the request is the customer's; None = the customer id was given."""
     late: asyncio.TimerHandle | None = None
     """Ends the wait at the caller's deadline."""
-    decided: Answered | None = None
-    """Decided, but not kept for retries yet."""
-    noted: Answered | None = None
-    """What was noted last, so that nothing is noted twice."""
+    decided: BeingKept | None = None
+    """Decided, but not known to be kept for retries yet."""
 
     def settle(self, reply: bytes) -> bool:
         """Answer, unless the caller has given up; whether it was answered."""
@@ -85,19 +81,19 @@ class Gathering:
     """Answers questions of one event loop, those of a moment together."""
 
     def __init__(
-        self, reader: CustomerReader, kept: RequestStore, clock: Clock, learn: Learn, note: Note
+        self, reader: CustomerReader, keeping: Keeping, clock: Clock, learn: Learn, note: Note
     ) -> None:
         """Prepare.
 
         Args:
             reader: Reads customers.
-            kept: Decisions kept for retries.
+            keeping: Keeps decisions for retries, and notes them.
             clock: The service's time.
-            learn: Learns catalogues that others have registered since; None if there are none.
-            note: Takes every answer that was given or kept, once, for the decision log.
+            learn: Learns catalogues that others have registered since.
+            note: Takes every answer that was given and is not kept, once, for the decision log.
         """
         self._reader = reader
-        self._kept = kept
+        self._keeping = keeping
         self._clock = clock
         self._learn = learn
         self._note = note
@@ -168,39 +164,89 @@ class Gathering:
         if isinstance(error, StoreUnavailable):
             self._answer_without_store(asked, error)
         elif isinstance(error, Exception):
-            for one in asked:
-                one.fail(error)
+            _fail_all(asked, error)
         else:
-            try:
-                self._decide_new(asked, began, cast("list[bytes | None]", reply.result()))
-            except Exception as fault:
-                # in a callback nobody else would hear of it, and all would wait for ever
-                for one in asked:
-                    one.fail(fault)
+            self._take_values(asked, began, cast("list[bytes | None]", reply.result()))
 
-    def _decide_new(self, asked: Sequence[_Asked], began: float, values: list[bytes | None]) -> None:
+    def _take_values(self, asked: Sequence[_Asked], began: float, values: list[bytes | None]) -> None:
         n = len(asked)
-        rows, contacts, events = values[0 : 3 * n : 3], values[1 : 3 * n : 3], values[2 : 3 * n : 3]
-        kept = iter(values[3 * n :])
-        new: list[int] = []
-        for place, one in enumerate(asked):
-            reply = next(kept) if one.question.request_id else None
-            if one.is_theirs is not None and not _is_yes(one.is_theirs):
-                self._answer_unknown(one)
-            elif one.answer.done():
-                continue
-            elif reply is not None and may_give_again(one.serving, one.question, reply, rows[place]):
-                one.settle(reply)
-            else:
-                if reply is not None:
-                    one.question = one.question._replace(instead_of=reply)
-                new.append(place)
+        stored = Records(values[0 : 3 * n : 3], values[1 : 3 * n : 3], values[2 : 3 * n : 3])
+        found = iter(values[3 * n :])
+        kept = [next(found) if one.question.request_id else None for one in asked]
+        readable, foreign = _sorted_out(asked, stored, kept)
+        try:
+            self._decide_new(readable, asked, stored, kept, began)
+        except Exception as fault:
+            # in a callback nobody else would hear of it, and all would wait for ever
+            _fail_all([asked[i] for i in readable], fault)
+        if foreign:
+            mine = [asked[i] for i in foreign]
+            self._start(self._take_once_learnt(foreign, asked, stored, kept, began), mine)
+
+    async def _take_once_learnt(
+        self,
+        places: Sequence[int],
+        asked: Sequence[_Asked],
+        stored: Records,
+        kept: Sequence[bytes | None],
+        began: float,
+    ) -> None:
+        """Judge retries by consents that are stored under a catalogue that others registered meanwhile."""
+        if await self._learn_for([asked[i] for i in places]):
+            self._decide_new(places, asked, stored, kept, began, has_learnt=True)
+
+    async def _learn_for(self, asked: Sequence[_Asked]) -> bool:
+        """Have questions decided with what reads every row there is; False = they are answered without."""
+        try:
+            codec = await self._learn()
+        except StoreUnavailable as error:
+            self._answer_without_store(asked, error)
+            return False
+        learnt = replace(asked[0].serving, rows=codec)
+        for one in asked:
+            one.serving = learnt
+        return True
+
+    def _decide_new(
+        self,
+        places: Sequence[int],
+        asked: Sequence[_Asked],
+        stored: Records,
+        kept: Sequence[bytes | None],
+        began: float,
+        *,
+        has_learnt: bool = False,
+    ) -> None:
+        new = [
+            place for place in places if not self._is_settled(asked[place], kept[place], stored.rows[place])
+        ]
         if new:
-            stored = Records([rows[i] for i in new], [contacts[i] for i in new], [events[i] for i in new])
-            self._decide([asked[i] for i in new], stored, began)
+            self._decide([asked[i] for i in new], stored.only(new), began, has_learnt=has_learnt)
+
+    def _is_settled(self, one: _Asked, kept: bytes | None, row: bytes | None) -> bool:
+        """Whether a question needs no decision any more, or cannot have one."""
+        if one.is_theirs is not None and not _is_yes(one.is_theirs):
+            self._answer_unknown(one)
+        elif one.answer.done():
+            return True
+        elif kept is not None:
+            return self._gave_again(one, kept, row)
+        return one.answer.done()
+
+    def _gave_again(self, one: _Asked, kept: bytes, row: bytes | None) -> bool:
+        """Answer a retry with what was kept for it, unless that may not be given any more."""
+        try:
+            if may_give_again(one.serving, one.question, kept, row):
+                one.settle(kept)
+                return True
+        except Exception as fault:  # it stays with this one
+            one.fail(fault)
+            return True
+        one.question = one.question._replace(instead_of=kept)
+        return False
 
     def _decide(
-        self, asked: Sequence[_Asked], stored: Records, began: float, learnt: Serving | None = None
+        self, asked: Sequence[_Asked], stored: Records, began: float, *, has_learnt: bool = False
     ) -> None:
         """Decide, and keep the decisions that may be asked for again.
 
@@ -208,78 +254,62 @@ class Gathering:
             asked: questions of one serving.
             stored: what was read for them.
             began: when reading began.
-            learnt: reads every catalogue that there is; None = that of the questions may do.
+            has_learnt: whether the serving reads every catalogue that there is.
         """
         try:
-            found = situation(learnt or asked[0].serving, [one.question for one in asked], stored, began)
-            if learnt is None and RowProblem.FOREIGN in found.decoded.problems.tolist():
-                self._start(self._decide_once_learnt(asked, stored, began))
+            found = situation(asked[0].serving, [one.question for one in asked], stored, began)
+            if not has_learnt and RowProblem.FOREIGN in found.decoded.problems.tolist():
+                self._start(self._decide_once_learnt(asked, stored, began), asked)
                 return
             replies = answers(found)
         except Exception as error:
             if len(asked) == 1:
                 asked[0].fail(error)
             else:
-                self._decide_one_by_one(asked, stored, began, learnt)
+                self._decide_one_by_one(asked, stored, began, has_learnt=has_learnt)
             return
         self._answer(asked, replies)
 
     def _decide_one_by_one(
-        self, asked: Sequence[_Asked], stored: Records, began: float, learnt: Serving | None
+        self, asked: Sequence[_Asked], stored: Records, began: float, *, has_learnt: bool
     ) -> None:
         """One that cannot be decided does not take the others with it."""
         for i, one in enumerate(asked):
-            alone = Records(stored.rows[i : i + 1], stored.contacts[i : i + 1], stored.events[i : i + 1])
-            self._decide([one], alone, began, learnt)
+            self._decide([one], stored.only([i]), began, has_learnt=has_learnt)
 
     async def _decide_once_learnt(self, asked: Sequence[_Asked], stored: Records, began: float) -> None:
         """Rows of a catalogue that others registered meanwhile are read as well."""
-        try:
-            learnt = await self._learn() or asked[0].serving
-        except StoreUnavailable as error:
-            self._answer_without_store(asked, error)
-        except Exception as error:
-            for one in asked:
-                one.fail(error)
-        else:
-            self._decide(asked, stored, began, learnt)
+        if await self._learn_for(asked):
+            self._decide(asked, stored, began, has_learnt=True)
 
     def _answer(self, asked: Sequence[_Asked], answered: Sequence[Answered | SnapshotError]) -> None:
         for one, decided in zip(asked, answered, strict=True):
             if isinstance(decided, SnapshotError):
                 one.fail(decided)
             elif one.question.request_id:
-                self._keep(one, decided)
+                one.decided = self._keeping.keep(decided)
+                one.decided.reply.add_done_callback(partial(self._answer_kept, one, decided))
             else:
                 self._give(one, decided)
 
     def _give(self, one: _Asked, decided: Answered) -> None:
         if one.settle(decided.reply):
-            self._note_once(one, decided)
-
-    def _note_once(self, one: _Asked, decided: Answered) -> None:
-        if one.noted is not decided:
-            one.noted = decided
             self._note(decided)
 
-    def _keep(self, one: _Asked, decided: Answered) -> None:
-        """Keep an answer for retries; whoever was first with a request_id is answered to all."""
-        one.decided = decided
-        self._start(self._answer_kept(one, decided))
-
-    async def _answer_kept(self, one: _Asked, decided: Answered) -> None:
-        """Answer with what is kept. It is noted also if the caller has hung up: a retry will be given it."""
+    def _answer_kept(self, one: _Asked, decided: Answered, kept: "asyncio.Future[bytes]") -> None:
+        """Answer with what is kept, if this caller may be given it: consent may have gone in between."""
         try:
-            reply = await keep(self._kept, decided)
-        except StoreUnavailable:  # it may be kept nevertheless
-            note_not_kept(one.question)
-            reply = decided.reply
+            reply = kept.result()
+            if reply is decided.reply or may_give_again(one.serving, one.question, reply, decided.stored[0]):
+                one.settle(reply)
+                return
         except Exception as error:
             one.fail(error)
             return
-        one.settle(reply)
-        if reply is decided.reply:
-            self._note_once(one, decided)
+        if not one.answer.done():
+            one.decided = None
+            one.question = one.question._replace(instead_of=reply)
+            self._decide([one], Records.of(decided.stored), decided.began, has_learnt=True)
 
     def _answer_unknown(self, one: _Asked) -> None:
         """The index named a customer whose own list lacks the identifier."""
@@ -292,8 +322,7 @@ class Gathering:
     def _be_late(self, one: _Asked) -> None:
         """The caller's deadline is here: give what there is."""
         if one.decided is not None:
-            note_not_kept(one.question)
-            self._give(one, one.decided)
+            one.settle(one.decided.give())
         elif one.question.strict:
             one.fail(DeadlinePassed("the deadline left no time to decide"))
         else:
@@ -310,29 +339,33 @@ class Gathering:
                 fallback = without_store(one.serving, one.question, reason, self._clock(), cause=str(error))
                 self._give(one, fallback)
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None], asked: Sequence[_Asked]) -> None:
+        """Do something in the background; nobody waits for ever for what fails unforeseen."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._end, asked))
+
+    def _end(self, asked: Sequence[_Asked], task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(fault := task.exception(), Exception):
+            _fail_all(asked, fault)
 
 
-async def keep(kept: RequestStore, one: Answered) -> bytes:
-    """Keep an answer for retries; gives the one that counts."""
-    question = one.question
-    return await kept.keep(
-        question.customer_id,
-        question.request_id,
-        one.reply,
-        began=one.began,
-        instead_of=question.instead_of,
-    )
+def _sorted_out(
+    asked: Sequence[_Asked], stored: Records, kept: Sequence[bytes | None]
+) -> tuple[list[int], list[int]]:
+    """Places of the questions that can be answered now, and of the retries that cannot be judged yet."""
+    foreign = [
+        place
+        for place, (one, row, reply) in enumerate(zip(asked, stored.rows, kept, strict=True))
+        if reply is not None and not can_be_judged(one.serving, one.question, row)
+    ]
+    return [place for place in range(len(asked)) if place not in foreign], foreign
 
 
-def note_not_kept(question: Question) -> None:
-    """Say that a retry of a request may be decided anew."""
-    logger().warning(
-        "decision_not_kept", customer=pseudonym(question.customer_id), request_id=question.request_id
-    )
+def _fail_all(asked: Sequence[_Asked], error: Exception) -> None:
+    for one in asked:
+        one.fail(error)
 
 
 def _is_yes(reply: "asyncio.Future[Reply]") -> bool:

@@ -68,7 +68,19 @@ def _log(error: Exception, request: object) -> None:
             faults = {"fields": wrong_fields(error)} if isinstance(error, InvalidInput) else {}
             logger().info("refused", error=type(error).__name__, code=code, **faults, **_about(request))
         case _:
-            logger().exception("internal_error")
+            log_fault(error, request)
+
+
+def log_fault(error: BaseException, request: object, **where: object) -> None:
+    """Log an error that was not foreseen: one line with its trace, and which request it was.
+
+    Args:
+        error: what went wrong.
+        request: the request, or the one of many, that it went wrong with.
+        where: what else helps to find it.
+    """
+    about = {"request_id": request_id_of(request), **_about(request), **where}
+    logger().error("internal_error", exc_info=error, **about)
 
 
 def wrong_fields(error: InvalidInput) -> list[str]:

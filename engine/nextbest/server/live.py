@@ -3,8 +3,11 @@
 from dataclasses import replace
 
 from nextbest.data.snapshots import SnapshotStore
+from nextbest.errors import CatalogueError
 from nextbest.model import DecisionState
+from nextbest.rows import RowCodec
 from nextbest.server.deciding import Serving
+from nextbest.telemetry import logger
 
 
 class LiveServing:
@@ -22,15 +25,19 @@ class LiveServing:
         """Decide with a newer state from now on."""
         self._serving = replace(self._serving, state=state)
 
-    async def learn_catalogues(self) -> Serving | None:
-        """Learn to read rows of catalogues that others have registered since; None if there are none.
+    async def learn_catalogues(self) -> RowCodec:
+        """Learn to read rows of catalogues that others have registered since; gives what reads them all.
+
+        A catalogue that is damaged or gone from Redis is left out: its rows cannot be read, all others can.
 
         Raises:
             StoreUnavailable: Redis does not answer.
         """
-        await self._snapshots.refresh()
+        try:
+            await self._snapshots.refresh()
+        except CatalogueError as error:
+            logger().error("catalogue_not_learnt", error=str(error))
         codec = self._snapshots.codec
-        if codec.n_readable <= self._serving.rows.n_readable:
-            return None
-        self._serving = replace(self._serving, rows=codec)
-        return self._serving
+        if codec.n_readable > self._serving.rows.n_readable:
+            self._serving = replace(self._serving, rows=codec)
+        return self._serving.rows

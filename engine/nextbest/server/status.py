@@ -67,7 +67,7 @@ CODES: Mapping[type[NextBestError], tuple[int, str]] = {
 The first that fits counts: an error stands before the one it is a kind of."""
 
 
-def to_status(error: Exception) -> Status:
+def to_status(error: BaseException) -> Status:
     """Describe an error as google.rpc.Status; what is not ours becomes a bland INTERNAL."""
     for kind, (code, reason) in CODES.items():
         if isinstance(error, kind):
@@ -75,7 +75,7 @@ def to_status(error: Exception) -> Status:
     return Status(code=Code.INTERNAL, message="internal error; see the service's log")
 
 
-def code_of(error: Exception) -> int:
+def code_of(error: BaseException) -> int:
     """The gRPC code that `to_status` gives."""
     return next((code for kind, (code, _) in CODES.items() if isinstance(error, kind)), Code.INTERNAL)
 

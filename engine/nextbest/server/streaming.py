@@ -8,10 +8,10 @@ from google.rpc.code_pb2 import Code
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2
 from nextbest.errors import InvalidInput, NextBestError
+from nextbest.server.guard import log_fault
 from nextbest.server.status import code_of, to_status, told_violations
 from nextbest.server.tally import CALLS
 from nextbest.server.wire import bytes_tag, sized, text
-from nextbest.telemetry import logger
 
 MAX_IN_FLIGHT = 256
 """Questions of one stream that may wait for answers; more are not read until some are answered."""
@@ -51,29 +51,31 @@ def _start(request: decision_pb2.DecideRequest, decide: Decide, ready: "asyncio.
     try:
         answer = decide(request)
     except Exception as error:
-        ready.put_nowait(_failed(request.request_id, error))
+        ready.put_nowait(_failed(request, error))
     else:
-        answer.add_done_callback(partial(_settle, ready, request.request_id))
+        answer.add_done_callback(partial(_settle, ready, request))
 
 
-def _settle(ready: "asyncio.Queue[bytes]", request_id: str, answer: "asyncio.Future[bytes]") -> None:
+def _settle(
+    ready: "asyncio.Queue[bytes]", request: decision_pb2.DecideRequest, answer: "asyncio.Future[bytes]"
+) -> None:
     error = answer.exception()
     if isinstance(error, Exception):
-        ready.put_nowait(_failed(request_id, error))
+        ready.put_nowait(_failed(request, error))
         return
     CALLS["DecideStream", "OK"] += 1
-    ready.put_nowait(text(_REQUEST_ID, request_id) + sized(_DECISION, answer.result()))
+    ready.put_nowait(text(_REQUEST_ID, request.request_id) + sized(_DECISION, answer.result()))
 
 
-def _failed(request_id: str, error: Exception) -> bytes:
+def _failed(request: decision_pb2.DecideRequest, error: Exception) -> bytes:
     """A message that says what is wrong with its request."""
     CALLS["DecideStream", Code.Name(Code.ValueType(code_of(error)))] += 1
     if not isinstance(error, NextBestError):
-        logger().error("internal_error", request_id=request_id, exc_info=error)
-    return text(_REQUEST_ID, request_id) + sized(_STATUS, status_of(error))
+        log_fault(error, request, method="DecideStream")
+    return text(_REQUEST_ID, request.request_id) + sized(_STATUS, status_of(error))
 
 
-def status_of(error: Exception) -> bytes:
+def status_of(error: BaseException) -> bytes:
     """An error as a Status of the contract."""
     status = to_status(error)
     violations = told_violations(error) if isinstance(error, InvalidInput) else ()

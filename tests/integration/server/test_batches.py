@@ -5,7 +5,7 @@ import pytest
 from tests.builders.small import NOW, population
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2
-from nextbest.server.decision_service import within_bounds
+from nextbest.server.batches import within_bounds
 from nextbest_client import InvalidRequest, decide_request
 
 STRICT = common_pb2.STRICTNESS_STRICT

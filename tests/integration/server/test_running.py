@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 from tests.builders.small import NOW, regular
 
 import nextbest.server.app
-import nextbest.server.decision_service
+import nextbest.server.batches
 import nextbest.server.gathering
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, decision_pb2_grpc
 from nextbest.data.store import StoreOptions
@@ -295,7 +295,7 @@ async def test_kept_data_after_a_restart(redis_process, rulebook):
 
 async def test_a_batch_ends_before_its_deadline(redis_process, rulebook, monkeypatch):
     """A batch that a slow Redis holds up is answered in time: fallbacks, or errors where strict."""
-    monkeypatch.setattr(nextbest.server.decision_service, "RESERVE_S", 59.0)
+    monkeypatch.setattr(nextbest.server.batches, "RESERVE_S", 59.0)
     async with started(redis_process, rulebook) as (service, client):
         assert await answered(client)
         redis_process.freeze()
@@ -308,28 +308,6 @@ async def test_a_batch_ends_before_its_deadline(redis_process, rulebook, monkeyp
             redis_process.thaw()
         assert relaxed.decision.fallback.reason == decision_pb2.FALLBACK_REASON_DEADLINE
         assert strict.status.code == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
-
-
-async def test_a_batch_without_time_to_keep_its_decisions(redis_process, rulebook, monkeypatch):
-    """What a batch has decided is given and logged, also where there is no time to keep it for retries."""
-
-    async def never(*_):
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(nextbest.server.decision_service, "RESERVE_S", 55.0)
-    monkeypatch.setattr(nextbest.server.decision_service, "keep", never)
-    async with started(redis_process, rulebook) as (service, client):
-        batch = decision_pb2.DecideBatchRequest(requests=[asking(request_id="hurried")])
-        async with grpc.aio.insecure_channel(service.address) as channel:
-            stub = decision_pb2_grpc.DecisionServiceStub(channel)
-            (item,) = (await stub.DecideBatch(batch, timeout=60.0)).items
-        assert not item.decision.HasField("fallback")
-
-        async def is_logged():
-            ids = [one.decision.decision_id for one in (await client.export(CUSTOMER)).decisions]
-            return ids == [item.decision.decision_id]
-
-        await until(is_logged)
 
 
 async def test_one_line_a_fallback(redis_process, rulebook):

@@ -11,7 +11,7 @@ import nextbest.server.gathering
 from loyalty.nextbest.v1 import common_pb2, decision_pb2
 from nextbest.server.gathering import MOST
 from nextbest.server.streaming import MAX_IN_FLIGHT
-from nextbest_client import ServiceFailed, decide_request, is_fallback
+from nextbest_client import decide_request
 
 STRICT = common_pb2.STRICTNESS_STRICT
 
@@ -116,24 +116,6 @@ async def test_questions_that_come_together(redis_process, rulebook, sizes):
         assert 1 < max(sizes) <= MOST
         assert len({reply.decision_id for reply in replies}) == 200
         assert all(len(reply.results) <= 2 + i % 3 for i, reply in enumerate(replies))
-
-
-async def test_question_that_breaks_harms_no_other(redis_process, rulebook, monkeypatch):
-    """A question that fails in the kernels fails alone; those decided with it are answered."""
-    decide = nextbest.server.gathering.answers
-
-    def fragile(found):
-        if any(question.language == "da" for question in found.questions):
-            raise RuntimeError("the cause")
-        return decide(found)
-
-    async with started(redis_process, rulebook) as (_, client):
-        await answered(client)
-        monkeypatch.setattr(nextbest.server.gathering, "answers", fragile)
-        calls = [client.decide(asking(language=("en", "da")[i == 7])) for i in range(40)]
-        replies = await asyncio.gather(*calls, return_exceptions=True)
-    assert isinstance(replies.pop(7), ServiceFailed)
-    assert all(reply.customer_id == CUSTOMER and not is_fallback(reply) for reply in replies)
 
 
 async def test_stream_without_redis(redis_process, rulebook):
