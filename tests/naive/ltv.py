@@ -30,12 +30,14 @@ def _published(x, t, start, r, a, b):
 def expected_if_alive(x, t, T, r, alpha, a, b):
     """Expected purchases in t weeks of an alive customer: digits are added until two runs agree."""
     numbers = [float(v) for v in (x, t, r, a, b)]
+    if t == 0:
+        return mp.mpf(0)
     previous = None
     for digits in (120, 240, 480, 960):
         with mp.workdps(digits):
             x, t, r, a, b = (mp.mpf(v) for v in numbers)
             value = _published(x, t, mp.mpf(float(alpha)) + mp.mpf(float(T)), r, a, b)
-            if previous is not None and abs(value - previous) <= mp.mpf(10) ** -25 * abs(value):
+            if previous and abs(value - previous) <= mp.mpf(10) ** -25 * abs(value):
                 return value
             previous = value
     raise ArithmeticError("no agreement")

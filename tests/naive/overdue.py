@@ -16,7 +16,7 @@ def gap_survival(x, t_x, gap, r, alpha):
 
 def gap_quantile(x, t_x, q, r, alpha):
     """(α+t_x)((1−q)^(−1/(r+x)) − 1)."""
-    with mp.workdps(60):
+    with mp.workdps(400):  # so that the smallest q does not cancel
         x, t_x, q, r, alpha = _numbers(x, t_x, q, r, alpha)
         return (alpha + t_x) * ((1 - q) ** (-1 / (r + x)) - 1)
 

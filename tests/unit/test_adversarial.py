@@ -1,13 +1,14 @@
-"""One table of hostile numbers, and every kernel of potential and behaviour that meets them.
+"""Hostile numbers in every scalar kernel of potential and behaviour, and in every fact of a customer.
 
-Missing, computed NaN, ±inf, both zeros, denormals, the neighbours of 1, negative, b = 1e4 and huge. A kernel
-answers within its range or NaN; it never raises, and a whole customer keeps exactly one stage.
+A kernel answers within its range or NaN; it never raises, and a whole customer keeps exactly one stage.
+`test_hostile_lifetimes` and `test_hostile_money` compare with the oracles.
 """
 
 import math
 
 import numpy as np
 import pytest
+from tests.builders.hostile import HOSTILE
 from tests.unit.test_figure_kernel import NOW, artifacts, compiled, customers
 
 from nextbest.assembly import assemble
@@ -30,23 +31,6 @@ from nextbest.potential.retention import renewal_multiplier, retention_at
 from nextbest.potential.shares import share_of_market
 from nextbest.potential.value import annual_rate, money_ratio
 
-HOSTILE = {
-    "missing": math.nan,
-    "computed NaN": math.inf - math.inf,
-    "inf": math.inf,
-    "-inf": -math.inf,
-    "zero": 0.0,
-    "-zero": -0.0,
-    "denormal": 5e-324,
-    "-denormal": -5e-324,
-    "tiny": 1e-300,
-    "below one": 1.0 - 2**-53,
-    "one": 1.0,
-    "above one": 1.0 + 2**-52,
-    "negative": -1.0,
-    "b = 1e4": 1e4,
-    "huge": 1e300,
-}
 ANY = (-math.inf, math.inf)
 SHARE, POSITIVE = (0.0, 1.0), (0.0, math.inf)
 

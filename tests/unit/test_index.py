@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.naive import index as naive
-from tests.unit.behaviour_rows import CATALOGUE, DAY, NOW, SHARES, TRUTHS, array, rows_of
+from tests.unit.behaviour_rows import CATALOGUE, DAY, NOW, SHARES, TRUTHS, array, as_float, rows_of
 from tests.unit.behaviour_rows import LOYALTY_FACTS as SOME_FACTS
 
 from nextbest.behaviour.index import (
@@ -25,6 +25,7 @@ from nextbest.behaviour.index import (
     level_counts,
     level_of,
     loyalty_columns,
+    purchase_frequencies,
 )
 from nextbest.parameters import StageParameter, stage_parameter_problems
 
@@ -211,3 +212,11 @@ def test_unsound_parameters_are_named(numbers, name):
 def test_published_parameters_are_sound():
     """The defaults pass their own check."""
     assert stage_parameter_problems(dict(STAGE_PARAMETERS)) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(facts=SOME_FACTS)
+def test_frequencies_equal_the_oracle(facts):
+    """Repeat purchases a week: none without a length of observation, 0 of who is not known to buy."""
+    found = purchase_frequencies(rows_of([facts]).numbers, COLUMNS)
+    assert found[0] == pytest.approx(as_float(naive.frequency(facts)), rel=1e-12, nan_ok=True)

@@ -134,6 +134,8 @@ ADVERSARIAL = [
     pytest.param((0, 1e6, 0, 0.243, 1e-3, 0.793, 2.426), id="T=0, for ever"),
     pytest.param((4, 26, 30, 50, 5, 0.3, 0.7), id="a+b far below r"),
     pytest.param((0, 156, 0, 9, 2, 0.05, 0.1), id="a+b far below r, T=0"),
+    pytest.param((0, 156, 0, 200, 5, 0.3, 0.7), id="a+b so far below r that a series would explode, T=0"),
+    pytest.param((1, 26, 30, 200, 5, 0.3, 0.7), id="a+b so far below r that a series would explode"),
     pytest.param((2, 50, 0.1, 0.06, 0.5, 30, 0.001), id="large a, tiny b"),
     pytest.param((2000, 52, 52, 0.5, 5, 0.1, 5), id="2,000 purchases"),
     pytest.param((1, 1e-9, 30, 0.5, 5, 0.5, 2.5), id="a minute's horizon"),
@@ -146,6 +148,18 @@ def test_expected_purchases_hold_on_adversarial_input(case):
     x, t, T, r, alpha, a, b = map(float, case)
     exact = naive.expected_if_alive(x, t, T, r, alpha, a, b)
     assert relative_error(bgnbd.expected_if_alive(x, t / (alpha + T), r, a, b), exact) <= 1e-12
+
+
+@pytest.mark.parametrize("case", ADVERSARIAL)
+def test_all_steps_at_once_hold_on_adversarial_input(case):
+    """Horizons that share their coefficients agree with 40 digits at every edge as well."""
+    x, t, T, r, alpha, a, b = map(float, case)
+    horizons = t * np.array([0.01, 0.3, 1.0])
+    expected = np.empty(3)
+    bgnbd.expected_at(x, alpha + T, horizons, r, a, b, expected, np.empty((3, 3)))
+    for found, horizon in zip(expected, horizons, strict=True):
+        exact = naive.expected_if_alive(x, horizon, T, r, alpha, a, b)
+        assert relative_error(found, exact) <= 1e-12, horizon
 
 
 def test_the_quadrature_takes_over_where_the_series_would_not_end():

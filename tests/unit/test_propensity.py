@@ -9,7 +9,7 @@ from tests.naive import propensity as naive
 
 from nextbest.errors import ArtifactError, FitError
 from nextbest.learning.propensity import LIMIT, PropensityModel, score_propensity
-from nextbest.learning.propensity_fit import fit_propensity
+from nextbest.learning.propensity_fit import _standardised, fit_propensity
 
 ODD = (np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, 1e308, -1e308)
 """Values a row can hold when something upstream went wrong."""
@@ -53,6 +53,25 @@ def test_kernel_scores_as_the_naive_sum_does(rows, table, constants, data):
     expected = naive.score(rows, columns, table, constants)
     assert scores == pytest.approx(expected, rel=1e-11, abs=1e-14)
     assert ((scores >= 0) & (scores <= 1)).all()
+
+
+@given(
+    rows=st.lists(st.tuples(values, values), min_size=1, max_size=5),
+    table=st.lists(table_row, min_size=2, max_size=2),
+)
+@settings(max_examples=100, deadline=None)
+def test_the_fit_sees_facts_as_scoring_does(rows, table):
+    """The design matrix holds what the naive scaling makes of each value, the fill where it is missing."""
+    found = _standardised(np.array(rows, np.float64), np.array(table, np.float64))
+    expected = [
+        [
+            naive.standardise(fact[4] if math.isnan(value) else value, *fact[:3])
+            for value, fact in zip(row, table, strict=True)
+        ]
+        for row in rows
+    ]
+    for one, other in zip(found.tolist(), expected, strict=True):
+        assert one == pytest.approx(other, rel=1e-11, abs=1e-14)
 
 
 def test_kernel_reads_read_only_arrays():

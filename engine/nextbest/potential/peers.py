@@ -49,7 +49,7 @@ def wilson_low(have: float, n: float, z: float) -> float:
         return np.nan
     share = have / n
     centre = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4.0 * n * n))
     # the product of the two bounds is share²/(1 + z²/n): dividing does not cancel
     return share * share / (centre + spread)
 

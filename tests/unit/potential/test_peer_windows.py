@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.naive import peers as naive
 
 from nextbest.artifact import unpack
 from nextbest.assembly import FittedGrid, require_same_codes
@@ -10,7 +11,7 @@ from nextbest.facts import Catalogue, Fact, FactGroup, FactType
 from nextbest.fitted import pack_grid, read_grid
 from nextbest.potential.grid import PeerGrid
 from nextbest.potential.peer_windows import asks_peers, fill_peers_have
-from nextbest.potential.peers import PeerFigure, PeerRates
+from nextbest.potential.peers import PeerFigure, PeerRates, Z
 from nextbest.rulebook.builder import ProgramBuilder
 from nextbest.rulebook.expressions import Scope, compile_condition
 
@@ -54,6 +55,13 @@ def test_a_peers_column_is_the_offer_of_the_customers_cell() -> None:
     members = [int(tables.filter_codes[w]) for w in range(tables.n_windows)]
     by_member = {member: columns[:, w].tolist() for w, member in enumerate(members)}
     assert by_member == {1: [1.0, 0.0, 0.0], 0: [0.0, 0.0, 0.0]}
+    paths, owned = (
+        [(0,)] * 60 + [(1,)] * 60,
+        [{0, 1} if i % 60 < (50, 5)[i // 60] else {0} for i in range(120)],
+    )
+    for member, column in by_member.items():
+        counted = [naive.figures(paths, owned, path, member, Z) for path in ((0,), (1,), ())]
+        assert column == [float(offer) for *_, offer in counted]
 
 
 def test_too_few_known_peers_make_it_unknown() -> None:
