@@ -1,5 +1,6 @@
 """The model that decisions are made with: a rulebook and its artifacts, assembled once, immutable."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from nextbest.potential.peer_windows import asks_peers
 from nextbest.potential.peers import PeerRates
 from nextbest.potential.retention import RetentionModel
 from nextbest.potential.tables import MEDIAN, PotentialTables
+from nextbest.rulebook.growth import diverging_retention
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.valuation import WorthTables, worth_tables
 
@@ -129,6 +131,7 @@ def assemble(rulebook: Rulebook, artifacts: Artifacts) -> Model:
             say nothing for the time until it is fitted.
     """
     compiled, rulebook = rulebook, served_rulebook(rulebook, artifacts.propensity)
+    require_growth_that_ends(rulebook, artifacts)
     return Model(
         rulebook=rulebook,
         artifacts=artifacts,
@@ -166,6 +169,35 @@ def _peers(rulebook: Rulebook, fitted: FittedGrid) -> Peers:
         fitted_at=fitted.fitted_at,
         rates=offers if asks_peers(rulebook.program) else None,
         offers=offers,
+    )
+
+
+def require_growth_that_ends(rulebook: Rulebook, artifacts: Artifacts) -> None:
+    """Refuse a growth of contracts with which the fitted retention makes a contract worth endlessly much.
+
+    Retention by tenure rises to 1, so no growth at or above the discount is below it for everybody.
+
+    Raises:
+        ArtifactError: r(1+g) ≥ 1+d for contracts of some tenure, or for all.
+    """
+    fitted, growth = artifacts.retention, rulebook.strategy.contract_growth
+    ltv = artifacts.ltv
+    discount = rulebook.strategy.ltv_discount_rate if ltv is None else ltv.yearly_discount
+    if fitted is None or growth <= 0.0 or growth < discount:
+        return
+    bound = diverging_retention(discount, growth)
+    if fitted.alpha is not None and fitted.beta is not None:
+        # (β+t)/(α+β+t) ≥ bound, at the first whole t; at a bound of 1 only in the limit.
+        renewals = math.inf if bound >= 1.0 else bound * fitted.alpha / (1.0 - bound) - fitted.beta
+        whose = f"that of contracts renewed {math.ceil(max(0.0, renewals))} times" if renewals < 1e6 else "it"
+        what = f"retention by tenure rises to 1, and {whose} reaches {bound:.3f}"
+    elif fitted.rate >= bound:
+        what = f"the fitted retention {fitted.rate:.3f} is not below {bound:.3f}"
+    else:
+        return
+    raise ArtifactError(
+        f"`lifetime.contract_growth` {growth:g} makes contracts worth endlessly much at a discount of"
+        f" {discount:g}: {what}; lower it below the discount rate in strategy.yaml"
     )
 
 

@@ -150,6 +150,7 @@ class FactChecks:
         self._names = [f.name for f in facts]
         self._low = np.array([_bound(f, f.minimum, FIRST_TIME_S, -np.inf) for f in facts])
         self._high = np.array([_bound(f, f.maximum, LAST_TIME_S, np.inf) for f in facts])
+        self._because = [f"; {f.maximum_because}" if f.maximum_because else "" for f in facts]
         self._whole = np.array([f.type is FactType.INT for f in facts], np.bool_)
 
     def misfits(self, numbers: F64) -> list[Misfit]:
@@ -165,7 +166,9 @@ class FactChecks:
             (numbers < self._low) & inside, numbers, lambda c: f"`{{}}` is below {shown(self._low[c])}"
         )
         found += self._reports(
-            (numbers > self._high) & inside, numbers, lambda c: f"`{{}}` is above {shown(self._high[c])}"
+            (numbers > self._high) & inside,
+            numbers,
+            lambda c: f"`{{}}` is above {shown(self._high[c])}{self._because[c]}",
         )
         found += self._reports(
             self._whole & inside & (np.floor(numbers) != numbers) & ~np.isnan(numbers),

@@ -72,6 +72,8 @@ class Fact:
     """Name of the companion fact that holds when this one was observed; empty if there is none."""
     minimum: float | None = None
     maximum: float | None = None
+    maximum_because: str = ""
+    """Where the bound comes from and what to do about it, if not from the fact itself."""
     quality_weight: float = 0.0
     """Weight in the data-quality score; 0 = not a required fact."""
     fresh_days: float | None = None

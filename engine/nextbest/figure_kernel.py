@@ -83,6 +83,7 @@ _REVENUE, _SERVED = int(ValueInput.REVENUE_NET), int(ProfitTerm.COST_TO_SERVE)
 _MONEY, _PROFIT_TERMS, _VALUE_TERMS = len(ValueInput), len(ProfitTerm), len(ValueTerm)
 _ALIVE, _LTV, _MULTIPLIER = int(LtvColumn.ALIVE), int(LtvColumn.LTV), int(LtvColumn.MULTIPLIER)
 _IF_ALIVE, _TABLE_FIRST = int(LtvColumn.LTV_IF_ALIVE), int(FigureNumber.TABLE_FIRST)
+_GROWTH = int(FigureNumber.CONTRACT_GROWTH)
 _ALPHA, _BETA, _RATE = (
     int(FigureNumber.CHURN_ALPHA),
     int(FigureNumber.CHURN_BETA),
@@ -153,13 +154,18 @@ def _fill_contract(tables: FigureTables, numbers: F64, i: int, state: float, now
     discount, years = settings[_DISCOUNT], settings[_HORIZON]
     start = earlier(fact_at(numbers, i, tables.facts[_JOINED]), fact_at(numbers, i, tables.facts[_FIRST]))
     renewals = np.floor(age_days(start, now) / YEAR_DAYS) if state == IN_FORCE else 0.0
-    lasting = renewal_multiplier(renewals, settings[_ALPHA], settings[_BETA], discount, years)
+    alpha, beta, growth = settings[_ALPHA], settings[_BETA], settings[_GROWTH]
+    lasting = renewal_multiplier(renewals, alpha, beta, discount, 0.0, years)
+    growing = lasting
+    if growth != 0.0:
+        growing = renewal_multiplier(renewals, alpha, beta, discount, growth, years)
     if math.isnan(lasting):
         retention = fact_at(numbers, i, facts[_RETENTION])
         if math.isnan(retention):
             retention = settings[_RATE]
-        lasting = contract_multiplier(retention, discount, years)
-    fill_renewed(fact_at(numbers, i, facts[_CONTRACT_MARGIN]), lasting, state == IN_FORCE, row)
+        lasting = contract_multiplier(retention, discount, 0.0, years)
+        growing = contract_multiplier(retention, discount, growth, years)
+    fill_renewed(fact_at(numbers, i, facts[_CONTRACT_MARGIN]), lasting, growing, state == IN_FORCE, row)
 
 
 @lean_kernel

@@ -60,6 +60,8 @@ class FigureNumber(IntEnum):
     CHURN_BETA = 13
     CONTRACT_RETENTION = 14
     """Of a contract whose own is unknown."""
+    CONTRACT_GROWTH = 15
+    """Of a contract's margin, a year."""
 
 
 class PeerTables(NamedTuple):
@@ -234,6 +236,7 @@ def _numbers(model: Model, table_first: float) -> F64:
     numbers[FigureNumber.REFERRAL_WORTH] = strategy.referral_worth
     numbers[FigureNumber.REFERRAL_WEIGHT] = strategy.referral_weight
     numbers[FigureNumber.CEILING_SHARE] = strategy.ceiling_share
+    numbers[FigureNumber.CONTRACT_GROWTH] = strategy.contract_growth
     numbers[FigureNumber.YEARLY_DISCOUNT] = strategy.ltv_discount_rate
     numbers[FigureNumber.HORIZON_YEARS] = strategy.ltv_steps * strategy.ltv_step_weeks / WEEKS_A_YEAR
     if model.artifacts.ltv is not None:

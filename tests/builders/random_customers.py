@@ -56,6 +56,7 @@ def settings_of(rulebook, **fitted):
         referral_worth=strategy.referral_worth,
         referral_weight=strategy.referral_weight,
         ceiling_share=strategy.ceiling_share,
+        contract_growth=strategy.contract_growth,
         forgive={
             name: {
                 "fact": term.fact,

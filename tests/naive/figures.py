@@ -35,6 +35,7 @@ class Settings:
     retention: tuple[float, float] | None = None
     """α and β of contracts by tenure."""
     retention_rate: float | None = None
+    contract_growth: float = 0.0
     bgnbd: tuple[float, ...] | None = None
     gamma_gamma: tuple[float, ...] | None = None
     yearly_discount: float = math.nan
@@ -114,29 +115,31 @@ def lifetime(settings, facts, now):
     return found
 
 
-def _lasting(settings, facts, now):
-    """What a yearly 1 comes to while the contract is renewed; None = unknown."""
+def _lasting(settings, facts, now, growth=0.0):
+    """What a yearly 1 that grows comes to while the contract is renewed; None = unknown."""
     years = settings.steps * settings.step_weeks / 52.0
     starts = [facts[name] for name in ("joined", "first_purchase") if name in facts]
     running = facts["contract_state"] == "in_force"
     if settings.retention is not None and (starts or not running):
         renewals = math.floor(max(0.0, now - min(starts)) / (365.25 * DAY_S)) if running else 0
-        return float(ltv.renewal_multiplier(renewals, *settings.retention, settings.yearly_discount, years))
+        discount = settings.yearly_discount
+        return float(ltv.renewal_multiplier(renewals, *settings.retention, discount, years, growth))
     retention = facts.get("contract_retention", settings.retention_rate)
     if retention is None:
         return None
-    return float(ltv.contract_multiplier(retention, settings.yearly_discount, round(years)))
+    value = ltv.contract_multiplier(retention, settings.yearly_discount, round(years), growth)
+    return None if value is None else float(value)
 
 
 def _contract(settings, facts, now):
     alive = 1.0 if facts["contract_state"] == "in_force" else 0.0
     margin, renewed = facts.get("contract_margin"), _lasting(settings, facts, now)
+    growing = _lasting(settings, facts, now, settings.contract_growth)
     found = {"alive": alive, "ltv": None, "ltv_back": None, "multiplier": 1.0}
     if renewed is not None:
-        lasts = alive * renewed
-        found["multiplier"] = max(1.0, lasts)
-        if margin is not None:
-            found["ltv"], found["ltv_back"] = margin * lasts, margin * renewed
+        found["multiplier"] = max(1.0, alive * renewed)
+    if margin is not None and growing is not None:
+        found["ltv"], found["ltv_back"] = margin * alive * growing, margin * growing
     return found
 
 

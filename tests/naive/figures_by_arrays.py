@@ -70,6 +70,7 @@ def _lifetime(model, rows, figures):
         _fact(model, rows, "contract_retention"),
         state == CONTRACT_STATES.index("in_force"),
         strategy.ltv_discount_rate,
+        strategy.contract_growth,
         strategy.ltv_steps * strategy.ltv_step_weeks / 52.0,
     )
     lifetime[state > 0] = of_contract[state > 0]

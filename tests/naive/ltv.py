@@ -87,11 +87,13 @@ def lifetime_value(x, t_x, T, zbar, margin, bgnbd, gamma_gamma, d, step_weeks, s
     return mp.mpf(margin) * expected_spend(x, zbar, *gamma_gamma) * purchases
 
 
-def contract_multiplier(r, d, years):
-    """Σ_{i=1}^N ρ^i, term by term, for a whole number of years."""
+def contract_multiplier(r, d, years, g=0.0):
+    """Σ_{i=1}^N (1+g)^{i−1} r^i/(1+d)^i, term by term, for whole years; None where it diverges."""
     with mp.workdps(DIGITS):
-        rho = mp.mpf(r) / (1 + mp.mpf(d))
-        return mp.fsum(rho**i for i in range(1, years + 1))
+        r, d, g = mp.mpf(r), mp.mpf(d), mp.mpf(g)
+        if g != 0 and r * (1 + g) >= 1 + d:
+            return None
+        return mp.fsum((1 + g) ** (i - 1) * (r / (1 + d)) ** i for i in range(1, years + 1))
 
 
 def contract_ltv_growth(m, r, d, g, years=20_000):
@@ -174,8 +176,8 @@ def retention_at(renewals, alpha, beta):
         return mp.beta(alpha, beta + renewals + 1) / mp.beta(alpha, beta + renewals)
 
 
-def renewal_multiplier(renewals, alpha, beta, d, years):
-    """Σ S(t+k)/S(t)/(1+d)^k over N years, the last in part if N is no whole number."""
+def renewal_multiplier(renewals, alpha, beta, d, years, g=0.0):
+    """Σ S(t+k)/S(t)·(1+g)^{k−1}/(1+d)^k over N years, the last in part if N is no whole number."""
     with mp.workdps(DIGITS):
         alpha, beta = mp.mpf(float(alpha)), mp.mpf(float(beta))
 
@@ -183,7 +185,7 @@ def renewal_multiplier(renewals, alpha, beta, d, years):
             return mp.beta(alpha, beta + t) / mp.beta(alpha, beta)
 
         terms = [
-            survival(renewals + k) / survival(renewals) / (1 + mp.mpf(d)) ** k
+            survival(renewals + k) / survival(renewals) * (1 + mp.mpf(g)) ** (k - 1) / (1 + mp.mpf(d)) ** k
             for k in range(1, math.floor(years) + 2)
         ]
         return mp.fsum(terms[:-1]) + (mp.mpf(years) - math.floor(years)) * terms[-1]

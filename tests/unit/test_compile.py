@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nextbest.errors import RulebookCompileError
+from nextbest.fact_values import FactChecks, shown
 from nextbest.facts import FactType
 from nextbest.model import Outcome, Stage
 from nextbest.parameters import STAGE_PARAMETERS, default_stage_parameters
@@ -98,6 +99,25 @@ def test_defaults_are_those_of_the_domain_model(build: Callable[..., Rulebook]) 
     assert strategy.arbitration is Arbitration.MUTUAL
     value = build().value
     assert (value.quality_rate, value.credibility_years) == (0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("growth", "most"), [("0.05", 1.0), ("0.0999", 1.0), ("0.1", 0.999999), ("0.25", 0.879999), ("-0.2", 1.0)]
+)
+def test_growth_bounds_the_retention_of_snapshots(build: Callable[..., Rulebook], growth: str, most: float):
+    """A snapshot whose retention would make its contract worth endlessly much is refused; why is said."""
+    lifetime = f"lifetime: {{contract_growth: {growth}, discount_rate: 0.1}}\n"
+    facts = "standard: [contract_state, contract_margin, contract_retention]\n"
+    checks = FactChecks(build(strategy=STRATEGY + lifetime, facts=facts).catalogue)
+    for retention, refused in ((most, False), (min(1.0, most + 2e-6), most < 1.0)):
+        found = checks.misfits(np.array([[np.nan, 900.0, retention]]))
+        assert [m.fact for m in found] == ["contract_retention"] * refused
+        for misfit in found:
+            assert misfit.describe(0) == (
+                f"`{shown(retention)}` is above {most!r}; with `lifetime.contract_growth` {growth} and"
+                " `discount_rate` 0.1 such a contract would be worth endlessly much: lower the growth"
+                " below the discount rate"
+            )
 
 
 def test_stage_constants_default_and_change(build: Callable[..., Rulebook]) -> None:

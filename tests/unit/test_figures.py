@@ -10,6 +10,7 @@ from tests.builders.small import DIRECTORY
 from tests.naive import figures as naive
 
 from nextbest.assembly import OUTCOMES, Artifacts, FittedGrid, assemble
+from nextbest.errors import ArtifactError
 from nextbest.facts import FIGURE_TYPES, STAGE_NAMES, FactType, Figure
 from nextbest.figures import figures_of, valued_of
 from nextbest.id_check import id_checks_of
@@ -58,8 +59,10 @@ BY_TENURE = replace(RATE, alpha=0.7, beta=3.8)
 
 @pytest.mark.parametrize("retention", [RATE, BY_TENURE], ids=["one rate", "by tenure"])
 @pytest.mark.parametrize("ltv", [None, LTV], ids=["contracts only", "buyers too"])
-def test_contracts_are_valued_by_tenure(rulebook, ltv, retention):
+@pytest.mark.parametrize("growth", [0.0, 0.04])
+def test_contracts_are_valued_by_tenure(rulebook, ltv, retention, growth):
     """A contract is worth what renewals by tenure give, or one rate where tenure tells nothing (B6)."""
+    rulebook = replace(rulebook, strategy=replace(rulebook.strategy, contract_growth=growth))
     model = assemble(rulebook, Artifacts(ltv=ltv, retention=retention))
     buyers = {} if ltv is None else {"bgnbd": (0.9, 5.0, 0.7, 2.6), "gamma_gamma": (6.0, 4.0, 500.0)}
     horizon = {} if ltv is None else {"step_weeks": 26.0, "steps": 6, "frequency_bound": 0.35}
@@ -70,6 +73,30 @@ def test_contracts_are_valued_by_tenure(rulebook, ltv, retention):
     found = figures_of(model, rows_of(rulebook, customers), np.full(60, T0))
     for i, (facts, as_of) in enumerate(customers):
         compare(found[i], naive.figures(settings, facts, as_of=as_of, now=T0), of=facts)
+
+
+@pytest.mark.parametrize(
+    ("growth", "retention", "said"),
+    [
+        (0.1, BY_TENURE, r"retention by tenure rises to 1, and it reaches 1\.000"),
+        (0.2, BY_TENURE, r"and that of contracts renewed 4 times reaches 0\.917"),
+        (0.6, RATE, r"the fitted retention 0\.700 is not below 0\.688"),
+    ],
+)
+def test_a_fitted_retention_with_which_growth_diverges_is_refused(rulebook, growth, retention, said):
+    """A model in which r(1+g) ≥ 1+d for some tenure is not assembled; what to change is said."""
+    rulebook = replace(rulebook, strategy=replace(rulebook.strategy, contract_growth=growth))
+    with pytest.raises(ArtifactError, match=said) as raised:
+        assemble(rulebook, Artifacts(retention=retention))
+    assert f"`lifetime.contract_growth` {growth:g}" in str(raised.value)
+    assert str(raised.value).endswith("lower it below the discount rate in strategy.yaml")
+
+
+def test_growth_below_the_discount_or_below_what_retention_allows_is_taken(rulebook):
+    """No retention makes a growth under the discount diverge, and a low one stands a higher growth."""
+    for growth, retention in ((0.0999, BY_TENURE), (0.5, RATE), (0.5, None), (-0.3, BY_TENURE)):
+        changed = replace(rulebook, strategy=replace(rulebook.strategy, contract_growth=growth))
+        assert assemble(changed, Artifacts(retention=retention)).rulebook is changed
 
 
 def compare(found, expected, *, of):

@@ -47,8 +47,8 @@ def test_contract_closed_forms_give_the_vectors():
     assert ltv.contract_ltv(m, r, d) == pytest.approx(out["infinite"], rel=1e-9)
     assert ltv.contract_ltv_immediate(m, r, d) == pytest.approx(out["immediate"], rel=1e-9)
     assert ltv.contract_ltv_growth(m, r, d, 0.02) == pytest.approx(out["growth_0.02"], rel=1e-9)
-    assert ltv.contract_ltv_horizon(m, r, d, 5.0) == pytest.approx(out["horizon_5"], rel=1e-9)
-    assert ltv.contract_ltv_horizon(m, r, d, 1.0) == pytest.approx(out["horizon_1"], rel=1e-9)
+    assert ltv.contract_ltv_horizon(m, r, d, 0.0, 5.0) == pytest.approx(out["horizon_5"], rel=1e-9)
+    assert ltv.contract_ltv_horizon(m, r, d, 0.0, 1.0) == pytest.approx(out["horizon_1"], rel=1e-9)
 
 
 def test_berger_nasr_gives_the_vector():
@@ -348,17 +348,40 @@ rates = st.floats(0, 0.99)
 @given(rates, st.floats(0.001, 0.01), st.floats(0.01, 0.5), st.sampled_from([1.0, 3.0, math.inf]))
 def test_contract_ltv_rises_with_retention(r, more, d, years):
     """LTV and the mean lifetime rise strictly with retention, over any horizon."""
-    assert ltv.contract_ltv_horizon(100.0, r, d, years) < ltv.contract_ltv_horizon(100.0, r + more, d, years)
+    before, after = (ltv.contract_ltv_horizon(100.0, rate, d, 0.0, years) for rate in (r, r + more))
+    assert before < after
     assert ltv.mean_lifetime_years(r) < ltv.mean_lifetime_years(min(r + more, 0.999))
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 40))
-@example(r=1.0, d=1e-5, years=1)
-def test_the_contract_multiplier_is_the_sum_of_its_terms(r, d, years):
-    """ρ(1−ρ^N)/(1−ρ) equals Σ ρ^i, ρ → 1 included."""
-    exact = float(naive.contract_multiplier(r, d, years))
-    assert ltv.contract_multiplier(r, d, float(years)) == pytest.approx(exact, rel=1e-12, abs=1e-300)
+@given(st.floats(0, 1), st.floats(0, 1), st.just(0.0) | st.floats(-0.9, 1), st.integers(0, 40))
+@example(r=1.0, d=1e-5, g=0.0, years=1)
+@example(r=1.0, d=0.25, g=0.2499999, years=3)
+@example(r=0.9, d=0.1, g=0.5, years=3)
+def test_the_contract_multiplier_is_the_sum_of_its_terms(r, d, g, years):
+    """ρ(1−ρ^N)/(1−ρ)/(1+g) equals its sum, ρ → 1 included; a growth that diverges has none."""
+    exact, found = naive.contract_multiplier(r, d, years, g), ltv.contract_multiplier(r, d, g, float(years))
+    if exact is None:
+        assert math.isnan(found) or r * (1 + g) < (1 + d) * (1 + 1e-15) or years == 0
+    else:
+        rounding = 4e-16 * (1 + g) / max(1 + d - r * (1 + g), 1e-300)
+        assert found == pytest.approx(float(exact), rel=1e-12 + rounding, abs=1e-300)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.floats(0.01, 1),
+    st.floats(0.05, 1),
+    st.tuples(st.floats(-0.9, 0.9), st.floats(-0.9, 0.9)),
+    st.sampled_from([2.0, 3.0, 7.5, math.inf]),
+)
+def test_contract_ltv_rises_with_growth(r, d, growths, years):
+    """Over more than a year, the more a margin grows the more a contract is worth."""
+    low, high = (0.99 * g * ((1 + d) / r - 1) if g > 0 else g for g in sorted(growths))
+    before, after = (ltv.contract_ltv_horizon(100.0, r, d, g, years) for g in (low, high))
+    assert before <= after * (1 + 1e-12)
+    if high - low > 1e-3:
+        assert before < after
 
 
 @settings(max_examples=50, deadline=None)
@@ -385,11 +408,13 @@ def test_growth_is_the_sum_of_its_terms():
 def test_a_growth_that_diverges_has_no_value(r, d, g):
     """r(1+g) ≥ 1+d, or a retention that is no share, gives NaN instead of a negative fortune."""
     assert math.isnan(ltv.contract_ltv_growth(100.0, r, d, g))
+    if g:
+        assert math.isnan(ltv.contract_ltv_horizon(100.0, r, d, g, 3.0))
 
 
 def test_a_contract_that_never_ends_without_discount_has_a_value_over_a_horizon_only():
     """With r = 1 and d = 0 there are N margins over N years, NaN for ever."""
-    assert ltv.contract_ltv_horizon(100.0, 1.0, 0.0, 7.0) == 700.0
+    assert ltv.contract_ltv_horizon(100.0, 1.0, 0.0, 0.0, 7.0) == 700.0
     assert math.isnan(ltv.contract_ltv(100.0, 1.0, 0.0))
     assert math.isnan(ltv.mean_lifetime_years(1.0))
 
@@ -402,6 +427,7 @@ def test_contract_and_other_customers_share_a_horizon():
         np.array([0.8, 0.8, 0.8, math.nan]),
         np.array([True, False, True, True]),
         0.1,
+        0.0,
         years,
     )
     over_three = float(naive.contract_multiplier(0.8, 0.1, 3))
@@ -419,7 +445,7 @@ def test_contract_and_other_customers_share_a_horizon():
 
 def test_a_multiplier_is_never_below_one():
     """A contract that seldom renews still counts its yearly gain once."""
-    rows = ltv.contract_rows(np.array([100.0]), np.array([0.2]), np.array([True]), 0.1, 3.0)
+    rows = ltv.contract_rows(np.array([100.0]), np.array([0.2]), np.array([True]), 0.1, 0.0, 3.0)
     assert rows[0, LtvColumn.LTV] < 100.0
     assert rows[0, LtvColumn.MULTIPLIER] == 1.0
 

@@ -87,23 +87,26 @@ def test_bad_counts_are_refused():
 @pytest.mark.parametrize("renewals", [0, 1, 7, 40])
 @pytest.mark.parametrize("years", [0.0, 0.4, 1.0, 3.0, 7.75])
 @pytest.mark.parametrize(("alpha", "beta"), [(0.668, 3.806), (0.704, 1.182), (1e-3, 1e3), (1e4, 1e-3)])
-def test_the_multiplier_by_tenure_is_the_sum_of_its_terms(renewals, years, alpha, beta):
-    """What a yearly 1 is worth while a contract is renewed is Σ S(t+k)/S(t)/(1+d)^k."""
-    exact = float(naive.renewal_multiplier(renewals, alpha, beta, 0.1, years))
-    found = retention.renewal_multiplier(float(renewals), alpha, beta, 0.1, years)
+@pytest.mark.parametrize("growth", [0.0, 0.03, -0.2])
+def test_the_multiplier_by_tenure_is_the_sum_of_its_terms(renewals, years, alpha, beta, growth):
+    """What a yearly 1 is worth while a contract is renewed is Σ S(t+k)/S(t)·(1+g)^{k−1}/(1+d)^k."""
+    exact = float(naive.renewal_multiplier(renewals, alpha, beta, 0.1, years, growth))
+    found = retention.renewal_multiplier(float(renewals), alpha, beta, 0.1, growth, years)
     assert found == pytest.approx(exact, rel=1e-12)
 
 
 def test_who_has_renewed_more_is_worth_more():
     """Lifetime value of a contract rises with its tenure."""
-    worth = [retention.renewal_multiplier(float(t), 0.668, 3.806, 0.1, 3.0) for t in range(20)]
+    worth = [retention.renewal_multiplier(float(t), 0.668, 3.806, 0.1, 0.0, 3.0) for t in range(20)]
     assert (np.diff(worth) > 0).all()
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [(math.nan, 0.7, 1.2, 0.1, 3.0), (-1.0, 0.7, 1.2, 0.1, 3.0), (1.0, math.nan, 1.2, 0.1, 3.0),
-     (1.0, 0.7, 1.2, -0.1, 3.0), (1.0, 0.7, 1.2, 0.1, math.inf), (1.0, 0.7, 1.2, 0.1, -1.0)],
+    [(math.nan, 0.7, 1.2, 0.1, 0.0, 3.0), (-1.0, 0.7, 1.2, 0.1, 0.0, 3.0),
+     (1.0, math.nan, 1.2, 0.1, 0.0, 3.0),
+     (1.0, 0.7, 1.2, -0.1, 0.0, 3.0), (1.0, 0.7, 1.2, 0.1, 0.0, math.inf), (1.0, 0.7, 1.2, 0.1, 0.0, -1.0),
+     (1.0, 0.7, 1.2, 0.1, 0.1, 3.0), (1.0, 0.7, 1.2, 0.1, 0.3, 3.0), (1.0, 0.7, 1.2, 0.1, -1.0, 3.0)],
 )  # fmt: skip
 def test_a_multiplier_needs_a_tenure_a_fit_and_an_end(wrong):
     """Unknown or impossible inputs give NaN; a horizon without end has no yearly sum."""

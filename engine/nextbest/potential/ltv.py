@@ -237,27 +237,37 @@ def ltv_rows(x: F64, t_x: F64, T: F64, zbar: F64, margin: F64, parameters: F64) 
 
 
 @lean_kernel
-def contract_multiplier(r: float, d: float, years: float) -> float:
-    """ρ(1−ρ^N)/(1−ρ), ρ = r/(1+d): a yearly 1 while the contract is renewed, over N years.
+def contract_multiplier(r: float, d: float, g: float, years: float) -> float:
+    """ρ(1−ρ^N)/(1−ρ)/(1+g), ρ = r(1+g)/(1+d): a yearly 1 that grows by g, while the contract is renewed.
 
-    `years` may be inf: then r/(1+d−r). NaN for r outside [0, 1], d < 0, or a sum that diverges.
+    Args:
+        r: yearly retention.
+        d: yearly discount.
+        g: yearly growth, first felt in the second year; 0 = none.
+        years: horizon N; inf gives r/(1+d−r(1+g)).
+
+    Returns:
+        NaN for r outside [0, 1], d < 0, g ≤ −1, a growth that diverges, r(1+g) ≥ 1+d, over any horizon, and
+        without growth for r = 1 and d = 0 for ever.
+
     Oracle: `tests.naive.ltv.contract_multiplier`.
     """
-    if not (0.0 <= r <= 1.0 and d >= 0.0 and years >= 0.0):
+    if not (0.0 <= r <= 1.0 and d >= 0.0 and g > -1.0 and years >= 0.0):
         return math.nan
     if r == 0.0 or years == 0.0:
         return 0.0
     # In this order a d far below 1 keeps its digits.
-    loss = (1.0 - r) + d
+    loss = (1.0 - r) + d - r * g
     if loss < _NO_LOSS:
-        return years if years < math.inf else math.nan
-    return r / loss * -math.expm1(-years * (math.log1p(d) - math.log(r)))
+        return years if g == 0.0 and years < math.inf else math.nan
+    shrinks = math.log1p(d) - math.log(r) - math.log1p(g)
+    return r / loss * -math.expm1(-years * shrinks)
 
 
 @kernel
 def contract_ltv(m: float, r: float, d: float) -> float:
     """m·r/(1+d−r): yearly margin m, first received in a year, with retention r and discount d."""
-    return m * contract_multiplier(r, d, math.inf)
+    return m * contract_multiplier(r, d, 0.0, math.inf)
 
 
 @kernel
@@ -269,16 +279,13 @@ def contract_ltv_immediate(m: float, r: float, d: float) -> float:
 @kernel
 def contract_ltv_growth(m: float, r: float, d: float, g: float) -> float:
     """m·r/(1+d−r(1+g)): margin growing by g a year; NaN where the sum diverges, r(1+g) ≥ 1+d."""
-    loss = (1.0 - r) + d - r * g
-    if not (0.0 <= r <= 1.0 and d >= 0.0 and g > -1.0 and loss > 0.0):
-        return math.nan
-    return m * r / loss
+    return m * contract_multiplier(r, d, g, math.inf)
 
 
 @kernel
-def contract_ltv_horizon(m: float, r: float, d: float, years: float) -> float:
-    """mρ(1−ρ^N)/(1−ρ): `contract_ltv` over N years only."""
-    return m * contract_multiplier(r, d, years)
+def contract_ltv_horizon(m: float, r: float, d: float, g: float, years: float) -> float:
+    """mρ(1−ρ^N)/(1−ρ)/(1+g), ρ = r(1+g)/(1+d): `contract_ltv_growth` over N years only."""
+    return m * contract_multiplier(r, d, g, years)
 
 
 @kernel
@@ -290,8 +297,8 @@ def berger_nasr_ltv(contribution: float, promotion: float, r: float, d: float, y
     """
     if not years >= 0:
         return math.nan
-    margins = contribution * (1.0 + contract_multiplier(r, d, years))
-    cycles = 1.0 + contract_multiplier(r, d, years - 1.0) if years >= 1 else 0.0
+    margins = contribution * (1.0 + contract_multiplier(r, d, 0.0, years))
+    cycles = 1.0 + contract_multiplier(r, d, 0.0, years - 1.0) if years >= 1 else 0.0
     return margins - promotion * cycles / math.sqrt(1.0 + d)
 
 
@@ -307,32 +314,42 @@ def fill_contract(
     retention: float,
     in_force: bool,  # noqa: FBT001  (a kernel takes no keywords)
     yearly_discount: float,
+    growth: float,
     years: float,
     figures: F64,
 ) -> None:
     """Write one contract customer's figures by `LtvColumn` into `figures` (7,); see `contract_rows`."""
-    fill_renewed(margin, contract_multiplier(retention, yearly_discount, years), in_force, figures)
+    lasting = contract_multiplier(retention, yearly_discount, 0.0, years)
+    growing = contract_multiplier(retention, yearly_discount, growth, years)
+    fill_renewed(margin, lasting, growing, in_force, figures)
 
 
 @lean_kernel
 def fill_renewed(
     margin: float,
     lasting: float,
+    growing: float,
     in_force: bool,  # noqa: FBT001  (a kernel takes no keywords)
     figures: F64,
 ) -> None:
-    """Write a contract customer's figures into `figures` (7,); `lasting` is that of one in force."""
+    """Write a contract customer's figures into `figures` (7,).
+
+    `lasting` and `growing` are those of one in force: what a yearly 1 comes to, constant for the multiplier
+    and growing with the margin for lifetime value (section 4 gives Λ no growth).
+    """
     alive = 1.0 if in_force else 0.0
     multiplier = alive * lasting
     figures[:] = math.nan
     figures[_ALIVE] = alive
-    figures[_LTV] = margin * multiplier
+    figures[_LTV] = margin * (alive * growing)
     figures[_MULTIPLIER] = multiplier if multiplier > 1.0 else 1.0
-    figures[_IF_ALIVE] = margin * lasting
+    figures[_IF_ALIVE] = margin * growing
 
 
 @kernel
-def contract_rows(margin: F64, retention: F64, in_force: Bools, yearly_discount: float, years: float) -> F64:
+def contract_rows(
+    margin: F64, retention: F64, in_force: Bools, yearly_discount: float, growth: float, years: float
+) -> F64:
     """Lifetime value of n contract customers, over the horizon of those without a contract.
 
     Args:
@@ -340,6 +357,7 @@ def contract_rows(margin: F64, retention: F64, in_force: Bools, yearly_discount:
         retention: (n,) yearly retention r, in [0, 1].
         in_force: (n,) whether the contract runs: P(alive) is 1 or 0.
         yearly_discount: d.
+        growth: g, of the margin a year; 0 = none.
         years: `LtvParameters.horizon_years`, so that both kinds compare; inf for the closed form.
 
     Returns:
@@ -351,7 +369,7 @@ def contract_rows(margin: F64, retention: F64, in_force: Bools, yearly_discount:
     """
     figures = np.empty((len(margin), N_COLUMNS))
     for i in range(len(margin)):
-        fill_contract(margin[i], retention[i], in_force[i], yearly_discount, years, figures[i])
+        fill_contract(margin[i], retention[i], in_force[i], yearly_discount, growth, years, figures[i])
     return figures
 
 

@@ -53,19 +53,23 @@ def retention_at(renewals: float, alpha: float, beta: float) -> float:
 
 
 @lean_kernel
-def renewal_multiplier(renewals: float, alpha: float, beta: float, d: float, years: float) -> float:
-    """Σ_k S(t+k)/S(t)/(1+d)^k: a yearly 1 while a contract of t renewals is renewed, over N years.
+def renewal_multiplier(renewals: float, alpha: float, beta: float, d: float, g: float, years: float) -> float:
+    """Σ_k S(t+k)/S(t)·(1+g)^{k−1}/(1+d)^k: a yearly 1 growing by g while a contract of t renewals is renewed.
 
-    Part of a year counts as that part of its term. NaN for an unknown tenure or parameter, and beyond
-    `MOST_YEARS`.
+    Part of a year counts as that part of its term. NaN for an unknown tenure or parameter, beyond
+    `MOST_YEARS`, and for a growth that diverges: retention rises to 1 with tenure, so from g ≥ d on (without
+    growth a d of 0 will do).
     Oracle: `tests.naive.ltv.renewal_multiplier`.
     """
     if not (0.0 <= renewals < math.inf and d >= 0.0 and 0.0 <= years <= MOST_YEARS):
+        return math.nan
+    if g != 0.0 and not -1.0 < g < d:
         return math.nan
     total, term, whole = 0.0, 1.0, math.floor(years)
     for k in range(int(whole) + 1):
         term *= retention_at(renewals + k, alpha, beta) / (1.0 + d)
         total += term if k < whole else (years - whole) * term
+        term *= 1.0 + g
     return total
 
 

@@ -472,6 +472,8 @@ class Strategy:
     ltv_step_weeks: int
     ltv_steps: int
     ltv_discount_rate: float
+    contract_growth: float
+    """g: of a contract's margin, a year."""
     learning: Learning
     reward_shares: tuple[RewardShare, ...]
     """What `nextbest report mix` holds the recommendations against."""

@@ -60,6 +60,7 @@ from nextbest.rulebook.documents.stages import StageConstants, StagesFile
 from nextbest.rulebook.documents.strategy import StrategyFile
 from nextbest.rulebook.documents.tables import TablesFile
 from nextbest.rulebook.expressions.scope import Scope
+from nextbest.rulebook.growth import bounded_by_growth
 from nextbest.rulebook.rulebook import Rulebook, Segment, StageModel
 from nextbest.rulebook.source import RulebookSource, load_source
 from nextbest.rulebook.watching import Series
@@ -203,7 +204,7 @@ class _Declared:
 def _declared(
     documents: Documents, strategy: Read[StrategyFile], facts: Read[FactsFile], report: Report
 ) -> _Declared:
-    catalogue = compile_catalogue(facts, report)
+    catalogue = bounded_by_growth(compile_catalogue(facts, report), strategy.document.lifetime)
     actions = ordered_actions(documents.actions, report)
     used = [key for action in actions for key in action.entry.treatments]
     return _Declared(

@@ -188,6 +188,7 @@ def compile_strategy(
         ltv_step_weeks=document.lifetime.step_weeks,
         ltv_steps=document.lifetime.steps,
         ltv_discount_rate=document.lifetime.discount_rate,
+        contract_growth=document.lifetime.contract_growth,
         learning=_learning(document, at / "learning", report),
         reward_shares=_reward_shares(document.rewards, at / "rewards", report),
     )

@@ -215,6 +215,13 @@ class Lifetime(Document):
     step_weeks: int = Field(default=4, ge=1, le=52, description="Length of a period, weeks.")
     steps: int = Field(default=39, ge=1, le=1000, description="Number of periods.")
     discount_rate: float = Field(default=0.10, ge=0, lt=10, description="Yearly discount rate.")
+    contract_growth: float = Field(
+        default=0,
+        gt=-1,
+        lt=10,
+        description="g: by how much a contract's margin grows a year. Retention and growth together must stay"
+        " below the discount: r(1 + g) < 1 + d.",
+    )
 
 
 class Referral(Document):
