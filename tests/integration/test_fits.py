@@ -489,9 +489,22 @@ def test_an_outcome_that_nobody_has_is_warned_of(shop):
     assert "check `revenue_net`" in words
 
 
+def test_peers_that_say_nothing_are_warned_of(tmp_path, redis_url, keys):
+    """Peer dimensions dealt out at random are no reason for a gap, and the fit says so."""
+    shop = Shop(tmp_path, redis_url, keys.prefix)
+    frame, random = customers(N), np.random.default_rng(4)
+    names = shop.rulebook.strategy.peer_dimensions
+    dealt = [frame[name].gather(random.permutation(N)).alias(name) for name in names]
+    shop.load(frame.with_columns(dealt))
+    words = " ".join(shop.cli("fit", "grid").output.split())
+    assert "warning: peers say nothing of `actual_" in words
+
+
 def test_customers_that_differ_are_not_warned_of(shop):
     """An ordinary fit says nothing of outcomes."""
-    assert "for every customer" not in shop.cli("fit", "grid").output
+    output = shop.cli("fit", "grid").output
+    assert "for every customer" not in output
+    assert "peers say nothing" not in output
 
 
 @pytest.mark.parametrize("part", ["fit_bgnbd", "fit_gamma_gamma"])

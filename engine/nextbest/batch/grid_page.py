@@ -132,7 +132,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[i
 
 def _ladder(found: Overview) -> str:
     rows = [
-        [f"{step.level:+d}", escape(step.name.replace("_", " ")), TASKS[step.band], escape(step.text)]
+        [step.signed_level, escape(step.name.replace("_", " ")), TASKS[step.band], escape(step.text)]
         for step in reversed(found.ladder)
     ]
     text = (

@@ -40,6 +40,11 @@ class Step:
     """One to nine customers; the other hidden steps are so that these cannot be computed."""
 
     @property
+    def signed_level(self) -> str:
+        """The level for people: the middle has no sign."""
+        return f"{self.level:+d}" if self.level else "0"
+
+    @property
     def text(self) -> str:
         """The count for people."""
         if self.customers is not None:

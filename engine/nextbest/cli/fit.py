@@ -1,6 +1,7 @@
 """`nextbest fit`: models from the stored population; what is in use stays in use if a fit fails."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ from nextbest.data.store import Store, open_store
 from nextbest.errors import InvalidInput, Violation
 from nextbest.potential.ltv_calibration import class_names
 from nextbest.potential.retention import RetentionModel, retention_rows
+from nextbest.potential.selection import BackOffChoice
 from nextbest.rows import RowCodec
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.rulebook.rulebook import Rulebook
@@ -182,6 +184,18 @@ def grid(
         raise typer.Exit(2)
 
 
+def _idle(choice: BackOffChoice | None, outcomes: Sequence[str]) -> list[str]:
+    """What the peer dimensions tell nothing of."""
+    if choice is None:
+        return []
+    names = [name for name, idle in zip(outcomes, choice.idle.tolist(), strict=False) if idle]
+    return [
+        f"peers say nothing of `{name}`: held out, everybody's quantile is as close as that of the own cell;"
+        " choose other `potential.peer_dimensions`"
+        for name in names
+    ]
+
+
 async def _from_redis(store: Store, book: Rulebook, now: float, options: GridOptions) -> GridRun:
     with counting_up("customers") as bar:
         return await fit_grid(store, book, now=now, options=options, told=Told(bar.advance, bar.expect))
@@ -209,7 +223,7 @@ def _show_grid(console: Console, run: GridRun) -> None:
             name = f"m = {weight:g}" + (" (chosen)" if weight == fit.choice.m else "")
             table.add_row(name, *(f"{loss:.1f}" for loss in losses))
         console.print(table)
-    for warning in (*fit.leaks, *fit.warnings):
+    for warning in (*fit.leaks, *fit.warnings, *_idle(fit.choice, found.outcomes)):
         console.print(f"warning: {warning}", markup=False, highlight=False)
     if run.rejects is not None:
         console.print(f"{run.rejected} rows left out, listed with why in {run.rejects}", highlight=False)

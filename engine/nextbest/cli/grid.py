@@ -125,7 +125,7 @@ def _ladder(found: Overview) -> Table:
     table = Table("level", "step", "band", "customers", title="steps of the ladder")
     table.columns[3].justify = "right"
     for step in reversed(found.ladder):
-        table.add_row(f"{step.level:+d}", step.name.replace("_", " "), TASKS[step.band], step.text)
+        table.add_row(step.signed_level, step.name.replace("_", " "), TASKS[step.band], step.text)
     return table
 
 

@@ -67,6 +67,11 @@ class BackOffChoice:
     cell: F64
     """(O,) loss of the cells alone, m = 0; cells of fewer than ten customers have their parent's figure."""
 
+    @property
+    def idle(self) -> Bools:
+        """(O,) outcomes of which the cells say nothing: everybody's figure is as good a guess, or better."""
+        return self.losses[self.candidates.index(self.m)] >= self.root
+
 
 def _judge(tables: PotentialTables, cells: I32, values: F64, tau: float) -> F64:
     """(O, 3) `pinball` of the tables' quantiles on customers they have not seen."""

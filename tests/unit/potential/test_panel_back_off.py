@@ -14,7 +14,7 @@ DEALS = 5
 
 @pytest.fixture(scope="module")
 def judged() -> np.ndarray:
-    """Held-out pinball loss of root, cells and back-off at m = 30, and its coverage: yearly spend at τ = .8."""
+    """Held-out loss of root, cells and back-off at m = 30, and its coverage: yearly spend at τ = .8."""
     history = condense(open_panel())
     spend = history.baskets.group_by("household_id").agg(pl.col("net").sum())
     known = history.demographics.join(spend, on="household_id").sort("household_id")

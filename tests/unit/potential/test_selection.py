@@ -42,6 +42,14 @@ def test_alike_cells_lean_on_their_parent_and_others_do_not() -> None:
     assert apart.losses.min() < apart.root[0] / 2
 
 
+def test_cells_that_say_nothing_are_found_out() -> None:
+    """Where the own cell's quantile is no closer than everybody's, the outcome is marked; else it is not."""
+    codes, differing = crowd(4_000, 0.4)
+    noise = np.random.default_rng(9).normal(1_000.0, 200.0, len(codes))
+    choice = choose_m(codes, np.column_stack([differing[:, 0], noise]), tau=0.8)
+    assert choice.idle.tolist() == [False, True]
+
+
 def test_back_off_beats_root_and_cell() -> None:
     """With cells that differ a little, back-off is better than either extreme, and calibrated."""
     choice = choose_m(*crowd(4_000, 0.4), tau=0.8)
