@@ -16,6 +16,7 @@ NextBestError
 ├── RulebookCompileError       the rule files do not compile; carries every diagnostic
 ├── ArtifactError              an artifact is damaged, or was made for something else
 ├── FitError                   a model cannot be fitted to the data given
+├── NoRoom                     the process may not take the memory that a run needs
 ├── AnswerTooLarge             an answer has no room beside the others of its batch
 ├── NotBuilt                   the contract offers it, the service cannot do it yet
 ├── DeadlinePassed             the caller's deadline left no time, and the caller wants no fallback
@@ -112,6 +113,10 @@ class ArtifactError(NextBestError):
 
 class FitError(NextBestError):
     """A model cannot be fitted to the data given; nothing in use was replaced."""
+
+
+class NoRoom(NextBestError):  # noqa: N818  (states a condition the caller mends)
+    """The process may not take the memory that a run needs; nothing was begun."""
 
 
 class AnswerTooLarge(NextBestError):  # noqa: N818  (states a condition the caller acts on)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from nextbest.batch.mix_report import Mix
 from nextbest.batch.points_report import PointsLedger
-from nextbest.cli.main import app
+from nextbest.cli.commands import app
 from nextbest.errors import RulebookCompileError
 from nextbest.model import DesiredAction
 from nextbest.rulebook.balance import PARAMETER_OF, PARAMETERS, balance_of

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from nextbest.cli.main import app
+from nextbest.cli.commands import app
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.rulebook.formatting import FormattingError, formatted
 from nextbest.rulebook.nodes import Mapping, Scalar, Sequence, parse_nodes, to_value

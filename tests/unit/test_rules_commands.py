@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.naive.json_schema import draft_7_problems, violations
 from typer.testing import CliRunner
 
-from nextbest.cli.main import app
+from nextbest.cli.commands import app
 from nextbest.cli.rules import app as rules_app
 from nextbest.errors import NextBestError
 from nextbest.rulebook.filled_schema import filled_schema

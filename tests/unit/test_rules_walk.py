@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nextbest.cli.main import app
+from nextbest.cli.commands import app
 
 GUIDE = Path(__file__).parents[2] / "docs" / "rules.md"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)

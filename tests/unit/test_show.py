@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nextbest.cli.main import app
+from nextbest.cli.commands import app
 from nextbest.errors import NextBestError
 from nextbest.rulebook.compile import examine_source
 from nextbest.rulebook.documents.common import DURATION_SECONDS

@@ -45,7 +45,7 @@ REMEDY_OF: Final = {
     "revenue_net": "check the fact `revenue_net`",
 }
 """What to do about an outcome that says nothing."""
-_KEEP_LEAST_ORDER = 4
+_KEEP_LEAST_ORDER = 2
 """The sample is cut when it has grown to so many times its size."""
 
 
@@ -123,6 +123,8 @@ class GridCounter:
         self._parts: list[Counts] = []
         self._samples: list[Sample] = []
         self._sampled = 0
+        self._bound = np.uint64(np.iinfo(np.uint64).max)
+        """No customer with a check above it can be in the sample any more."""
         self.customers = 0
         """Customers counted."""
         self.seen = 0
@@ -150,8 +152,9 @@ class GridCounter:
         self.customers += int(counted.sum())
         if counted.any():
             self.latest = max(self.latest, float(rows.as_of[counted].max()))
+        kept = counted & (checks <= self._bound)
         purchases = take_columns(rows.numbers, self._purchases)
-        self._keep(Sample(checks[counted], codes[counted], values[counted], purchases[counted]))
+        self._keep(Sample(checks[kept], codes[kept], values[kept], purchases[kept]))
 
     def finish(
         self,
@@ -252,6 +255,8 @@ class GridCounter:
     def _sample(self) -> Sample:
         sample = Sample.least(self._samples, SAMPLE_ROWS)
         self._samples, self._sampled = [sample], len(sample.checks)
+        if self._sampled == SAMPLE_ROWS:
+            self._bound = sample.checks[-1]
         return sample
 
     def _choose(self) -> BackOffChoice | None:

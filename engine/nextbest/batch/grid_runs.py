@@ -15,7 +15,8 @@ from nextbest.assembly import FittedGrid
 from nextbest.batch.fitting import Progress
 from nextbest.batch.grid_fit import GridCounter, GridFit, facts_counted
 from nextbest.batch.operations import customer_ids, load_artifacts, no_progress, population, put_into_use
-from nextbest.batch.row_files import RowFile
+from nextbest.batch.room import MB, require_room
+from nextbest.batch.row_files import RowFile, batch_bytes
 from nextbest.data.artifacts import ArtifactFiles
 from nextbest.data.store import Store
 from nextbest.errors import ArtifactError, FitError
@@ -29,6 +30,9 @@ SAVE_EVERY: Final = 100_000
 """Customers between two savings of what was counted."""
 KEPT_S: Final = 86_400
 """So long an interrupted fit can be gone on with."""
+_CONSTANT_MB: Final = 140
+"""Of a fit of a file: libraries' threads, counts of some hundred cells, and the sample; measured."""
+_BYTES_A_ROW: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +133,12 @@ async def fit_grid_of_file(
     The file streams through; only the facts that are counted are read. Bad rows, and second rows of a
     customer, are left out and listed in `<file>.rejects.csv`.
 
-    Memory: some 12 bytes a row, of which 8 are kept, to know a customer's second row (the rest while
-    these are merged), and a constant for counts, sample and a batch: 478 MB in all for 1.3 million
-    rows, 488 MB for 2.2 million.
+    Memory: 20 bytes a row, of which 8 are kept, to know a customer's second row (the rest while these are
+    merged), and a constant for libraries, counts, sample and a batch, which depends on the catalogue:
+    `memory_of_file`. However large the file or its row groups are, no more of it is in memory.
 
     Raises:
+        NoRoom: the process may not take that memory; nothing was begun.
         InvalidInput: the file cannot be read, or a column is missing or no fact.
         FitError: nobody to count, or a dimension follows an outcome; what is in use stays in use.
         StoreUnavailable: Redis does not answer.
@@ -142,12 +147,18 @@ async def fit_grid_of_file(
     counter = GridCounter(rulebook)
     codec = RowCodec(rulebook.catalogue)
     with RowFile(path, codec, facts_counted(rulebook), as_of=as_of) as file:
+        require_room("`fit grid`", memory_of_file(codec, file.row_count))
         for batch in file.batches():
             counter.add(batch.rows, batch.checks)
             progress(batch.fraction, counter.seen)
     fit = counter.finish(m=options.m, ltv=await _ltv_in_use(store), accepted_leaks=options.accepted_leaks)
     digest = await _use(store, fit.fitted, rulebook, now, options.files)
     return GridRun(fit, digest, counter.seen, rejected=file.rejected, rejects=file.rejects)
+
+
+def memory_of_file(codec: RowCodec, rows: int) -> int:
+    """Bytes that a fit on so many rows takes beyond what the process has taken; 0 rows = not known."""
+    return (_CONSTANT_MB + _BYTES_A_ROW * rows // MB) * MB + batch_bytes(codec)
 
 
 async def _use(

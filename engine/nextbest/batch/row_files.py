@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,17 @@ import polars as pl
 from nextbest.data.rejects import RejectFile, rejects_path
 from nextbest.data.row_columns import ID_COLUMN, TIME_COLUMN, check_frame, require_columns
 from nextbest.data.seen_ids import SeenIds
-from nextbest.data.table_files import RowFault, TableBatch, TableFile
+from nextbest.data.table_files import BATCH_ROWS, RowFault, TableBatch, TableFile
 from nextbest.model import U64, Rows
 from nextbest.rows import RowCodec
+
+_COPIES: Final = 8
+"""Of a batch's rows that there are at once, while they are checked and counted."""
+
+
+def batch_bytes(codec: RowCodec) -> int:
+    """Memory that a batch of rows of this catalogue takes at most while it is read and counted."""
+    return _COPIES * BATCH_ROWS * codec.catalogue.row_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,8 @@ class RowStream:
         self._columns = [name for name in self._table.columns if name in wanted]
         self._codec, self._as_of = codec, as_of
         self._seen = SeenIds()
+        self.row_count = self._table.row_count or 0
+        """Rows of the file; 0 = not known before it is read."""
 
     def batches(self) -> Iterator[FileRows]:
         """The good rows in their order, some thousand at a time; 8 bytes a row are kept.
@@ -93,6 +104,11 @@ class RowFile:
         """As `RowStream`."""
         self._stream = RowStream(path, codec, facts, as_of=as_of)
         self._rejects = RejectFile(rejects_path(path))
+
+    @property
+    def row_count(self) -> int:
+        """Rows of the file; 0 = not known before it is read."""
+        return self._stream.row_count
 
     @property
     def rejected(self) -> int:

@@ -17,6 +17,8 @@ ARROW_ERRORS: tuple[type[Exception], ...] = (pa.ArrowException, OSError, pl.exce
 """What reading a damaged file raises."""
 
 _CSV_BLOCK_BYTES = 4 << 20
+_PARQUET_BLOCK_BYTES = 256 << 10
+"""Read of a column at once; without a bound it is all of a row group, and a file may have one only."""
 
 SetAside = Callable[[int, int, int], None]
 """Told of a malformed row: its number from 1 without the header, its cells, and how many there should be."""
@@ -28,12 +30,19 @@ def parquet_columns(path: Path) -> list[str]:
         return [str(name) for name in file.schema_arrow.names]
 
 
+def parquet_rows(path: Path) -> int:
+    """Number of rows."""
+    with pq.ParquetFile(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def parquet_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[tuple[pl.DataFrame, float]]:
     """Frames of at most so many rows, each with how much of the file has been read, 0 to 1."""
     # Buffering ahead would keep every row group read so far: a file larger than memory could not stream.
-    with pq.ParquetFile(path, pre_buffer=False) as file:
+    # One thread: others would each keep memory of their own, for batches that take some milliseconds.
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=_PARQUET_BLOCK_BYTES) as file:
         total, done = max(1, int(file.metadata.num_rows)), 0
-        for batch in file.iter_batches(rows, columns=list(columns)):
+        for batch in file.iter_batches(rows, columns=list(columns), use_threads=False):
             done += int(batch.num_rows)
             yield cast("pl.DataFrame", pl.from_arrow(batch)), done / total
 

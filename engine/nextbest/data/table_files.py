@@ -10,7 +10,13 @@ from typing import IO, cast
 import numpy as np
 import polars as pl
 
-from nextbest.data.arrow_files import ARROW_ERRORS, csv_batches, parquet_batches, parquet_columns
+from nextbest.data.arrow_files import (
+    ARROW_ERRORS,
+    csv_batches,
+    parquet_batches,
+    parquet_columns,
+    parquet_rows,
+)
 from nextbest.errors import InvalidInput, Violation
 from nextbest.model import I64
 
@@ -59,9 +65,16 @@ class TableFile:
             header = "" if self._is_parquet else _first_line(path)
             self._delimiter = ";" if ";" in header and "," not in header else ","
             self.columns = parquet_columns(path) if self._is_parquet else _cells(header, self._delimiter)
+        except MemoryError:
+            raise  # pyarrow's are errors of its own as well, and no fault of the file
         except (*ARROW_ERRORS, UnicodeDecodeError, csv.Error) as cause:
             raise _unreadable(path, cause) from None
         _require_usable(self.columns)
+
+    @property
+    def row_count(self) -> int | None:
+        """Rows of the file; None = not known before it is read."""
+        return parquet_rows(self.path) if self._is_parquet else None
 
     def batches(self, columns: Sequence[str]) -> Iterator[TableBatch]:
         """The rows in their order, some thousand at a time.
@@ -71,6 +84,8 @@ class TableFile:
         """
         try:
             yield from self._parquet_batches(columns) if self._is_parquet else self._csv_batches(columns)
+        except MemoryError:
+            raise
         except ARROW_ERRORS as cause:
             raise _unreadable(self.path, cause) from None
 

@@ -34,6 +34,10 @@ from nextbest.cli.score import score_population
 from nextbest.errors import InvalidInput, NextBestError
 from nextbest_client import ClientError
 
+_OUT_OF_MEMORY = (
+    "what is in use stays in use, and nothing unfinished is; let the process take more, and run it again"
+)
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -75,19 +79,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error of ours is said without a traceback and ends with exit code 1."""
     try:
         app(args=arguments)
-    except (NextBestError, ClientError, ValidationError) as error:
+    except (NextBestError, ClientError, ValidationError, MemoryError) as error:
         console = Console(stderr=True, highlight=False)
         for line in _lines(error):
             console.print(f"error: {line}", markup=False, soft_wrap=True)
         sys.exit(1)
 
 
-def _lines(error: NextBestError | ClientError | ValidationError) -> list[str]:
+def _lines(error: NextBestError | ClientError | ValidationError | MemoryError) -> list[str]:
     """One line for each thing that is wrong."""
     match error:
         case InvalidInput() | ClientError() if error.violations:
             return [f"{v.field}: {v.description}" for v in error.violations]
         case ValidationError():
             return [f"NEXTBEST_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors()]
+        case MemoryError():
+            return [f"out of memory ({error}): {_OUT_OF_MEMORY}".replace(" ()", "")]
         case _:
             return [str(error)]
