@@ -4,45 +4,54 @@ Off-policy evaluation weighs an outcome by the inverse of that probability, and 
 (domain model, section 11). Everything follows from a traced decision, so nothing is computed while a customer
 waits. Mandatory actions are no matter of chance: they come before the first answer that this is about.
 
-Scores drawn by Thompson sampling are replaced by `NODES` equally likely ones each: a distribution function is
-then wrong by at most 1 / (2·NODES), and a probability by at most so much for each candidate.
-
-Oracle: frequencies over seeds, tests/unit/test_selection.py.
+Oracle: frequencies over seeds, tests/unit/test_selection.py; of drawn scores tests/unit/test_chances.py.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
 
 import numpy as np
-from scipy import special  # pyright: ignore[reportMissingTypeStubs]  # has none
 
+from nextbest.action.chances import HIGH, HIGH_SLOPE, KINK, LOW, LOW_SLOPE, first_chances
 from nextbest.action.tables import Code
 from nextbest.assembly import Model
 from nextbest.decide import prepared
 from nextbest.facts import Figure
-from nextbest.model import F64, Bools, Contexts, Decisions, DecisionState, Direction, Rows, Term, Trace
+from nextbest.model import (
+    F64,
+    I64,
+    Bools,
+    Contexts,
+    Decisions,
+    DecisionState,
+    Direction,
+    Rows,
+    Term,
+    Trace,
+)
 from nextbest.rulebook.rulebook import Arbitration, Exploration, PropensityKind
-
-NODES: Final = 1024
-"""Scores that stand for a drawn one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """The k actions that no gate stopped but reach, of one customer, mandatory ones left out."""
+    """The m actions of all n customers that no gate stopped but reach, mandatory ones left out."""
 
-    action: np.ndarray[tuple[int], np.dtype[np.intp]]
+    row: I64
+    """(m,) whose, ascending."""
+    action: I64
+    """(m,)."""
     terms: F64
-    """(k, Term)."""
+    """(m, Term)."""
     reach: F64
-    """(k,) probability of not being held back."""
+    """(m,) probability of not being held back."""
     strength: F64
-    """(k,) of the posterior; inf where the propensity is no posterior."""
-    standing: F64
-    """(k,) place among equal scores, the higher the better; all different."""
+    """(m,) of the posterior; inf where the propensity is no posterior."""
+    standing: I64
+    """(m,) place among equal scores, the higher the better; all of a customer's different."""
     barred: Bools
-    """(k,) mandatory answers have the group's place, or all placements that it could be shown in."""
+    """(m,) mandatory answers have the group's place, or all placements that it could be shown in."""
+    offsets: I64
+    """(n + 1,) where each customer's begin."""
 
 
 def selection_probabilities(
@@ -67,19 +76,17 @@ def selection_probabilities(
         (n, A + 1), the last column for doing nothing. A mandatory answer has 1; all others of a customer sum
         to 1. Actions that a gate stopped have 0.
 
-    Cost: 0.1 ms a customer of ten candidates, 1 ms of 100; with Thompson sampling 0.7, 7 and 72 ms of 10, 30
-    and 100 that can win, and some 2 ms for each posterior that was not met lately.
+    Cost: docs/performance.md, "Selection probabilities".
     """
     n, actions = trace.reason.shape
     found = np.zeros((n, actions + 1))
-    strengths = posterior_strengths(model, state, rows, decisions)
-    for row in range(n):
-        some = _candidates(model, state, contexts, trace, strengths, row)
-        first = _first(model, some)
-        found[row, some.action] = first
-        found[row, actions] = max(0.0, 1.0 - float(first.sum()))
-        answers = decisions.action[row, : int(decisions.count[row])]
-        found[row, answers[model.rulebook.action_tables.mandatory[answers] == 1]] = 1.0
+    some = _candidates(model, state, rows, contexts, decisions, trace)
+    first = _first(model, some)
+    found[some.row, some.action] = first
+    found[:, actions] = np.maximum(0.0, 1.0 - np.bincount(some.row, first, minlength=n))
+    answered = decisions.action[:, :, None] == np.flatnonzero(model.rulebook.action_tables.mandatory == 1)
+    row, place, _ = np.nonzero(answered)
+    found[row, decisions.action[row, place]] = 1.0
     return found
 
 
@@ -107,80 +114,101 @@ def cells_of(model: Model, rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.int
 
 
 def _candidates(
-    model: Model, state: DecisionState, contexts: Contexts, trace: Trace, strengths: F64, row: int
+    model: Model,
+    state: DecisionState,
+    rows: Rows,
+    contexts: Contexts,
+    decisions: Decisions,
+    trace: Trace,
 ) -> _Candidates:
-    tables, codes = model.rulebook.action_tables, model.tables.codes
-    scored = ~np.isnan(trace.terms[row, :, Term.SCORE])
-    action = np.flatnonzero(scored & (tables.mandatory == 0))
-    first = scored & (tables.mandatory == 1)
-    full = np.zeros(len(action), np.bool_)
-    if contexts.placements[row]:
-        first &= trace.placement[row] >= 0
-        taken = np.bitwise_or.reduce(np.uint64(1) << trace.placement[row, first].astype(np.uint64))
-        full = (trace.open[row, action] & ~taken) == 0
-    groups = tables.group[first]
+    scored = ~np.isnan(trace.terms[:, :, Term.SCORE])
+    mandatory = model.rulebook.action_tables.mandatory == 1
+    row, action = np.nonzero(scored & ~mandatory)
     outbound = contexts.direction[row] == Direction.OUTBOUND
-    reach = prepared(model, state).reach[action] if outbound else np.ones(len(action))
-    order = np.lexsort((-codes[action, Code.ID_ORDER], codes[action, Code.PRIORITY]))
-    standing = np.empty(len(action))
-    standing[order] = np.arange(len(action))
-    barred = (tables.group[action] >= 0) & np.isin(tables.group[action], groups)
     return _Candidates(
-        action, trace.terms[row, action], reach, strengths[row, action], standing, barred | full
+        row=row,
+        action=action,
+        terms=trace.terms[row, action],
+        reach=np.where(outbound, prepared(model, state).reach[action], 1.0),
+        strength=posterior_strengths(model, state, rows, decisions)[row, action],
+        standing=_standing(model)[action],
+        barred=_barred(model, contexts, trace, scored & mandatory)[row, action],
+        offsets=np.searchsorted(row, np.arange(len(scored) + 1)),
     )
 
 
+def _barred(model: Model, contexts: Contexts, trace: Trace, first: Bools) -> Bools:
+    """(n, A) who cannot be the first answer, since mandatory ones that are shown leave no place."""
+    group, asks = model.rulebook.action_tables.group, contexts.placements[:, None] != 0
+    first = first & (~asks | (trace.placement >= 0))
+    bits = np.uint64(1) << np.maximum(trace.placement, 0).astype(np.uint64)
+    taken = np.bitwise_or.reduce(np.where(first & asks, bits, np.uint64(0)), axis=1, keepdims=True)
+    barred = asks & ((trace.open & ~taken) == 0)
+    for row in np.flatnonzero(first.any(axis=1)):
+        barred[row] |= (group >= 0) & np.isin(group, group[first[row]])
+    return barred
+
+
+@lru_cache(maxsize=8)
+def _standing(model: Model) -> I64:
+    """(A,) place of each action among equal scores, the higher the better."""
+    codes = model.tables.codes
+    order = np.lexsort((-codes[:, Code.ID_ORDER], codes[:, Code.PRIORITY]))
+    standing = np.empty(len(order), np.int64)
+    standing[order] = np.arange(len(order))
+    return standing
+
+
 def _first(model: Model, some: _Candidates) -> F64:
-    """(k,) probabilities of being first."""
+    """(m,) probabilities of being first."""
     learning = model.rulebook.strategy.learning
-    if learning.exploration is Exploration.THOMPSON:
-        return _greedy(_drawn_scores(model, some), some)
-    scores = some.terms[:, Term.SCORE][:, None]
-    greedy = _greedy(scores, some)
-    if learning.exploration is Exploration.NONE:
+    greedy = _greedy(model, some)
+    if learning.exploration is not Exploration.EPSILON:
         return greedy
-    return (1.0 - learning.share) * greedy + learning.share * _by_lot(scores[:, 0], some)
+    lots = [_by_lot(some, slice(*ends)) for ends in zip(some.offsets, some.offsets[1:], strict=False)]
+    return (1.0 - learning.share) * greedy + learning.share * np.concatenate([np.empty(0), *lots])
 
 
-def _greedy(scores: F64, some: _Candidates) -> F64:
-    """(k,) probabilities of having the highest score of those within reach; scores are drawn from (k, m)."""
-    found = np.zeros(len(scores))
-    if not len(scores):
-        return found
-    # whoever is never worth doing is never first, and beats nobody who is
-    able = np.flatnonzero(~some.barred & (scores.max(axis=1) > 0.0))
-    m, reach = scores.shape[1], some.reach[able]
-    owner = np.repeat(np.arange(len(able)), m)
-    order = np.lexsort((some.standing[able][owner], scores[able].ravel()))
-    owner, value = owner[order], scores[able].ravel()[order]
-    first = np.where(value > 0.0, reach[owner], 0.0)
-    for other in range(len(able)):
-        own = owner == other
-        higher = reach[other] * (1.0 - np.cumsum(own) / m)
-        higher[own] = 0.0
-        first *= 1.0 - higher
-    found[able] = np.bincount(owner, first, minlength=len(able)) / m
-    return found / max(1.0, found.sum())
+def _greedy(model: Model, some: _Candidates) -> F64:
+    """(m,) probabilities of having the highest score of those within reach."""
+    able = np.flatnonzero(~some.barred)  # who is barred beats nobody
+    thompson = model.rulebook.strategy.learning.exploration is Exploration.THOMPSON
+    score, row = some.terms[able, Term.SCORE], some.row[able]
+    offsets = np.searchsorted(row, np.arange(len(some.offsets)))
+    order = np.lexsort((some.standing[able], score, row))
+    found = np.zeros(len(some.row))
+    found[able] = first_chances(
+        offsets,
+        some.terms[able, Term.MEAN_PROPENSITY],
+        some.strength[able] if thompson else np.full(len(able), np.inf),
+        _lines(model, some.terms[able], some.action[able]),
+        score,
+        some.reach[able],
+        order - offsets[row[order]],
+    )
+    sums = np.bincount(some.row, found, minlength=len(some.offsets))
+    return found / np.maximum(1.0, sums)[some.row]
 
 
-def _by_lot(scores: F64, some: _Candidates) -> F64:
-    """(k,) probabilities of being first where the highest of uniform lots is; who is barred draws too.
+def _by_lot(some: _Candidates, own: slice) -> F64:
+    """(k,) a customer's probabilities of being first where the highest of uniform lots is.
 
-    A polynomial in the winning lot, which Gauss–Legendre nodes integrate exactly.
+    Who is barred draws too. A polynomial in the winning lot, which Gauss–Legendre nodes integrate exactly.
     """
+    scores, barred, standing = some.terms[own, Term.SCORE], some.barred[own], some.standing[own]
     worth = scores > 0.0
-    reach = np.where(worth, some.reach, 0.0)
+    reach = np.where(worth, some.reach[own], 0.0)
     nodes, weights = _nodes(len(scores) // 2 + 1)
     within = 1.0 - reach[:, None] * (1.0 - nodes)  # (k, nodes) the lot is lower, or there is none
     found = np.zeros(len(scores))
-    for a in np.flatnonzero(worth & ~some.barred):
+    for a in np.flatnonzero(worth & ~barred):
         others = np.arange(len(scores)) != a
         found[a] = reach[a] * float(within[others].prod(axis=0) @ weights)
     # a barred one has the highest lot: then the best of the others is first, as if nothing was drawn
-    better = np.lexsort((some.standing, scores))[::-1]
-    open_ones = [int(a) for a in better if worth[a] and not some.barred[a]]
-    for i in np.flatnonzero(worth & some.barred):
-        rest = within[[j for j in np.flatnonzero(worth & some.barred) if j != i]].prod(axis=0) * reach[i]
+    better = np.lexsort((standing, scores))[::-1]
+    open_ones = [int(a) for a in better if worth[a] and not barred[a]]
+    for i in np.flatnonzero(worth & barred):
+        rest = within[[j for j in np.flatnonzero(worth & barred) if j != i]].prod(axis=0) * reach[i]
         for place, a in enumerate(open_ones):
             absent = float(np.prod(1.0 - reach[open_ones[:place]]))
             lower = within[open_ones[place + 1 :]].prod(axis=0)
@@ -195,42 +223,26 @@ def _nodes(count: int) -> tuple[F64, F64]:
     return (x + 1.0) / 2.0, w / 2.0
 
 
-def _drawn_scores(model: Model, some: _Candidates) -> F64:
-    """(k, NODES) equally likely scores of each candidate."""
-    classic = model.rulebook.strategy.arbitration is Arbitration.CLASSIC
-    p = np.empty((len(some.terms), NODES))
-    for place, (row, strength) in enumerate(zip(some.terms, some.strength, strict=True)):
-        p[place] = _quantiles(float(row[Term.MEAN_PROPENSITY]), float(strength))
-    tables = model.rulebook.action_tables
-    if classic:
-        value, terms = tables.classic_value[some.action], some.terms
-        scores = p * (value * terms[:, Term.CONTEXT_WEIGHT] * terms[:, Term.LEVER])[:, None]
-    else:
-        scores = _mutual_scores(some.terms, p, tables.accepted_cost[some.action][:, None])
-    return np.where(np.isfinite(scores), scores, -np.inf)
-
-
-@lru_cache(maxsize=2048)
-def _quantiles(mean: float, strength: float) -> F64:
-    """Equally likely values of a Beta posterior; the mean alone where nothing is drawn. 8 KB each."""
-    if not 0.0 < mean < 1.0 or not np.isfinite(strength):
-        return np.full(NODES, mean)
-    levels = (np.arange(NODES) + 0.5) / NODES
-    return np.asarray(special.betaincinv(mean * strength, (1.0 - mean) * strength, levels))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  # scipy has no stubs
-
-
-def _mutual_scores(terms: F64, p: F64, accepted_cost: F64) -> F64:
-    """The score of section 9 with other propensities."""
-
-    def column(term: Term) -> F64:
-        return terms[:, term][:, None]
-
-    weight = column(Term.CUSTOMER_WEIGHT)
-    gain = weight * column(Term.CUSTOMER_GAIN) + (1.0 - weight) * column(Term.PROFIT_GAIN)
-    benefit = (p - column(Term.BASE_PROPENSITY)) * gain
+def _lines(model: Model, terms: F64, action: I64) -> F64:
+    """(m, 5) scores by propensity, as `first_chances` takes them; section 9 with the propensity left open."""
+    lines, tables = np.zeros((len(action), 5)), model.rulebook.action_tables
+    if model.rulebook.strategy.arbitration is Arbitration.CLASSIC:
+        value = tables.classic_value[action]
+        lines[:, HIGH_SLOPE] = value * terms[:, Term.CONTEXT_WEIGHT] * terms[:, Term.LEVER]
+        return lines
+    weight, base = terms[:, Term.CUSTOMER_WEIGHT], terms[:, Term.BASE_PROPENSITY]
+    gain = weight * terms[:, Term.CUSTOMER_GAIN] + (1.0 - weight) * terms[:, Term.PROFIT_GAIN]
     factor = np.prod(
         terms[:, [Term.RELEVANCE, Term.CONTEXT_WEIGHT, Term.LEVER, Term.PRESSURE_FACTOR]], axis=1
     )
-    benefit = np.where(benefit > 0.0, benefit * factor[:, None], benefit)
-    cost = column(Term.CONTACT_COST) + p * accepted_cost
-    return benefit - (1.0 + column(Term.SHADOW_PRICE)) * cost - column(Term.CONTACT_PRICE)
+    # the benefit is positive, and multiplied, above the base propensity where there is a gain, else below it
+    low, high = np.where(gain > 0.0, gain, gain * factor), np.where(gain > 0.0, gain * factor, gain)
+    price = 1.0 + terms[:, Term.SHADOW_PRICE]
+    fixed, by_p = (
+        price * terms[:, Term.CONTACT_COST] + terms[:, Term.CONTACT_PRICE],
+        price * tables.accepted_cost[action],
+    )
+    lines[:, LOW], lines[:, LOW_SLOPE] = -low * base - fixed, low - by_p
+    lines[:, HIGH], lines[:, HIGH_SLOPE] = -high * base - fixed, high - by_p
+    lines[:, KINK] = base
+    return lines

@@ -57,6 +57,9 @@ class Redis:
         await self.back.wait()
 
 
+UNPACKABLE = b"not to be packed"
+
+
 def answered(number):
     """An answer with a decision id of its own, spread evenly over what sampling looks at."""
     return SimpleNamespace(decision_id=number.to_bytes(8, "little") + (number << 54).to_bytes(8, "little"))
@@ -64,7 +67,14 @@ def answered(number):
 
 def log_to(redis, **options):
     """A log that writes there."""
-    return DecisionLog(redis, redis, lambda a: record(decision_id=a.decision_id), LogOptions(**options))
+    return DecisionLog(redis, redis, packed, LogOptions(**options))
+
+
+def packed(batch):
+    """Records of answers; the one that asks for it cannot be packed."""
+    if any(one.decision_id == UNPACKABLE for one in batch):
+        raise RuntimeError("the cause")
+    return [record(decision_id=one.decision_id) for one in batch]
 
 
 async def all_written(log):
@@ -243,15 +253,9 @@ async def test_erased_in_between_is_counted(fates):
 async def test_what_cannot_be_packed_does_not_end_the_log(fates):
     """A fault of ours costs one record, is in the log, and is counted."""
     redis = Redis()
-
-    def pack(one):
-        if one.decision_id == answered(1).decision_id:
-            raise RuntimeError("the cause")
-        return record(decision_id=one.decision_id)
-
     with structlog.testing.capture_logs() as said:
-        async with DecisionLog(redis, redis, pack, LogOptions()).running(10.0) as log:
-            log.add(answered(1))
+        async with log_to(redis).running(10.0) as log:
+            log.add(SimpleNamespace(decision_id=UNPACKABLE))
             log.add(answered(2))
     assert redis.taken == [answered(2).decision_id]
     assert fates == {Fate.UNPACKABLE: 1, Fate.WRITTEN: 1}
@@ -262,17 +266,15 @@ async def test_what_is_slow_to_pack_is_packed_in_a_thread(fates):
     """The loop goes on meanwhile; what fails there costs one record, too."""
     redis, loop_ran, threads = Redis(), threading.Event(), set()
 
-    def pack(one):
+    def pack(batch):
         assert loop_ran.wait(60.0)
         threads.add(threading.current_thread())
-        if one.decision_id == answered(1).decision_id:
-            raise RuntimeError("the cause")
-        return record(decision_id=one.decision_id)
+        return packed(batch)
 
     log = DecisionLog(redis, redis, pack, LogOptions(), is_slow=lambda _: True)
     async with log.running(10.0):
-        for number in range(3):
-            log.add(answered(number))
+        for one in (answered(0), SimpleNamespace(decision_id=UNPACKABLE), answered(2)):
+            log.add(one)
         await asyncio.sleep(decision_log.LINGER_S * 4)
         loop_ran.set()
         await all_written(log)

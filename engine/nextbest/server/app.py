@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -40,7 +40,7 @@ from nextbest.server.health import Health
 from nextbest.server.interaction_service import InteractionService
 from nextbest.server.learner import Learner
 from nextbest.server.live import LiveServing
-from nextbest.server.logged import build_name, is_left_to_chance, record_of
+from nextbest.server.logged import build_name, is_left_to_chance, records_of
 from nextbest.server.masking import Masking
 from nextbest.server.rulebook_service import RulebookService
 from nextbest.server.snapshot_service import SnapshotService
@@ -131,8 +131,9 @@ async def _decision_log(
     """The decision log over a connection of its own: large writes must not hold up a till's reads."""
     masking, build = Masking(options.log.masked, rulebook), build_name()
 
-    def pack(answered: Answered) -> DecisionRecord:
-        return masking.masked(record_of(answered, build), answered.serving.rows)
+    def pack(answered: Sequence[Answered]) -> list[DecisionRecord]:
+        records = zip(records_of(answered, build), answered, strict=True)
+        return [masking.masked(record, one.serving.rows) for record, one in records]
 
     async with RedisConnection(store.connection.address, timeout_s=options.log.timeout_s) as connection:
         records = DecisionLogStore(connection, store.keys, store_options.log)

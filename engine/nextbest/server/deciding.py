@@ -265,7 +265,7 @@ def explained(
     if problem:
         raise snapshot_error(problem)
     decisions, trace = _traced(found)
-    chances = _chances(found, decisions, trace) if logged_chances is None else logged_chances
+    chances = _chances(found, decisions, trace)[0] if logged_chances is None else logged_chances
     explainer = _explainer(found, decisions, trace, chances, language)
     decision = given or _encoded(found, decisions, _valued(found), 0, "")
     return decision_pb2.ExplainResponse(
@@ -275,24 +275,22 @@ def explained(
     )
 
 
-def selection_of(found: Situation) -> bytes:
-    """The selection probabilities of one question as the decision log holds them; nobody waits for this.
+def selections_of(found: Situation) -> list[bytes]:
+    """The selection probabilities of n questions as the decision log holds them; nobody waits for this.
 
     Args:
-        found: the situation of one question.
+        found: the situation of questions that ask for equally many answers.
 
     Returns:
-        (A + 1,) float64, the last for doing nothing; NaN = the action was no candidate. Empty where the
-        rulebook leaves nothing to chance, or the customer cannot be read.
+        For each (A + 1,) float64, the last for doing nothing; NaN = the action was no candidate. Empty where
+        the customer cannot be read.
 
-    Cost: a traced decision, and what `selection_probabilities` says.
+    Cost: a traced decision each, and what `selection_probabilities` says.
     """
-    if not found.serving.model.rulebook.strategy.learning.draws or found.problem(0):
-        return b""
     decisions, trace = _traced(found)
     chances = _chances(found, decisions, trace)
-    chances[:-1][np.isnan(trace.terms[0, :, Term.SCORE])] = np.nan
-    return chances.tobytes()
+    chances[:, :-1][np.isnan(trace.terms[:, :, Term.SCORE])] = np.nan
+    return [b"" if found.problem(row) else chances[row].tobytes() for row in range(len(chances))]
 
 
 def _traced(found: Situation) -> tuple[Decisions, Trace]:
@@ -310,9 +308,9 @@ def _traced(found: Situation) -> tuple[Decisions, Trace]:
 
 
 def _chances(found: Situation, decisions: Decisions, trace: Trace) -> F64:
-    """(A + 1,) selection probabilities of the first question."""
+    """(n, A + 1) selection probabilities."""
     model, state = found.serving.model, found.serving.state
-    return selection_probabilities(model, state, found.rows, found.contexts, decisions, trace)[0]
+    return selection_probabilities(model, state, found.rows, found.contexts, decisions, trace)
 
 
 def _chosen_first(decisions: Decisions, actions: Sequence[int]) -> list[int]:

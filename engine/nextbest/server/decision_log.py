@@ -6,7 +6,7 @@ An answer never waits for Redis here, unless the log is set to hold decisions up
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -93,7 +93,7 @@ class _Queue:
     """Decisions being written."""
 
 
-Pack = Callable[[Answered], DecisionRecord]
+Pack = Callable[[Sequence[Answered]], list[DecisionRecord]]
 IsSlow = Callable[[Answered], bool]
 Upkeep = Callable[[], Awaitable[None]]
 
@@ -116,7 +116,7 @@ class DecisionLog:
         Args:
             store: writes records, over a connection of its own: large writes must not hold up reads.
             connection: that connection.
-            pack: makes an answer a record; must not touch the loop.
+            pack: makes answers records; must not touch the loop.
             options: what to log, and how.
             clock: the wall clock, by which Redis names entries of the stream.
             is_slow: which answers are packed in a thread of the log's own, so that no other answer waits.
@@ -292,13 +292,12 @@ class DecisionLog:
             await self._write(records)
 
     def _packed(self, batch: list[Answered]) -> list[DecisionRecord | Exception]:
-        packed: list[DecisionRecord | Exception] = []
-        for answered in batch:
-            try:
-                packed.append(self._pack(answered))
-            except Exception as fault:  # it must not cost the others
-                packed.append(fault)
-        return packed
+        try:
+            return [*self._pack(batch)]
+        except Exception as fault:  # it must not cost the others
+            if len(batch) == 1:
+                return [fault]
+        return [packed for one in batch for packed in self._packed([one])]
 
     async def _write(self, records: list[DecisionRecord]) -> None:
         """Write a batch, however long it takes Redis to come back."""

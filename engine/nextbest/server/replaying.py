@@ -11,8 +11,8 @@ from loyalty.nextbest.v1 import decision_pb2
 from nextbest.data.reader import Records
 from nextbest.decision_record import DecisionRecord
 from nextbest.errors import InvalidInput, SnapshotError
-from nextbest.server.deciding import Answered, Serving, Situation, answers, selection_of, situation
-from nextbest.server.logged import figures_and_ranking
+from nextbest.server.deciding import Answered, Serving, Situation, answers, situation
+from nextbest.server.logged import figures_and_ranking, selections
 from nextbest.server.message_differences import Difference, differences_of
 from nextbest.server.requests import Question, parse_question
 from nextbest.server.responses import degraded
@@ -68,18 +68,22 @@ def replay(records: Sequence[DecisionRecord], serving: Serving) -> Iterator[Repl
         serving: that model with that state.
     """
     decided = [record for record in records if record.degraded is None]
-    again = iter(answers(situation_again(decided, serving)) if decided else ())
+    again = iter(_decided_again(decided, serving) if decided else ())
     for record in records:
         if record.degraded is None:
-            yield _compared(record, next(again), _selection_again(record, serving))
+            yield _compared(record, *next(again))
         else:
             yield _verdict(record, _fallback(record, serving), b"", b"", b"")
 
 
-def _selection_again(record: DecisionRecord, serving: Serving) -> bytes:
-    if not serving.model.rulebook.strategy.learning.draws:  # spare the decoding
-        return b""
-    return selection_of(situation_again([record], serving))
+def _decided_again(
+    records: Sequence[DecisionRecord], serving: Serving
+) -> Iterator[tuple[Answered | SnapshotError, bytes]]:
+    """Answers and selection probabilities."""
+    found, chances = situation_again(records, serving), [b""] * len(records)
+    if serving.model.rulebook.strategy.learning.draws:
+        chances = selections(serving, found.questions, found.stored, found.decision_ids)
+    return zip(answers(found), chances, strict=True)
 
 
 def _fallback(record: DecisionRecord, serving: Serving) -> bytes:
