@@ -1,17 +1,108 @@
 """The constants of domain sections 6 and 7, by name: rule files set them, kernels read one array.
 
-A leaf below the rulebook, so that the compiler can check `stages.yaml` without the kernels.
+The numbers of section 6 stand in no code: a rulebook's `stages.yaml` has them, and the package's own holds
+for what it leaves out. A leaf below the rulebook, so that the compiler can check them without the kernels.
 """
 
+import enum
 import math
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
+from importlib import resources
 from itertools import pairwise
 from typing import Self
 
 import numpy as np
+import yaml
 
 from nextbest.model import F64
+
+DEFAULT_MODEL = "templates/minimal/stages.yaml"
+"""The stage model in numbers, a rule file of the package: what new rulebooks begin with."""
+
+
+def _default_model() -> Mapping[str, float]:
+    text = (resources.files("nextbest") / DEFAULT_MODEL).read_text(encoding="utf-8")
+    return {name: float(value) for name, value in yaml.safe_load(text).items()}
+
+
+_DEFAULTS = _default_model()
+
+
+class StageParameter(IntEnum):
+    """Every constant of index, ladder and stage (domain model, section 6), numbered as declared."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[int]) -> int:
+        del name, start, last_values
+        return count
+
+    @property
+    def default(self) -> float:
+        """What `DEFAULT_MODEL` says, for rulebooks that say nothing."""
+        return _DEFAULTS[self.name.lower()]
+
+    RELATION_WEIGHT = enum.auto()
+    """Weight of a relation NPS given just now; it halves every ..."""
+    RELATION_HALF_LIFE_DAYS = enum.auto()
+    RELATION_NEUTRAL = enum.auto()
+    """The NPS that counts 0 ..."""
+    RELATION_SPAN = enum.auto()
+    """... and how far from it ±1 is reached."""
+    SATISFACTION_WEIGHT = enum.auto()
+    SATISFACTION_NEUTRAL = enum.auto()
+    SATISFACTION_SPAN = enum.auto()
+    WALLET_WEIGHT = enum.auto()
+    ADVOCACY_WEIGHT = enum.auto()
+    NEGATIVE_MENTION_FACTOR = enum.auto()
+    """Positive mentions that one negative outweighs, here and in damage control."""
+    ADVOCACY_SPAN = enum.auto()
+    ALIVE_WEIGHT = enum.auto()
+    TENURE_WEIGHT = enum.auto()
+    TENURE_SPAN_YEARS = enum.auto()
+    COMPLAINT_WEIGHT = enum.auto()
+    COMPLAINT_WORST_SEVERITY = enum.auto()
+    COMPLAINT_CLOSED_FACTOR = enum.auto()
+    """What is left of a complaint that is not open; its effect halves every ..."""
+    COMPLAINT_HALF_LIFE_DAYS = enum.auto()
+    LEAST_DIVISOR = enum.auto()
+    """The index divides by at least this, so that few answers do not make extremes."""
+    LEAST_WEIGHT = enum.auto()
+    """Below this sum of weights the index is missing."""
+    WIN_BACK_FROM = enum.auto()
+    """Least index of ladder level -2; below it is -3, and so on up the ladder."""
+    ACTIVATION_FROM = enum.auto()
+    NEW_FROM = enum.auto()
+    DEVELOPMENT_FROM = enum.auto()
+    KEEP_FROM = enum.auto()
+    AMBASSADOR_FROM = enum.auto()
+    EVANGELIST_FROM = enum.auto()
+    FORGIVE_SEVERITY = enum.auto()
+    """An open complaint at least so severe is a case for Forgive me ..."""
+    FORGIVE_NPS = enum.auto()
+    """... or a relation NPS at most so high ..."""
+    FORGIVE_NPS_DAYS = enum.auto()
+    """... and younger than this ..."""
+    FORGIVE_ALIVE = enum.auto()
+    """... or a buyer whose P(alive) is below this ..."""
+    FORGIVE_LEVEL = enum.auto()
+    """... or a ladder level at most so high."""
+    KNOW_TENURE_DAYS = enum.auto()
+    KNOW_COMPLETENESS = enum.auto()
+    GROW_INDEX = enum.auto()
+    GROW_WALLET = enum.auto()
+    GROW_ALIVE = enum.auto()
+    FALSE_WALLET = enum.auto()
+    FALSE_FREQUENCY_QUANTILE = enum.auto()
+    """The top quartile of frequency starts here."""
+    FALSE_SATISFACTION = enum.auto()
+    FALSE_DISCOUNT_SHARE = enum.auto()
+    ACTION_WALLET = enum.auto()
+    ACTION_INDEX = enum.auto()
+    UP_DAYS = enum.auto()
+    """Two qualifying evaluations at least so far apart lift a customer one stage."""
+    KEEP_GROW_INDEX = enum.auto()
+    FORGIVEN_NPS = enum.auto()
 
 
 class Parameter(IntEnum):
@@ -27,72 +118,6 @@ class Parameter(IntEnum):
         member._value_ = code
         member.default = default
         return member
-
-
-class StageParameter(Parameter):
-    """Every constant of index, ladder and stage (domain model, section 6)."""
-
-    RELATION_WEIGHT = 0.35
-    """Weight of a relation NPS given just now; it halves every ..."""
-    RELATION_HALF_LIFE_DAYS = 180.0
-    RELATION_NEUTRAL = 7.0
-    """The NPS that counts 0 ..."""
-    RELATION_SPAN = 3.0
-    """... and how far from it ±1 is reached."""
-    SATISFACTION_WEIGHT = 0.20
-    SATISFACTION_NEUTRAL = 60.0
-    SATISFACTION_SPAN = 40.0
-    WALLET_WEIGHT = 0.15
-    ADVOCACY_WEIGHT = 0.10
-    NEGATIVE_MENTION_FACTOR = 5.0
-    """Positive mentions that one negative outweighs, here and in damage control."""
-    ADVOCACY_SPAN = 5.0
-    ALIVE_WEIGHT = 0.10
-    TENURE_WEIGHT = 0.05
-    TENURE_SPAN_YEARS = 3.0
-    COMPLAINT_WEIGHT = 0.05
-    COMPLAINT_WORST_SEVERITY = 3.0
-    COMPLAINT_CLOSED_FACTOR = 0.4
-    """What is left of a complaint that is not open; its effect halves every ..."""
-    COMPLAINT_HALF_LIFE_DAYS = 90.0
-    LEAST_DIVISOR = 0.6
-    """The index divides by at least this, so that few answers do not make extremes."""
-    LEAST_WEIGHT = 0.3
-    """Below this sum of weights the index is missing."""
-    WIN_BACK_FROM = -0.6
-    """Least index of ladder level -2; below it is -3, and so on up the ladder."""
-    ACTIVATION_FROM = -0.3
-    NEW_FROM = -0.1
-    DEVELOPMENT_FROM = 0.2
-    KEEP_FROM = 0.4
-    AMBASSADOR_FROM = 0.6
-    EVANGELIST_FROM = 0.8
-    FORGIVE_SEVERITY = 2.0
-    """An open complaint at least so severe is a case for Forgive me ..."""
-    FORGIVE_NPS = 3.0
-    """... or a relation NPS at most so high ..."""
-    FORGIVE_NPS_DAYS = 180.0
-    """... and younger than this ..."""
-    FORGIVE_ALIVE = 0.2
-    """... or a buyer whose P(alive) is below this ..."""
-    FORGIVE_LEVEL = -2.0
-    """... or a ladder level at most so high."""
-    KNOW_TENURE_DAYS = 90.0
-    KNOW_COMPLETENESS = 0.5
-    GROW_INDEX = 0.5
-    GROW_WALLET = 0.6
-    GROW_ALIVE = 0.8
-    FALSE_WALLET = 0.6
-    FALSE_FREQUENCY_QUANTILE = 0.75
-    """The top quartile of frequency starts here."""
-    FALSE_SATISFACTION = 50.0
-    FALSE_DISCOUNT_SHARE = 0.5
-    ACTION_WALLET = 0.95
-    ACTION_INDEX = 0.5
-    UP_DAYS = 30.0
-    """Two qualifying evaluations at least so far apart lift a customer one stage."""
-    KEEP_GROW_INDEX = 0.45
-    FORGIVEN_NPS = 7.0
 
 
 class DetectorParameter(Parameter):

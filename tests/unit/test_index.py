@@ -2,17 +2,20 @@
 
 import json
 import math
+import re
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.naive import index as naive
 from tests.unit.behaviour_rows import CATALOGUE, DAY, NOW, SHARES, TRUTHS, array, as_float, rows_of
 from tests.unit.behaviour_rows import LOYALTY_FACTS as SOME_FACTS
 
+from nextbest import parameters
 from nextbest.behaviour.index import (
     COMPONENTS,
     LADDER,
@@ -220,3 +223,16 @@ def test_frequencies_equal_the_oracle(facts):
     """Repeat purchases a week: none without a length of observation, 0 of who is not known to buy."""
     found = purchase_frequencies(rows_of([facts]).numbers, COLUMNS)
     assert found[0] == pytest.approx(as_float(naive.frequency(facts)), rel=1e-12, nan_ok=True)
+
+
+def test_the_default_model_is_a_rule_file() -> None:
+    """Every number of the stage model stands in the package's stages.yaml, and grocery's are the same."""
+    package = Path(parameters.__file__).parent / parameters.DEFAULT_MODEL
+    grocery = Path(__file__).parents[2] / "rules" / "grocery" / "stages.yaml"
+    found = yaml.safe_load(package.read_text(encoding="utf-8"))
+    assert list(found) == [name for name, _ in STAGE_PARAMETERS]
+    assert found == yaml.safe_load(grocery.read_text(encoding="utf-8"))
+    assert [found[name] for name, _ in STAGE_PARAMETERS] == default_stage_parameters().tolist()
+    code = Path(parameters.__file__).read_text(encoding="utf-8")
+    model = code[code.index("class StageParameter") : code.index("class Parameter(")]
+    assert not re.search(r"= -?\d", model)

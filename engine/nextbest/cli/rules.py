@@ -47,10 +47,10 @@ def check(
     directory: Annotated[Path, typer.Argument(help="Directory of the rulebook.")],
     form: Annotated[Format, typer.Option("--format", help="How problems are written.")] = Format.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
-    patterns: Annotated[
+    no_patterns: Annotated[
         bool,
-        typer.Option(help="Show event patterns to their library, in a process of its own."),
-    ] = True,
+        typer.Option("--no-patterns", help="Do not show event patterns to their library, in a process."),
+    ] = False,
     pattern_timeout_s: Annotated[
         float, typer.Option("--pattern-timeout", min=0.01, help="Seconds that the process may take.")
     ] = PATTERN_TIMEOUT_S,
@@ -58,7 +58,7 @@ def check(
     """Say everything that is wrong or doubtful in a rulebook; exit code 1 if it does not compile."""
     source = load_source(directory)
     parts, diagnostics = verified_parts(source)
-    if patterns and parts is not None:
+    if parts is not None and not no_patterns:
         limits = WorkerLimits(start_timeout_s=pattern_timeout_s)
         diagnostics = in_order([*diagnostics, *refused_patterns(parts, limits)])
     typer.echo(_rendered(diagnostics, form, source, directory).rstrip("\n"))
