@@ -270,6 +270,8 @@ class Figure(IntEnum):
     EV_DAMAGE_CONTROL = 28
     FORGIVE_MODE = 29
     FORGIVE_CAUSE = 30
+    PRICE_PREMIUM = 31
+    """Part of `LTV`; NaN where the strategy assumes none."""
 
 
 STAGE_NAMES = ("know_me", "hear_me", "grow_me", "forgive_me")
@@ -321,6 +323,7 @@ FIGURE_UNITS: Mapping[Figure, str] = {
     Figure.LTV_BACK: "money",
     Figure.EV_WIN_BACK: "money",
     Figure.EV_DAMAGE_CONTROL: "money",
+    Figure.PRICE_PREMIUM: "money",
 }
 """Units of the figures that have one; others are plain numbers."""
 

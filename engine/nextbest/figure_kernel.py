@@ -36,6 +36,7 @@ from nextbest.potential.ltv import (
     fill_worth,
     history_or_default,
     investment_ceiling,
+    price_premium,
     spent_or_default,
     word_of_mouth_ltv,
 )
@@ -83,7 +84,11 @@ _REVENUE, _SERVED = int(ValueInput.REVENUE_NET), int(ProfitTerm.COST_TO_SERVE)
 _MONEY, _PROFIT_TERMS, _VALUE_TERMS = len(ValueInput), len(ProfitTerm), len(ValueTerm)
 _ALIVE, _LTV, _MULTIPLIER = int(LtvColumn.ALIVE), int(LtvColumn.LTV), int(LtvColumn.MULTIPLIER)
 _IF_ALIVE, _TABLE_FIRST = int(LtvColumn.LTV_IF_ALIVE), int(FigureNumber.TABLE_FIRST)
-_GROWTH = int(FigureNumber.CONTRACT_GROWTH)
+_GROWTH, _PREMIUM_SHARE, _PREMIUM_LEVEL = (
+    int(FigureNumber.CONTRACT_GROWTH),
+    int(FigureNumber.PREMIUM_SHARE),
+    int(FigureNumber.PREMIUM_LEVEL),
+)
 _ALPHA, _BETA, _RATE = (
     int(FigureNumber.CHURN_ALPHA),
     int(FigureNumber.CHURN_BETA),
@@ -292,6 +297,23 @@ def _fill_potentials(
 
 
 @lean_kernel
+def _fill_premium(tables: FigureTables, numbers: F64, i: int, out: F64) -> None:
+    """What a loyal customer of a brand pays above others, in lifetime value too; unknown, it drops out."""
+    settings, revenue = tables.numbers, fact_at(numbers, i, tables.value_columns[_REVENUE])
+    premium = price_premium(
+        revenue,
+        out[Figure.ALIVE],
+        out[Figure.MULTIPLIER],
+        out[Figure.LEVEL],
+        settings[_PREMIUM_SHARE],
+        settings[_PREMIUM_LEVEL],
+    )
+    out[Figure.PRICE_PREMIUM] = premium
+    if premium > 0.0:
+        out[Figure.LTV] += premium
+
+
+@lean_kernel
 def _fill_ceiling(tables: FigureTables, numbers: F64, i: int, cell: int, out: F64) -> None:
     """LTV* and the investment ceiling; a prospect is worth what its peers' mean profit is."""
     facts, settings = tables.facts, tables.numbers
@@ -366,5 +388,6 @@ def fill_figures(
         _fill_worth(tables, numbers, i, cell, exposure, scratch, out)
         if cell >= 0:
             _fill_potentials(tables, cell, exposure, as_of[i], scratch[5], out)
+        _fill_premium(tables, numbers, i, out)
         _fill_ceiling(tables, numbers, i, cell, out)
         _fill_forgive(tables, numbers, i, scratch[5], out)

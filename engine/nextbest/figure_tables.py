@@ -62,6 +62,9 @@ class FigureNumber(IntEnum):
     """Of a contract whose own is unknown."""
     CONTRACT_GROWTH = 15
     """Of a contract's margin, a year."""
+    PREMIUM_SHARE = 16
+    """Of revenue, that loyal customers pay above others; NaN = none is assumed."""
+    PREMIUM_LEVEL = 17
 
 
 class PeerTables(NamedTuple):
@@ -237,6 +240,8 @@ def _numbers(model: Model, table_first: float) -> F64:
     numbers[FigureNumber.REFERRAL_WEIGHT] = strategy.referral_weight
     numbers[FigureNumber.CEILING_SHARE] = strategy.ceiling_share
     numbers[FigureNumber.CONTRACT_GROWTH] = strategy.contract_growth
+    numbers[FigureNumber.PREMIUM_SHARE] = strategy.premium_share
+    numbers[FigureNumber.PREMIUM_LEVEL] = strategy.premium_level
     numbers[FigureNumber.YEARLY_DISCOUNT] = strategy.ltv_discount_rate
     numbers[FigureNumber.HORIZON_YEARS] = strategy.ltv_steps * strategy.ltv_step_weeks / WEEKS_A_YEAR
     if model.artifacts.ltv is not None:

@@ -57,6 +57,8 @@ def settings_of(rulebook, **fitted):
         referral_weight=strategy.referral_weight,
         ceiling_share=strategy.ceiling_share,
         contract_growth=strategy.contract_growth,
+        premium_share=None if math.isnan(strategy.premium_share) else strategy.premium_share,
+        premium_level=strategy.premium_level,
         forgive={
             name: {
                 "fact": term.fact,

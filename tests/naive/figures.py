@@ -36,6 +36,9 @@ class Settings:
     """α and β of contracts by tenure."""
     retention_rate: float | None = None
     contract_growth: float = 0.0
+    premium_share: float | None = None
+    """Of revenue; None = the strategy assumes no premium."""
+    premium_level: int = 1
     bgnbd: tuple[float, ...] | None = None
     gamma_gamma: tuple[float, ...] | None = None
     yearly_discount: float = math.nan
@@ -215,12 +218,22 @@ def figures(settings, facts, *, as_of, now):
     found |= peers
     found["actual_value"], found["actual_profit"] = credited["value"], credited["profit"]
     found["cost_to_serve"] = credited["cost_to_serve"]
+    found |= _premium(settings, facts, found)
     found |= _ceiling(settings, facts, found, look_alike)
     found |= _forgive(settings, facts, found)
     found["snapshot_age_days"] = (now - as_of) / DAY_S
     last = facts.get("last_purchase")
     found["days_since_purchase"] = None if last is None else (now - last) / DAY_S
     return found
+
+
+def _premium(settings, facts, found):
+    """A price premium is part of lifetime value; one that is unknown drops out."""
+    terms = (facts.get("revenue_net"), found["alive"], found["multiplier"], found["level"])
+    premium = ltv.price_premium(*terms, settings.premium_share, settings.premium_level)
+    if not premium or found["ltv"] is None:
+        return {"price_premium": premium}
+    return {"price_premium": premium, "ltv": found["ltv"] + premium}
 
 
 def _forgive(settings, facts, found):

@@ -38,6 +38,7 @@ def figures_of(model, rows, now):
     figures[:, Figure.VALUE_FOR_MONEY] = valued.value_for_money
     if valued.cells is not None:
         _potentials(model, rows, valued.cells, valued.worth.exposure, figures)
+    _premium(model, rows, figures)
     _ceiling(model, rows, valued.cells, figures)
     _forgive(model, rows, figures)
     return figures
@@ -123,6 +124,16 @@ def _forgive(model, rows, figures):
     figures[:, Figure.EV_WIN_BACK] = np.where(forgive, choice.win_back_value, np.nan)
     figures[:, Figure.EV_DAMAGE_CONTROL] = np.where(forgive, choice.damage_value, np.nan)
     figures[:, Figure.FORGIVE_MODE] = np.where(forgive, choice.mode, np.nan)
+
+
+def _premium(model, rows, figures):
+    strategy = model.rulebook.strategy
+    revenue = np.maximum(_fact(model, rows, "revenue_net"), 0.0)
+    lasting = figures[:, Figure.ALIVE] * figures[:, Figure.MULTIPLIER]
+    premium = strategy.premium_share * revenue * lasting
+    too_low = (figures[:, Figure.LEVEL] < strategy.premium_level) & ~np.isnan(premium)
+    figures[:, Figure.PRICE_PREMIUM] = np.where(too_low, 0.0, premium)
+    figures[:, Figure.LTV] += np.nan_to_num(figures[:, Figure.PRICE_PREMIUM])
 
 
 def _ceiling(model, rows, cells, figures):

@@ -112,6 +112,15 @@ def berger_nasr_ltv(contribution, promotion, r, d, years):
         return margins - costs
 
 
+def price_premium(revenue, alive, multiplier, level, share, from_level):
+    """What someone so high on the ladder pays above others while a customer; None = not known."""
+    if None in (revenue, alive, share):
+        return None
+    if level < from_level or revenue < 0:
+        return 0.0
+    return float(mp.mpf(share) * mp.mpf(revenue) * mp.mpf(alive) * mp.mpf(multiplier))
+
+
 def word_of_mouth_ltv(ltv, positive, negative, worth, weight):
     """LTV plus the clamped worth of what the customer says."""
     if math.isnan(ltv):

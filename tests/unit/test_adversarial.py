@@ -24,6 +24,7 @@ from nextbest.potential.ltv import (
     contract_multiplier,
     expected_spend,
     investment_ceiling,
+    price_premium,
     word_of_mouth_ltv,
 )
 from nextbest.potential.peers import wilson_low
@@ -56,6 +57,12 @@ TABLE = (
     ),
     (retention_at, {"t": 2.0, "alpha": 0.7, "beta": 3.8}, SHARE, "t"),
     (word_of_mouth_ltv, {"ltv": 90.0, "pos": 2.0, "neg": 1.0, "v": 40.0, "w": 1.0}, ANY, "ltv pos neg"),
+    (
+        price_premium,
+        {"revenue": 900.0, "alive": 0.9, "multiplier": 2.5, "level": 2.0, "share": 0.04, "from_level": 1.0},
+        POSITIVE,
+        "revenue level",
+    ),
     (investment_ceiling, {"value": 90.0, "spent": 3.0, "share": 0.1}, POSITIVE, "value spent"),
     (
         gap_of,

@@ -101,6 +101,18 @@ def test_defaults_are_those_of_the_domain_model(build: Callable[..., Rulebook]) 
     assert (value.quality_rate, value.credibility_years) == (0.25, 0.25)
 
 
+@pytest.mark.parametrize("archetype", ["cluster", "licence", None])
+def test_only_brands_may_assume_a_price_premium(build: Callable[..., Rulebook], archetype: str | None):
+    """A premium in a strategy of another archetype is an error at its place; a brand's is taken (B15)."""
+    premium = "price_premium: {share: 0.03, from_level: 2}\n"
+    own = "" if archetype is None else f"archetype: {archetype}\n"
+    with pytest.raises(RulebookCompileError, match=f"of a brand, not of a {archetype or 'cluster'}"):
+        build(strategy=STRATEGY + own + premium)
+    strategy = build(strategy=STRATEGY + "archetype: brand\n" + premium).strategy
+    assert (strategy.premium_share, strategy.premium_level) == (0.03, 2.0)
+    assert np.isnan(build(strategy=STRATEGY + "archetype: brand\n").strategy.premium_share)
+
+
 @pytest.mark.parametrize(
     ("growth", "most"), [("0.05", 1.0), ("0.0999", 1.0), ("0.1", 0.999999), ("0.25", 0.879999), ("-0.2", 1.0)]
 )

@@ -53,6 +53,21 @@ def test_what_peers_have_is_shown_with_how_sure_it_is(model, answered):
     assert shown > 0
 
 
+def test_lifetime_drivers_name_what_it_is_the_sum_of(answered):
+    """Purchases, price premium and word of mouth add up to it, each by name (B15–B17)."""
+    _, figures, _, messages = answered
+    seen = set()
+    for row, message in zip(figures, messages, strict=True):
+        parts = {d.name: d.amount for d in message.drivers if d.figure == "ltv_with_referrals"}
+        if np.isnan(row[Figure.LTV]):
+            assert "purchases" not in parts
+            continue
+        seen |= set(parts)
+        assert sum(parts.values()) == pytest.approx(row[Figure.LTV_WITH_REFERRALS])
+        assert parts.get("price_premium", 0.0) == np.nan_to_num(row[Figure.PRICE_PREMIUM])
+    assert seen == {"purchases", "price_premium", "word_of_mouth"}
+
+
 def test_what_is_lacking_is_named(model, answered):
     """Missing and stale required facts are listed, the weightiest first; full quality lacks none."""
     rows, figures, _, messages = answered

@@ -47,6 +47,8 @@ STRATEGY = {
     },
     "potential": {"peer_dimensions": ["peer_segment", "household", "behaviour_cluster"]},
     "referral": {"weight": 1, "worth": 40.0},
+    "archetype": "brand",
+    "price_premium": {"share": 0.04},
     "ceiling_share": 0.3,
     "forgive": {
         "back_probability": {"fact": "n_visits", "times": -0.005, "plus": 0.4, "otherwise": 0.1},
@@ -64,6 +66,7 @@ FROM_TABLE = (
     Figure.LTV_BACK,
     Figure.LTV_WITH_REFERRALS,
     Figure.MULTIPLIER,
+    Figure.PRICE_PREMIUM,
     Figure.INVESTMENT_CEILING,
     Figure.EV_WIN_BACK,
 )

@@ -99,6 +99,49 @@ def test_growth_below_the_discount_or_below_what_retention_allows_is_taken(ruleb
         assert assemble(changed, Artifacts(retention=retention)).rulebook is changed
 
 
+def premium_of(model, share, level=1):
+    """The model with another price premium; nothing else changes."""
+    strategy = replace(model.rulebook.strategy, premium_share=share, premium_level=float(level))
+    return assemble(replace(model.rulebook, strategy=strategy), model.artifacts)
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.05, 1), (0.4, -1)])
+def test_a_price_premium_is_the_oracles(fitted, share, level):
+    """The premium, lifetime value with it and the ceiling are as written (B15)."""
+    model, settings = fitted
+    model, settings = (
+        premium_of(model, share, level),
+        replace(settings, premium_share=share, premium_level=level),
+    )
+    customers = people(31, 40)
+    found = figures_of(model, rows_of(model.rulebook, customers), np.full(40, T0))
+    for i, (facts, as_of) in enumerate(customers):
+        compare(found[i], naive.figures(settings, facts, as_of=as_of, now=T0), of=facts)
+    assert (found[:, Figure.PRICE_PREMIUM] > 0).any()
+
+
+def test_lifetime_value_rises_with_the_price_premium(fitted):
+    """A premium of 0 leaves every other figure as it was, bit for bit; a higher one is never worth less."""
+    model, _ = fitted
+    rows, now = rows_of(model.rulebook, people(32, 80)), np.full(80, T0)
+    plain = figures_of(model, rows, now)
+    assert np.isnan(plain[:, Figure.PRICE_PREMIUM]).all()
+    others = [figure for figure in Figure if figure is not Figure.PRICE_PREMIUM]
+    before = figures_of(premium_of(model, 0.0), rows, now)
+    assert before[:, others].tobytes() == plain[:, others].tobytes()
+    loyal = ~np.isnan(plain[:, Figure.LTV]) & (before[:, Figure.PRICE_PREMIUM] == 0.0)
+    for share in (0.01, 0.2, 1.0):
+        after = figures_of(premium_of(model, share), rows, now)
+        risen = after[:, Figure.LTV] - before[:, Figure.LTV]
+        paid = after[:, Figure.PRICE_PREMIUM] > before[:, Figure.PRICE_PREMIUM]
+        assert (risen[loyal & paid] > 0).all()
+        assert (risen[loyal & ~paid] == 0).all()
+        assert (loyal & paid).any()
+        assert np.array_equal(after[:, Figure.MULTIPLIER], plain[:, Figure.MULTIPLIER])
+        before = after
+        loyal = ~np.isnan(plain[:, Figure.LTV])
+
+
 def compare(found, expected, *, of):
     """One customer's figures are those of the oracle."""
     for figure in Figure:

@@ -450,6 +450,25 @@ def test_a_multiplier_is_never_below_one():
     assert rows[0, LtvColumn.MULTIPLIER] == 1.0
 
 
+PREMIUM = st.tuples(
+    st.none() | st.floats(-1e4, 1e5),
+    st.none() | st.floats(0, 1),
+    st.floats(1, 10),
+    st.integers(-3, 4),
+    st.none() | st.floats(0, 1),
+    st.integers(-3, 4),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PREMIUM)
+def test_the_price_premium_equals_the_oracle(case):
+    """π·R·P(alive)·Λ from a step of the ladder on, 0 below it, unknown where a term is."""
+    exact = naive.price_premium(*case)
+    found = ltv.price_premium(*(math.nan if number is None else float(number) for number in case))
+    assert found == pytest.approx(math.nan if exact is None else exact, rel=1e-12, abs=1e-300, nan_ok=True)
+
+
 numbers_or_missing = st.one_of(st.floats(-1e6, 1e6), st.just(math.nan))
 mentions = st.one_of(st.integers(0, 50).map(float), st.just(math.nan))
 

@@ -374,6 +374,33 @@ def contract_rows(
 
 
 @lean_kernel
+def price_premium(
+    revenue: float, alive: float, multiplier: float, level: float, share: float, from_level: float
+) -> float:
+    """π·max(R, 0)·P(alive)·Λ from a step of the loyalty ladder on, else 0: what loyal customers pay more.
+
+    The domain model allows the term for brands and gives no formula; this is ours, and an assumption.
+
+    Args:
+        revenue: R, net revenue of 12 months, money; unknown, there is no term.
+        alive: P(alive).
+        multiplier: Λ, discounted years over the horizon of lifetime value.
+        level: of the loyalty ladder.
+        share: π, part of the revenue that comes on top of what others pay for the same; NaN = no term.
+        from_level: the first step of the ladder that pays it.
+
+    Returns:
+        Money, at least 0; NaN where a term is unknown.
+
+    Source: domain model, section 12; Reichheld, The Loyalty Effect (1996): a price premium is one of the
+    components of what a loyal customer brings. Oracle: `tests.naive.ltv.price_premium`.
+    """
+    paid = 0.0 if revenue < 0.0 else revenue
+    premium = share * paid * alive * multiplier
+    return premium if level >= from_level or math.isnan(premium) else 0.0
+
+
+@lean_kernel
 def word_of_mouth_ltv(ltv: float, positive: float, negative: float, worth: float, weight: float) -> float:
     """LTV*: LTV + λ_ref·(pos − 5·neg)·v_ref, the added term clamped to ±|LTV|.
 

@@ -461,6 +461,10 @@ class Strategy:
     """λ_ref."""
     referral_worth: float
     """v_ref."""
+    premium_share: float
+    """π: of revenue, what loyal customers pay above others; NaN = none is assumed."""
+    premium_level: float
+    """First step of the ladder that pays it."""
     objective: str
     """`share_of_market`, `share_of_wallet` or `share_of_life`."""
     market_size: float

@@ -60,6 +60,7 @@ def customer_figures(
         message.peer_cell = _path(model, int(valued.cells[row]))
     message.drivers.extend(_drivers("actual_profit", ProfitTerm, valued.worth.profit_terms[row]))
     message.drivers.extend(_drivers("actual_value", ValueTerm, valued.worth.value_terms[row]))
+    message.drivers.extend(_lifetime_drivers(mine))
     message.drivers.sort(key=lambda driver: -abs(driver.amount))
     message.attitude_known = has_attitude(rows, row, model.attitude)
     message.lacking_facts.extend(_lacking(model, figures, rows, row))
@@ -81,6 +82,19 @@ def _drivers(figure: str, terms: type[IntEnum], amounts: F64) -> Iterator[custom
         amount = float(amounts[term])
         if amount and not np.isnan(amount):
             yield customer_pb2.ValueDriver(figure=figure, name=term.name.lower(), amount=amount)
+
+
+def _lifetime_drivers(figures: F64) -> Iterator[customer_pb2.ValueDriver]:
+    """The parts of lifetime value with referrals: what is bought, what is paid above others, what is said."""
+    premium = float(np.nan_to_num(figures[Figure.PRICE_PREMIUM]))
+    parts = {
+        "purchases": float(figures[Figure.LTV]) - premium,
+        "price_premium": premium,
+        "word_of_mouth": float(figures[Figure.LTV_WITH_REFERRALS] - figures[Figure.LTV]),
+    }
+    for name, amount in parts.items():
+        if amount and not np.isnan(amount):
+            yield customer_pb2.ValueDriver(figure="ltv_with_referrals", name=name, amount=amount)
 
 
 def _lacking(model: Model, figures: F64, rows: Rows, row: int) -> tuple[str, ...]:

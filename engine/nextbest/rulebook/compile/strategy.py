@@ -158,6 +158,11 @@ def compile_strategy(
         report.error(at / "objective", "invalid-value", "a share of the market needs the market's size", hint)
     weights = _by_stage(document, "customer_weight", CUSTOMER_WEIGHTS)
     reached, split = document.stages.reached.customer_weight, document.budget
+    premium = document.price_premium
+    if premium is not None and document.archetype != "brand":
+        message = f"a price premium is assumed of a brand, not of a {document.archetype}"
+        hint = "leave `price_premium` out; if customers pay more for your own name, say `archetype: brand`"
+        report.error(at / "price_premium", "premium-without-brand", message, hint)
     if abs(split.acquire + split.retain + split.repair - 1) > 1e-9:
         total = split.acquire + split.retain + split.repair
         report.error(at / "budget", "budget-split", f"the split sums to {total:g}, not to 1")
@@ -181,6 +186,8 @@ def compile_strategy(
         time_zone=document.time_zone,
         referral_weight=document.referral.weight,
         referral_worth=document.referral.worth,
+        premium_share=float("nan") if premium is None else premium.share,
+        premium_level=1.0 if premium is None else float(premium.from_level),
         objective=document.objective,
         market_size=float("nan") if document.market_size is None else document.market_size,
         forgive=_forgive_terms(document.forgive, at / "forgive", catalogue, report),

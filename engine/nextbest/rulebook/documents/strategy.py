@@ -231,6 +231,18 @@ class Referral(Document):
     worth: Cost = Field(default=0, description="v_ref: money a recommendation is worth.")
 
 
+class PricePremium(Document):
+    """What loyal customers of a brand pay above others for the same (an assumption of whoever writes it)."""
+
+    share: Share = Field(
+        description="π: part of a loyal customer's revenue that comes on top of what others would pay.",
+        examples=[0.03],
+    )
+    from_level: int = Field(
+        default=1, ge=-3, le=4, description="First step of the loyalty ladder that pays it."
+    )
+
+
 class FactTerm(Document):
     """A number that follows a fact: `times` · fact + `plus`."""
 
@@ -431,6 +443,11 @@ class StrategyFile(Document):
     potential: Potential = Field(default=Potential(), description="Peers, potential and gaps.")
     lifetime: Lifetime = Field(default=Lifetime(), description="Lifetime value.")
     referral: Referral = Field(default=Referral(), description="Word of mouth.")
+    price_premium: PricePremium | None = Field(
+        default=None,
+        description="Price premium in lifetime value; left out, none is assumed. For archetype `brand` only.",
+        examples=[{"share": 0.03}],
+    )
     forgive: Forgive = Field(
         default=Forgive(), description="What a customer in Forgive me is worth winning back, or calming."
     )
