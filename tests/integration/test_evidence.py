@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,22 +33,45 @@ CELL = (("peer_segment", 1), ("household", 0))
 HERE = Place(7, 1, CELL)
 
 
-def entry(outcome, *, time=1.0, key=None, decision=b"d", action=7, override=False):
+def entry(outcome, *, time=1.0, key=None, decision=b"d", action=7, channel=1, override=False):
     """One captured outcome; its key is its content unless given."""
     made = new_entries(1)
     made["time"], made["outcome"], made["action"] = time, Outcome[outcome.upper()], action
     made["decision_id"] = decision.ljust(16, b"\0") if decision else b"\0" * 16
+    made["channel"] = channel
     made["flags"] = EntryFlag.OVERRIDE if override else 0
     made["idempotency_key"] = key if key is not None else abs(hash((outcome, time, decision, action))) + 1
     return made[0]
 
 
-def seen(*entries):
+def seen(*entries, timed=True):
     """Their evidence."""
     made = new_entries(len(entries))
     for i, one in enumerate(entries):
         made[i] = one
-    return observations(made, LEARNING, NOTHING)
+    return observations(made, LEARNING, NOTHING, np.full(len(entries), timed))
+
+
+def cases(*entries, timed=True):
+    """How many cases they are."""
+    return len({one.case for one in seen(*entries, timed=timed)})
+
+
+def test_outcomes_of_one_event_are_one_case():
+    """Without a decision, what is said of one action, channel and time is one trial, under whatever keys."""
+    shown, taken = entry("presented", decision=b"", key=1), entry("accepted", decision=b"", key=2)
+    assert cases(shown, taken) == 1
+    assert cases(shown, entry("accepted", decision=b"", key=2, time=2.0)) == 2
+    assert cases(shown, entry("accepted", decision=b"", key=2, channel=2)) == 2
+    assert cases(shown, entry("accepted", decision=b"", key=2, action=8)) == 2
+    assert cases(shown, entry("accepted", key=2)) == 2
+
+
+def test_outcomes_without_a_time_are_cases_of_their_own():
+    """A time that we put in is none to tell events by: a repetition would have another one."""
+    shown = entry("presented", decision=b"", key=1)
+    assert cases(shown, entry("presented", decision=b"", key=1, time=2.0), timed=False) == 1
+    assert cases(shown, entry("accepted", decision=b"", key=2), timed=False) == 2
 
 
 @pytest.fixture
@@ -109,10 +133,10 @@ async def test_a_case_counts_where_it_began(store):
 
 
 async def test_decisions_actions_and_customers_are_cases_of_their_own(store):
-    """So are outcomes without a decision."""
+    """So are events without a decision."""
     await learn(store, entry("accepted"), entry("accepted", decision=b"e"), entry("accepted", action=8))
     await learn(store, entry("accepted"), customer="c2")
-    await learn(store, entry("presented", decision=b""), entry("accepted", decision=b""))
+    await learn(store, entry("presented", decision=b"", time=1.0), entry("accepted", decision=b"", time=2.0))
     assert (await store.read()).counts == {HERE: (4.0, 1.0), Place(8, 1, CELL): (1.0, 0.0)}
 
 

@@ -421,6 +421,6 @@ async def rejected(store, learning):
     entries = new_entries(40)
     entries["outcome"], entries["action"] = Outcome.REJECTED, code
     entries["idempotency_key"] = np.arange(1, 41)
-    seen = observations(entries, learning, nothing=10**6)
+    seen = observations(entries, learning, nothing=10**6, is_timed=np.ones(len(entries), np.bool_))
     for stage in range(4):
         await store.evidence.learn(f"c{stage:06}", seen, stage=stage, cell=(), now=AS_OF)

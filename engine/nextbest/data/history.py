@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nextbest.data.connection import Commands, Reply, gather_replies
 from nextbest.data.keys import Keys, id_violations
+from nextbest.data.lessons import Lesson
 from nextbest.data.scripts import UNLESS_ERASED, Script
 from nextbest.errors import InvalidInput, Violation
 from nextbest.id_check import id_check, id_checks_of
@@ -18,8 +19,8 @@ from nextbest.rings import DecodedHistories, HistoryCodec
 DEFAULT_CAPACITY = 128
 """Entries a ring holds; the oldest make way."""
 
-# KEYS: a ring, notes, tombstone, row, hash. ARGV: low half of the id check, capacity, retention in seconds
-# (inf = for ever), n, n entries, n notes (empty = none).
+# KEYS: a ring, notes, tombstone, row, hash, lessons. ARGV: low half of the id check, capacity, retention in
+# seconds (inf = for ever), n, n entries, n notes (empty = none), n lessons (likewise).
 # Entry bytes: 1..8 time, 65..72 idempotency key (Lua counts from 1). Gives per entry:
 # 1 recorded, 2 recorded before, 3 another content was recorded under its key (then nothing is written),
 # 4 older than all that the ring keeps, 5 of a customer who was erased since.
@@ -93,6 +94,8 @@ redis.call('SET', KEYS[1], header .. table.concat(ring, '', first))
 for _, i in ipairs(fresh) do
   local note = ARGV[4 + count + i]
   if note ~= '' and status[i] == 1 then redis.call('HSET', KEYS[2], ARGV[4 + i]:sub(65, 72), note) end
+  local lesson = ARGV[4 + 2 * count + i]
+  if lesson ~= '' and status[i] == 1 then redis.call('HINCRBY', KEYS[6], lesson, 1) end
 end
 -- What is older than the retention by then is outside every window: no value tells the same.
 if retention < math.huge then
@@ -143,7 +146,11 @@ class HistoryStore:
         self._limits = (capacity, repr(retention_s))
 
     async def append(
-        self, customer_id: str, entries: npt.NDArray[np.void], notes: Sequence[bytes] = ()
+        self,
+        customer_id: str,
+        entries: npt.NDArray[np.void],
+        notes: Sequence[bytes] = (),
+        lessons: Sequence[Lesson | None] = (),
     ) -> U8:
         """Record entries; those recorded before change nothing, so retries are safe.
 
@@ -154,6 +161,8 @@ class HistoryStore:
                 their time are the same.
             notes: k texts kept beside the entries under their keys; empty = none. Of a duplicate the
                 first one stays.
+            lessons: k lessons; each is counted in the step that records its entry, so that it is neither
+                lost nor counted again by a repetition. None = nothing is learnt.
 
         Returns:
             (k,) of `AppendStatus`. Contacts with outcomes, and events, are each recorded all or, if one
@@ -172,6 +181,7 @@ class HistoryStore:
             self._keys.tombstone(customer_id),
             self._keys.snapshot(customer_id),
             self._keys.hash_snapshot(customer_id),
+            self._keys.lessons,
         ]
         for ring, where in (
             (self._keys.contacts(customer_id), np.flatnonzero(~is_event)),
@@ -180,8 +190,11 @@ class HistoryStore:
             if len(where):
                 values = [entries[i].tobytes() for i in where]
                 said = [notes[i] if notes else b"" for i in where.tolist()]
+                taught = [_name(lessons[i]) if lessons else "" for i in where.tolist()]
                 reply = await _APPEND.run(
-                    self._commands, [ring, *guards], [check, *self._limits, len(where), *values, *said]
+                    self._commands,
+                    [ring, *guards],
+                    [check, *self._limits, len(where), *values, *said, *taught],
                 )
                 status[where] = cast("list[int]", reply)
         return status
@@ -209,6 +222,10 @@ class HistoryStore:
         parts = [self._commands.execute("MGET", *keys[i : i + 256]) for i in range(0, len(keys), 256)]
         replies: list[Reply] = await gather_replies(parts)
         return [value for reply in replies for value in cast("list[bytes | None]", reply)]
+
+
+def _name(lesson: Lesson | None) -> str:
+    return "" if lesson is None else lesson.name
 
 
 def _require_recordable(customer_id: str, entries: npt.NDArray[np.void]) -> None:

@@ -1,7 +1,5 @@
 """What is learnt from outcomes by reason code: counts without identity, which outlive the customers."""
 
-import asyncio
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
@@ -24,23 +22,18 @@ class Lesson(NamedTuple):
         """The lesson of an outcome at epoch seconds."""
         return cls(f"{datetime.fromtimestamp(time, UTC):%Y-%m}", reason_code, action, outcome)
 
+    @property
+    def name(self) -> str:
+        """What it is counted under."""
+        return "|".join(self)
+
 
 class LessonStore:
-    """Counts lessons of one deployment."""
+    """The counts of one deployment; `HistoryStore.append` counts, in the step that records an outcome."""
 
     def __init__(self, commands: Commands, keys: Keys) -> None:
         self._commands = commands
         self._keys = keys
-
-    async def count(self, lessons: Iterable[Lesson]) -> None:
-        """Add one each.
-
-        Raises:
-            StoreUnavailable: Redis does not answer; some may have been counted.
-        """
-        await asyncio.gather(
-            *(self._commands.execute("HINCRBY", self._keys.lessons, "|".join(one), 1) for one in lessons)
-        )
 
     async def counts(self) -> dict[Lesson, int]:
         """All counts, the most frequent first."""

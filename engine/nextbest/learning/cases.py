@@ -2,7 +2,8 @@
 
 A case is one action of one decision: a trial as soon as an outcome says that it was tried, a success while
 the latest word on it is that it was accepted. So an impression and its acceptance count once, a correction
-takes back what it corrects, repeats change nothing, and outcomes may come in any order.
+takes back what it corrects, repeats change nothing, and outcomes may come in any order. Without a decision a
+case is one action of one event: what was said to happen at one time in one channel.
 
 Source: domain model, section 9. Oracle: tests/naive/learning.py `case_counts`.
 """
@@ -14,7 +15,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from nextbest.model import NO_CODE, EntryFlag, Outcome
+from nextbest.model import NO_CODE, Bools, EntryFlag, Outcome
 from nextbest.rulebook.rulebook import Learning
 
 
@@ -34,7 +35,8 @@ class Observation:
     """One captured outcome as evidence."""
 
     case: bytes
-    """Identity of the case for the customer: decision and action; without a decision the outcome itself."""
+    """Identity of the case for the customer: action and decision; without a decision action, channel and
+    time, and without a time the outcome's own key."""
     action: int
     """Registry code."""
     word: Word
@@ -56,26 +58,36 @@ def word_of(learning: Learning, outcome: int) -> Word | None:
     return next((word for outcomes, word in sets if outcomes >> outcome & 1), None)
 
 
-def observations(entries: npt.NDArray[np.void], learning: Learning, nothing: int) -> list[Observation]:
+def observations(
+    entries: npt.NDArray[np.void], learning: Learning, nothing: int, is_timed: Bools
+) -> list[Observation]:
     """The evidence in captured outcomes; staff's overrides and doing nothing are none.
 
     Args:
         entries: (k,) of `HISTORY_ENTRY` with registry codes.
         learning: which outcomes count.
         nothing: registry code of doing nothing.
+        is_timed: (k,) whether the time of an entry was given; otherwise it is when it was captured, and a
+            repetition has another one.
     """
     found: list[Observation] = []
-    for entry in entries:
+    for entry, timed in zip(entries, is_timed.tolist(), strict=True):
         word, action = word_of(learning, int(entry["outcome"])), int(entry["action"])
         overridden = int(entry["flags"]) & EntryFlag.OVERRIDE
         if word is None or overridden or action in (NO_CODE, nothing):
             continue
         key = int(entry["idempotency_key"]).to_bytes(8, "little")
-        decision = bytes(entry["decision_id"])
-        about = decision if any(decision) else b"alone-" + key
-        case = about + action.to_bytes(4, "little")
+        case = _about(entry, key, timed=timed) + action.to_bytes(4, "little")
         found.append(Observation(case, action, word, float(entry["time"]), key))
     return found
+
+
+def _about(entry: np.void, key: bytes, *, timed: bool) -> bytes:
+    """What an outcome is about: its decision, else the event, else itself."""
+    decision = bytes(entry["decision_id"])
+    if any(decision):
+        return decision
+    return b"event-" + entry["time"].tobytes() + entry["channel"].tobytes() if timed else b"alone-" + key
 
 
 @dataclass(frozen=True, slots=True)

@@ -433,6 +433,8 @@ class Strategy:
     goals: tuple[str, ...]
     priorities: tuple[str, ...]
     promises: Mapping[str, str]
+    reason_codes: tuple[str, ...]
+    """What captured outcomes may give as their reason."""
     archetype: str
     arbitration: Arbitration
     customer_weight: F64

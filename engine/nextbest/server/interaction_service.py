@@ -47,16 +47,17 @@ class InteractionService(interaction_pb2_grpc.InteractionServiceServicer):
         recorded = await self._checked(request, rulebook, now)
         entries = await history_entries(request.outcomes, recorded, rulebook, self._store.names, now)
         notes = [note_of(outcome) for outcome in request.outcomes]
-        status = await self._store.histories.append(request.customer_id, entries, notes)
+        lessons = lessons_of(request.outcomes, recorded, entries)
+        status = await self._store.histories.append(request.customer_id, entries, notes, lessons)
         contradictory = np.flatnonzero(status == AppendStatus.CONTRADICTORY).tolist()
         if contradictory:
             problem = "something else is recorded under this key; nothing was recorded now"
             raise InvalidInput([Violation(f"outcomes[{i}].idempotency_key", problem) for i in contradictory])
-        await self._learner.capture(request.customer_id, entries[status != AppendStatus.ERASED])
+        is_timed = np.array([outcome.HasField("event_time") for outcome in request.outcomes])
+        is_of_now = status != AppendStatus.ERASED
+        await self._learner.capture(request.customer_id, entries[is_of_now], is_timed[is_of_now])
         if (status == AppendStatus.TOO_OLD).any():
             logger().info("outcome_too_old_to_keep", customer=pseudonym(request.customer_id))
-        is_new = (status == AppendStatus.RECORDED).tolist()
-        await self._store.lessons.count(lessons_of(request.outcomes, recorded, entries, is_new))
         if (status == AppendStatus.ERASED).any():
             raise CustomerErased("the customer was erased; what happened before that is not recorded")
         return interaction_pb2.CaptureOutcomesResponse(

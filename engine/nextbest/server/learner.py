@@ -17,7 +17,7 @@ from nextbest.facts import Figure
 from nextbest.figures import figures_of
 from nextbest.id_check import id_check
 from nextbest.learning.cases import observations
-from nextbest.model import NO_CODE, DecisionState, Stage
+from nextbest.model import NO_CODE, Bools, DecisionState, Stage
 from nextbest.rows import RowProblem
 from nextbest.server.live import LiveServing
 from nextbest.server.responses import DO_NOTHING
@@ -37,17 +37,22 @@ class Learner:
         self._known = known
         self._lock = asyncio.Lock()
 
-    async def capture(self, customer_id: str, entries: npt.NDArray[np.void]) -> None:
+    async def capture(self, customer_id: str, entries: npt.NDArray[np.void], is_timed: Bools) -> None:
         """Count a customer's outcomes; when it returns, the next decision of this process knows them.
 
         Repeats count once, so a caller that is told that the store does not answer may repeat everything.
+
+        Args:
+            customer_id: the customer.
+            entries: (k,) of `HISTORY_ENTRY`.
+            is_timed: (k,) whether the caller said when it happened.
 
         Raises:
             StoreUnavailable: Redis does not answer.
         """
         learning = self._live().model.rulebook.strategy.learning
         nothing = self._store.names.known("action").codes.get(DO_NOTHING, NO_CODE)
-        seen = observations(entries, learning, nothing)
+        seen = observations(entries, learning, nothing, is_timed)
         if not seen:
             return
         stage, cell = await self._standing(customer_id)

@@ -80,7 +80,7 @@ def _check(
 ) -> Recorded:
     required(outcome.outcome, _OUTCOMES, f"{field}.outcome", found)
     required(outcome.direction, _DIRECTIONS, f"{field}.direction", found)
-    check_notes(outcome, field, found)
+    check_notes(outcome, field, known.rulebook.strategy.reason_codes, found)
     _check_money(outcome, field, found)
     _check_identity(outcome, field, found)
     if outcome.HasField("event_time"):
@@ -271,13 +271,13 @@ def lessons_of(
     outcomes: Sequence[interaction_pb2.CapturedOutcome],
     recorded: Sequence[Recorded],
     entries: npt.NDArray[np.void],
-    is_new: Sequence[bool],
-) -> list[Lesson]:
-    """What is counted of outcomes recorded just now that have a reason code."""
+) -> list[Lesson | None]:
+    """What is counted of each outcome, if it is new; None = it has no reason code."""
     return [
         Lesson.of(
             float(entry["time"]), outcome.reason_code, one.action, Outcome(outcome.outcome).name.lower()
         )
-        for outcome, one, entry, new in zip(outcomes, recorded, entries, is_new, strict=True)
-        if new and outcome.reason_code
+        if outcome.reason_code
+        else None
+        for outcome, one, entry in zip(outcomes, recorded, entries, strict=True)
     ]

@@ -14,6 +14,7 @@ INBOUND = common_pb2.DIRECTION_INBOUND
 RECORDED = interaction_pb2.RECORD_STATUS_RECORDED
 DUPLICATE = interaction_pb2.RECORD_STATUS_DUPLICATE
 ACCEPTED, REJECTED = common_pb2.OUTCOME_ACCEPTED, common_pb2.OUTCOME_REJECTED
+PRESENTED = common_pb2.OUTCOME_PRESENTED
 SOLVED = common_pb2.OUTCOME_PROBLEM_SOLVED
 
 
@@ -75,12 +76,12 @@ def test_words_are_kept_with_the_outcome(client, history, customer_id):
 def test_words_have_bounds(client, history, customer_id):
     """Texts that are too long and codes that are none are refused, all at once."""
     outcome = captured(
-        REJECTED, is_override=True, override_reason="x" * 501, comment="æ" * 1001, reason_code="No oven!"
+        REJECTED, is_override=True, override_reason="x" * 501, comment="æ" * 1001, reason_code="no_ovn"
     )
     assert violations(client, customer_id, outcome) == {
         "outcomes[0].override_reason": "is 501 bytes long, at most 500 are allowed",
         "outcomes[0].comment": "is 2002 bytes long, at most 2000 are allowed",
-        "outcomes[0].reason_code": "`No oven!` is not lower-case letters, digits and `_`, 1 to 64",
+        "outcomes[0].reason_code": "`no_ovn` is not a reason code of the rulebook; did you mean `no_oven`?",
     }
     assert history() == []
 
@@ -101,26 +102,38 @@ def test_a_repair_is_closed_with_a_reason(client, put, history, customer_id):
     }
 
 
-def test_lessons_are_counted_by_code(client, data_directory, customer_id):
+@pytest.fixture
+def lessons(data_directory):
+    """Counts by code and outcome, of what happened a day ago."""
+
+    def read():
+        said = nextbest("lessons", "--json", "--rulebook", DIRECTORY, "--data-directory", data_directory)
+        assert said.code == 0, said.err
+        rows = [row for row in json.loads(said.out) if row["month"] == "2026-03"]
+        return {(row["reason_code"], row["action"], row["outcome"]): row["count"] for row in rows}
+
+    return read
+
+
+def test_lessons_are_counted_by_code(client, lessons, customer_id):
     """Outcomes with a code are counted once each, and the counts outlive the customer."""
-    code = f"lesson_{customer_id.removeprefix('c-')}"
-    solved = captured(SOLVED, action="apology", reason_code=code, idempotency_key="k1")
-    client.capture_outcomes(customer_id, [solved, captured(REJECTED, reason_code=code, idempotency_key="k2")])
+    before = lessons()
+    solved = captured(SOLVED, action="apology", reason_code="other", idempotency_key="k1")
+    rejected = captured(REJECTED, reason_code="other", idempotency_key="k2")
+    client.capture_outcomes(customer_id, [solved, rejected])
     client.capture_outcomes(customer_id, [solved])
     client.erase(customer_id)
-    said = nextbest("lessons", "--json", "--rulebook", DIRECTORY, "--data-directory", data_directory)
-    assert said.code == 0, said.err
-    found = [row for row in json.loads(said.out) if row["reason_code"] == code]
-    assert found == [
-        {
-            "month": "2026-03",
-            "reason_code": code,
-            "action": "apology",
-            "outcome": "problem_solved",
-            "count": 1,
-        },
-        {"month": "2026-03", "reason_code": code, "action": "brie", "outcome": "rejected", "count": 1},
-    ]
+    after = lessons()
+    for what in (("other", "apology", "problem_solved"), ("other", "brie", "rejected")):
+        assert after[what] == before.get(what, 0) + 1
+
+
+@pytest.mark.parametrize("code", ["c_4711", "+4512345678", "No oven!", "x" * 100_000])
+def test_a_code_that_the_rulebook_lacks_is_refused(client, history, customer_id, code):
+    """What is counted by code outlives the customer, so a code that may name somebody is taken by nobody."""
+    text = violations(client, customer_id, captured(REJECTED, reason_code=code))["outcomes[0].reason_code"]
+    assert "is not a reason code of the rulebook" in text
+    assert history() == []
 
 
 def test_contradictory_outcomes_of_one_decision_are_both_history(client, put, history, customer_id):
@@ -195,3 +208,71 @@ def test_unknown_names_are_listed_with_hints(client, customer_id):
     }
     with pytest.raises(InvalidRequest, match="`agnt` is not in the rulebook; did you mean `agent`"):
         client.decide(decide_request(customer_id, channel="pos", caller_role="agnt"))
+
+
+def evidence_of(client, customer_id):
+    """Successes and failures of brie so far, as an explanation tells them."""
+    request = decide_request(customer_id, channel="pos")
+    level = client.explain(request, actions=["brie"]).candidates[0].propensity_levels[0]
+    return level.successes, level.trials - level.successes
+
+
+def test_outcomes_of_one_event_are_one_trial(client, put, customer_id, history):
+    """Two systems that report one event under keys of their own come to one trial, and two entries."""
+    put(customer_id, regular())
+    successes, failures = evidence_of(client, customer_id)
+    by_till = captured(ACCEPTED, idempotency_key="till-1")
+    by_office = captured(ACCEPTED, idempotency_key="office-1")
+    client.capture_outcomes(customer_id, [by_till])
+    client.capture_outcomes(customer_id, [by_office, captured(PRESENTED, idempotency_key="office-2")])
+    assert evidence_of(client, customer_id) == (successes + 1, failures)
+    assert len(history()) == 3
+    client.capture_outcomes(customer_id, [captured(REJECTED, idempotency_key="office-3")])
+    assert evidence_of(client, customer_id) == (successes, failures + 1)
+
+
+def test_free_text_lies_where_erasing_finds_it(client, put, store, service, customer_id, history):
+    """Whatever words name somebody, they are beside the customer's history, in no log and in no other key."""
+    put(customer_id, regular())
+    name = f"Fru Sørensen, tlf. 4711, {customer_id[-8:]}"
+    decision = client.decide(decide_request(customer_id, channel="pos"))
+    outcome = outcome_of(decision, decision.results[0], REJECTED)
+    outcome.is_override, outcome.override_reason, outcome.comment = True, name, name
+    client.capture_outcomes(customer_id, [outcome])
+    wrong = captured(REJECTED, reason_code=name, comment=name)
+    assert violations(client, customer_id, wrong)
+    assert history()[0].comment == name
+    assert holding(store, name) == [f"nextbest:{{{customer_id}}}:o".encode()]
+    client.decide(decide_request(customer_id, channel="pos"))
+    client.export(customer_id)
+    client.erase(customer_id)
+    assert holding(store, name) == []
+    assert name.encode() not in service.log.read_bytes()
+    assert customer_id not in service.log.read_text()
+
+
+def holding(store, text):
+    """The keys under which a text is kept, as it is or as JSON writes it."""
+    found = []
+    for key in store.scan_iter(count=1000):
+        dump = repr(read_raw(store, key)).encode()
+        if any(form in dump for form in (repr(text.encode())[2:-1].encode(), text.encode())):
+            found.append(key)
+    return found
+
+
+def read_raw(store, key):
+    """Everything under a key."""
+    match store.type(key):
+        case b"string":
+            return store.get(key)
+        case b"hash":
+            return store.hgetall(key)
+        case b"set":
+            return store.smembers(key)
+        case b"zset":
+            return store.zrange(key, 0, -1)
+        case b"list":
+            return store.lrange(key, 0, -1)
+        case _:
+            return store.xrange(key)

@@ -170,6 +170,7 @@ def compile_strategy(
         goals=tuple(goal.id for goal in document.goals),
         priorities=tuple(entry.issue for entry in document.priorities),
         promises=names.promises,
+        reason_codes=tuple(dict.fromkeys(document.reason_codes)),
         archetype=document.archetype,
         arbitration=names.arbitration,
         customer_weight=weights,

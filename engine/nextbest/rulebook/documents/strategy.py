@@ -52,6 +52,23 @@ Currency = Annotated[
 ]
 
 
+REASON_CODES = (
+    "price",
+    "quality",
+    "out_of_stock",
+    "late_delivery",
+    "wrong_bill",
+    "fault",
+    "waiting_time",
+    "staff",
+    "misunderstanding",
+    "no_need",
+    "competitor",
+    "other",
+)
+"""Reasons of outcomes, where a strategy names none of its own."""
+
+
 class Goal(Document):
     """What the programme is to reach."""
 
@@ -435,6 +452,12 @@ class StrategyFile(Document):
     )
     promises: Annotated[dict[Identifier, Texts], Field(min_length=1)] = Field(
         description="What customers are promised, by name; actions cite the promises they keep."
+    )
+    reason_codes: Annotated[list[Identifier], Field(min_length=1, max_length=200)] = Field(
+        default=list(REASON_CODES),
+        description="Codes that captured outcomes may give as their reason; a closed list, because what is"
+        " counted by code outlives the customers and must name nobody.",
+        examples=[["late_delivery", "wrong_bill", "other"]],
     )
     stages: Stages = Field(default=Stages(), description="Weights by loyalty stage.")
     budget: Budget = Field(default=Budget(), description="Split of the effort.")

@@ -96,7 +96,9 @@ class CapturedOutcome(_message.Message):
     COMMENT_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """Decision that returned the action; empty for an action that was taken without asking."""
+    """Decision that returned the action; empty for an action that was taken without asking. Without it, outcomes of one
+    action, channel and event_time are one trial.
+    """
     treatment_id: _builtins.str
     """Treatment, as `action/channel[/placement]`; either this or action is required."""
     action: _builtins.str
@@ -124,7 +126,7 @@ class CapturedOutcome(_message.Message):
     comment: _builtins.str
     """The customer's own words, up to 2,000 bytes; empty if none."""
     reason_code: _builtins.str
-    """Code of the reason, such as why a case of repair began: letters in lower case, digits and `_`, 1 to 64. Counted
+    """Code of the reason, such as why a case of repair began: one of the strategy's `reason_codes`. Counted
     by action and outcome (`nextbest lessons`). Required when a repair is said to be PROBLEM_SOLVED; else may be empty.
     """
     @_builtins.property
