@@ -42,6 +42,9 @@ def test_a_week_is_taken_once_and_its_alarms_are_kept(place):
     said = advance(place, [("falls", 60), ("stays", 100)])
     assert said.code == 0, said.err
     assert "2 advanced, 0 taken before, 1 drops, 0 rises, 0 rejected" in said.out
+    assert (
+        "if nobody had changed, about 0.0 of the 2 would have alarmed: 1.99% of watched periods" in said.out
+    )
     assert "fired fell: 1" in said.out
     assert "fired silent: 1" in said.out
     (evidence,) = (place / "out").glob("alarms-*.csv")
@@ -52,6 +55,7 @@ def test_a_week_is_taken_once_and_its_alarms_are_kept(place):
     again = advance(place, [("falls", 30), ("stays", 100)])
     assert again.code == 0
     assert "0 advanced, 2 taken before, 0 drops" in again.out
+    assert "if nobody had changed" not in again.out
 
 
 def test_rows_that_cannot_be_taken_are_listed(place):

@@ -18,6 +18,9 @@ from nextbest.rulebook.compile import compile_rulebook
 from nextbest.settings import Settings
 from nextbest.standard_facts import SPEND
 
+CUSTOMERS_SIMULATED = 2_000
+"""Series of noise on which false alarms are measured; takes less than a second."""
+
 app = typer.Typer(no_args_is_help=True, help="Changes in customers' own behaviour.")
 
 
@@ -62,6 +65,13 @@ def _show(report: DetectionReport) -> None:
         f"{report.advanced} advanced, {report.taken_before} taken before,"
         f" {report.drops} drops, {report.rises} rises, {report.rejected} rejected"
     )
+    if report.drops + report.rises:
+        rate = false_alarm_rate(default_detector_parameters(), n_series=CUSTOMERS_SIMULATED).rate
+        console.print(
+            f"if nobody had changed, about {rate * report.advanced:.1f} of the {report.advanced} would have"
+            f" alarmed: {rate:.2%} of watched periods do on normal noise (`behaviour false-alarms`)",
+            markup=False,
+        )
     for line in fired_lines(report.fired):
         console.print(f"fired {line}", markup=False)
     if report.evidence is not None:
@@ -73,7 +83,9 @@ def _show(report: DetectionReport) -> None:
 
 @app.command("false-alarms")
 def false_alarms(
-    series: Annotated[int, typer.Option(help="Customers simulated.", min=1, max=100_000)] = 2000,
+    series: Annotated[
+        int, typer.Option(help="Customers simulated.", min=1, max=100_000)
+    ] = CUSTOMERS_SIMULATED,
     periods: Annotated[int, typer.Option(help="Periods of each.", min=7, max=1000)] = 104,
     mean: Annotated[float, typer.Option(help="Level of the noise.")] = 100.0,
     deviation: Annotated[float, typer.Option(help="Its standard deviation.", min=0.0)] = 20.0,
