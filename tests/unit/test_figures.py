@@ -1,16 +1,18 @@
 """All figures of a customer against the naive oracles put together, on random customers with gaps."""
 
+import contextlib
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.builders.hostile import HOSTILE
 from tests.builders.random_customers import DAY, LTV, T0, people, rows_of, settings_of
 from tests.builders.small import DIRECTORY
 from tests.naive import figures as naive
 
 from nextbest.assembly import OUTCOMES, Artifacts, FittedGrid, assemble
-from nextbest.errors import ArtifactError
+from nextbest.errors import ArtifactError, InvalidFact
 from nextbest.facts import FIGURE_TYPES, STAGE_NAMES, FactType, Figure
 from nextbest.figures import figures_of, valued_of
 from nextbest.id_check import id_checks_of
@@ -165,6 +167,38 @@ def test_figures_are_the_oracles(fitted, rulebook, seed):
     for i, (facts, as_of) in enumerate(customers):
         expected = naive.figures(settings, facts, as_of=as_of, now=float(now[i]))
         compare(found[i], expected, of=facts)
+
+
+def edges_of(fact):
+    """Numbers that a fact may hold and that break formulas: its bounds and what is hostile anywhere."""
+    bounds = [float(b) for b in (fact.minimum, fact.maximum) if b is not None]
+    numbers = {repr(v): v for v in (*HOSTILE.values(), *bounds, 0.5) if math.isfinite(v) and abs(v) < 1e100}
+    return [int(v) if fact.type is FactType.INT and v == int(v) else v for v in numbers.values()]
+
+
+def hostile_people(catalogue, seed, n):
+    """Random customers of whom one fact, each time another, is at an edge that a snapshot may hold."""
+    random, codec, found = np.random.default_rng(seed), RowCodec(catalogue), []
+    named = [f for f in catalogue.facts if f.name in catalogue.columns and f.type is not FactType.ENUM]
+    while len(found) < n:
+        fact = named[random.integers(len(named))]
+        edges = edges_of(fact)
+        ((facts, as_of),) = people(int(random.integers(1 << 30)), 1)
+        facts = facts | {fact.name: edges[random.integers(len(edges))]}
+        with contextlib.suppress(InvalidFact):
+            codec.encode(b"x", as_of, facts)
+            found.append((facts, as_of))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_figures_of_a_fact_at_its_edge_are_the_oracles(fitted, rulebook, seed):
+    """Zero, denormal, huge, the least and the most: every figure is still what the formulas give."""
+    model, settings = fitted
+    customers = hostile_people(rulebook.catalogue, seed, 40)
+    found = figures_of(model, rows_of(rulebook, customers), np.full(40, T0))
+    for i, (facts, as_of) in enumerate(customers):
+        compare(found[i], naive.figures(settings, facts, as_of=as_of, now=T0), of=facts)
 
 
 def test_figures_without_any_fit(rulebook):

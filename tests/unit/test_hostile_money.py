@@ -23,7 +23,7 @@ from nextbest.potential.gap import gaps, peer_gaps, reached
 from nextbest.potential.peers import wilson_low
 from nextbest.potential.position import position
 from nextbest.potential.sketch import MISSING, signed_buckets
-from nextbest.potential.value import ProfitTerm, ValueInput, ValueRate
+from nextbest.potential.value import ProfitTerm, ValueFlag, ValueInput, ValueRate
 from nextbest.valuation import take_columns
 
 LENGTH = pytest.mark.parametrize("n", LENGTHS)
@@ -67,6 +67,7 @@ def test_money_equals_plain_sums(n):
     rng = numbers(n)
     money = np.column_stack([batch(rng, n, (0.0, 900.0), hostile=0.3) for _ in ValueInput])
     counts = np.column_stack([batch(rng, n, (0.0, 9.0), hostile=0.2) for _ in range(2)]).reshape(n, 2)
+    money[rng.random(money.shape) < 0.4] = math.nan
     before, counted = money.copy(), counts.copy()
     rates = {"face": 0.9, "redemption_probability": 0.8, "quality": 0.25, "minute": 1.5, "complaint": 100.0}
     packed = np.zeros(len(ValueRate))
@@ -82,19 +83,22 @@ def test_money_equals_plain_sums(n):
         strict=True,
     ):
         packed[place] = amount
-    value.complete(money, np.empty((n, 0)), counts, 0.3)
+    flags, seen = value.complete(money, np.empty((n, 0)), counts, 0.3), set()
     profit = value.profit_terms(money, np.zeros(n), packed)
     worth = value.value_terms(money, counts, np.array([40.0, 75.0]), packed)
     for i in range(n):
         given = {place.name.lower(): naive.known(float(before[i, place])) for place in ValueInput}
         listed = [[naive.known(v) for v in counted[i].tolist()]]
         with np.errstate(all="ignore"):
-            filled, (benefits,), _ = naive.complete(given, listed, 0.3)
+            filled, (benefits,), assumed = naive.complete(given, listed, 0.3)
+            assert {flag.name for flag in ValueFlag(int(flags[i]))} == assumed
+            seen |= assumed
             same(profit[i], [*naive.profit_terms(filled, 0.0, 0.9, 0.8), 0.0])
             if np.isfinite(benefits).all() and max(map(abs, benefits)) < 1e300:
                 wanted = naive.value_terms(filled, benefits, [40.0, 75.0], rates)
                 same(worth[i], [*wanted, 0.0], tiny=1e-9)
     assert profit.shape == (n, len(ProfitTerm))
+    assert n < 60 or len(seen) == len(ValueFlag) - 1, "SHORT_HISTORY alone is not of this step"
 
 
 @LENGTH
@@ -122,6 +126,11 @@ def test_annual_rates_and_segments_equal_their_oracle(n):
     with np.errstate(all="ignore"):
         wanted = [naive.annual_rate(a, e, m, 0.25) for a, e, m in zip(amount, exposure, mean, strict=True)]
     same(np.array(found), wanted)
+    terms, flags = np.column_stack([0.25 * amount, 0.75 * amount, np.zeros(n)]), np.zeros(n, np.int32)
+    total = value.credit_terms(terms, exposure, mean, 0.25, flags)
+    plain = np.abs(amount) < 1e300
+    same(total[plain], np.array(wanted)[plain], rel=1e-9, tiny=1e-6)
+    assert flags.tolist() == [0 if e >= 1 else ValueFlag.SHORT_HISTORY for e in exposure.tolist()]
     bounds = np.array([[-1.0, 1.0], [0.0, 1e4]])
     segments = value.mutual_segments(amount, exposure, bounds)
     assert segments.tolist() == [

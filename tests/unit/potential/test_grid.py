@@ -14,6 +14,7 @@ from tests.naive import sketch as naive_sketch
 from nextbest.errors import ArtifactError, FitError
 from nextbest.potential import cells, counting
 from nextbest.potential.grid import PeerGrid
+from nextbest.potential.sketch import signed_buckets, upper_edges
 from nextbest.potential.tables import potential
 
 VECTORS = {case["name"]: case for case in json.loads(Path("tests/vectors.json").read_text())}
@@ -168,9 +169,15 @@ def test_quantiles_equal_the_oracle(m: float) -> None:
                 assert found == pytest.approx(float(naive_sketch.representative(number)), rel=1e-12)
 
 
-def test_leaving_one_out_equals_taking_the_customer_out() -> None:
-    """A customer of the fit gets the quantile of the cell without them; others get that of the cell."""
+@pytest.mark.parametrize("at_the_edge", [False, True])
+def test_leaving_one_out_equals_taking_the_customer_out(at_the_edge: bool) -> None:
+    """A customer of the fit gets the quantile of the cell without them; others get that of the cell.
+
+    Also where every amount is the largest of its bucket.
+    """
     people = crowd(200, 10)
+    if at_the_edge:
+        people[:, 3:] = upper_edges(signed_buckets(people[:, 3:].ravel())).reshape(-1, 2)
     grid = build(people.tolist())
     tables = grid.tables(TAUS)
     own_cells = tables.locate(people[:, :3])
