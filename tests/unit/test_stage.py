@@ -215,6 +215,14 @@ def test_each_condition_decides_alone(changed, known, cause):
         ({}, {"completeness": None}, Stage.GROW_ME),
         ({}, {"alive": None}, Stage.HEAR_ME),
         ({"repeat_purchases": 0}, {"alive": 0.1}, Stage.KNOW_ME),
+        # at the bound itself
+        ({}, {"alive": 0.2}, Stage.HEAR_ME),
+        ({}, {"alive": 0.79}, Stage.HEAR_ME),
+        ({}, {"alive": 0.8}, Stage.GROW_ME),
+        ({}, {"completeness": 0.5}, Stage.GROW_ME),
+        ({"joined": NOW - 90 * DAY, "first_purchase": None}, {}, Stage.GROW_ME),
+        ({"share_of_wallet": 0.6}, {}, Stage.GROW_ME),
+        ({"share_of_wallet": 0.59}, {}, Stage.HEAR_ME),
     ],
 )
 def test_what_is_not_true_decides_nothing(changed, known, stage):
@@ -236,6 +244,9 @@ def test_a_new_customer_starts_in_the_middle():
         ({}, {"lock_in": True}, True),
         ({}, {"lock_in": False}, False),
         ({}, {"lock_in": None}, None),
+        ({"share_of_wallet": 0.6, "satisfaction": 49}, {"bound": 0.5}, True),
+        ({"satisfaction": 50}, {"lock_in": False}, False),
+        ({"share_of_wallet": 0.59}, {"lock_in": True, "bound": 80 / 270}, True),
         ({"share_of_wallet": 0.59}, {"lock_in": True, "bound": 0.2}, True),
         ({"share_of_wallet": 0.59}, {"lock_in": True, "bound": 0.5}, False),
         ({"share_of_wallet": 0.59}, {"lock_in": True, "bound": None}, None),
@@ -253,6 +264,18 @@ def test_false_loyalty_blocks_grow():
     """A customer with all the marks of Grow me but false loyalty stays in Hear me."""
     assert raw(ADVOCATE) is Stage.GROW_ME
     assert raw(ADVOCATE, lock_in=True) is Stage.HEAR_ME
+
+
+@pytest.mark.parametrize("name", ["grow_index", "action_index"])
+def test_an_index_at_its_bound_is_enough(name):
+    """An index of exactly the bound qualifies; a bound that is higher by one rounding does not."""
+    index = float(figures_of(ADVOCATE).loyalty_index[0])
+    for bound, qualifies in ((index, True), (math.nextafter(index, 1), False)):
+        parameters = PARAMETERS.copy()
+        parameters[StageParameter[name.upper()]] = bound
+        found = figures_of(ADVOCATE, parameters=parameters)
+        loyal = found.raw_stage[0] == Stage.GROW_ME if name == "grow_index" else found.action_loyal[0] == 1.0
+        assert loyal == qualifies
 
 
 @pytest.mark.parametrize(("wallet", "expected"), [(0.95, 1.0), (0.94, 0.0), (None, math.nan)])
@@ -423,6 +446,7 @@ def test_evaluating_twice_at_one_time_changes_nothing_more():
         ({"nps_relation_at": NOW - 5 * DAY}, False, HEAR),
         ({"last_purchase": NOW - 5 * DAY}, None, HEAR),
         ({"last_purchase": NOW - 5 * DAY}, True, FORGIVE),
+        ({"nps_relation_at": NOW - 60 * DAY, "last_purchase": NOW - 60 * DAY}, False, FORGIVE),
         ({"nps_relation": 6, "nps_relation_at": NOW - 5 * DAY}, False, FORGIVE),
         ({"last_purchase": NOW - 5 * DAY, "joined": NOW - 80 * DAY, "first_purchase": None}, False, KNOW),
     ],
