@@ -1,10 +1,17 @@
 """The decision log in Redis: what is kept, found again, erased and given up."""
 
+from dataclasses import replace
+
+import polars as pl
 import pytest
 from tests.builders.decisions import record
 
-from nextbest.data.decision_log import DecisionLogStore, LogLimits
-from nextbest.errors import DecisionUnreadable
+from loyalty.nextbest.v1 import decision_pb2
+from nextbest.batch import log_export
+from nextbest.batch.log_export import export_log
+from nextbest.batch.part_files import PartFiles
+from nextbest.data.decision_log import PER_READ, DecisionLogStore, LogLimits
+from nextbest.errors import DecisionUnreadable, InvalidInput
 
 
 @pytest.fixture
@@ -87,7 +94,9 @@ async def test_the_stream_holds_nothing_personal(log, connection, keys):
     records = [record("c1"), record("c1")]
     await log.write(records)
     entries = await connection.execute("XRANGE", keys.log, "-", "+")
-    assert [fields for _, fields in entries] == [[b"h", r.handle] for r in records]
+    assert [fields for _, fields in entries] == [
+        [b"h", one.handle, b"n", b"%d" % number] for number, one in enumerate(records, 1)
+    ]
 
 
 async def test_a_decision_made_before_an_erasure_is_refused(log, connection, keys):
@@ -120,7 +129,7 @@ async def test_everything_expires(log, connection, keys):
     log = DecisionLogStore(connection, keys, LogLimits(retention_s=77))
     await log.write([record()])
     for key in await all_keys(connection, keys):
-        if key != keys.log:
+        if key not in (keys.log, keys.log_count):
             assert 0 < await connection.execute("TTL", key) <= 77, key
 
 
@@ -189,3 +198,93 @@ async def test_expired_handles_leave_the_stream(log, connection, keys):
     await log.write([record() for _ in range(500)])
     await log.trim_expired(4e9)
     assert await log.count() < 100
+
+
+class KilledError(Exception):
+    """The export's process is killed."""
+
+
+def parts_of(path):
+    """Where an export writes."""
+    return PartFiles(path, overwrite=True)
+
+
+async def exported(log, path, *, stop_after=None, since=None, until=None):
+    """Export the log; `stop_after` so many entries it is interrupted."""
+    seen = []
+
+    def progress(count):
+        seen.append(count)
+        if stop_after is not None and sum(seen) >= stop_after:
+            raise KilledError
+
+    with parts_of(path) as parts:
+        return await export_log(log, parts, since=since, until=until, progress=progress)
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """A thousand decisions, exported in parts of 256."""
+    monkeypatch.setattr(log_export, "ROWS_PER_GROUP", PER_READ)
+    request = decision_pb2.DecideRequest(channel="pos").SerializeToString()
+    return [replace(record(f"c{i % 7}"), request=request, answer=b"") for i in range(1000)]
+
+
+async def test_an_interrupted_export_goes_on_without_duplicates_or_gaps(log, many, tmp_path):
+    """What comes of two runs is the file of one, and what was logged meanwhile is for the next export."""
+    await log.write(many)
+    with pytest.raises(KilledError):
+        await exported(log, tmp_path / "log.parquet", stop_after=600)
+    assert not (tmp_path / "log.parquet").exists()
+    await log.write([replace(record(), request=many[0].request, answer=b"")])
+    report = await exported(log, tmp_path / "log.parquet")
+    assert (report.written, report.gone, report.missing) == (1000, 0, 0)
+    assert 256 <= report.resumed <= 600
+    ids = pl.read_parquet(tmp_path / "log.parquet")["decision_id"].to_list()
+    assert ids == [one.decision_id.hex() for one in many]
+    assert not (tmp_path / "log.parquet.partial").exists()
+    assert (await exported(log, tmp_path / "log.parquet")).written == 1001
+
+
+async def test_what_made_way_between_two_runs_is_counted(connection, keys, many, tmp_path):
+    """Retention that overtakes an interrupted export leaves a gap, and the report says of how many."""
+    log = DecisionLogStore(connection, keys, LogLimits(most=200))
+    await log.write(many)
+    with pytest.raises(KilledError):
+        await exported(log, tmp_path / "log.parquet", stop_after=600)
+    while await log.trim():
+        pass
+    report = await exported(log, tmp_path / "log.parquet")
+    assert report.missing == 1000 - 200 - report.resumed
+    assert report.written == report.resumed + 200
+    assert pl.scan_parquet(tmp_path / "log.parquet").select(pl.len()).collect().item() == report.written
+
+
+async def test_a_gap_up_to_the_end_is_counted(connection, keys, many, tmp_path):
+    """Where nothing is left to go on with, all that was to come is missing."""
+    log = DecisionLogStore(connection, keys)
+    await log.write(many)
+    with pytest.raises(KilledError):
+        await exported(log, tmp_path / "log.parquet", stop_after=600)
+    await connection.execute("XTRIM", keys.log, "MAXLEN", 0)
+    report = await exported(log, tmp_path / "log.parquet")
+    assert report.written + report.missing == 1000
+    assert report.written == report.resumed > 0
+
+
+async def test_what_was_erased_is_passed_over_and_counted(log, many, tmp_path):
+    """Entries of the stream without their decision are no gap."""
+    await log.write(many)
+    erased = await log.erase("c3")
+    report = await exported(log, tmp_path / "log.parquet")
+    assert (report.written, report.gone, report.missing) == (1000 - erased, erased, 0)
+    assert "c3" not in pl.read_parquet(tmp_path / "log.parquet")["customer_id"].unique()
+
+
+async def test_an_interrupted_export_of_another_time_is_refused(log, many, tmp_path):
+    """Other bounds are another export: nothing is mixed."""
+    await log.write(many)
+    with pytest.raises(KilledError):
+        await exported(log, tmp_path / "log.parquet", stop_after=600)
+    with pytest.raises(InvalidInput, match="had another since"):
+        await exported(log, tmp_path / "log.parquet", since=1.0)

@@ -84,6 +84,7 @@ async def test_everything_of_the_customer_goes(world):
     assert erased == Erased(snapshot=True, identifiers=1, history_entries=2, decisions=1)
     assert await world.names() == {
         world.keys.log,
+        world.keys.log_count,
         world.keys.tombstone("c1"),
         world.keys.snapshot("c2"),
         world.keys.identifier_secret,
@@ -177,6 +178,7 @@ async def test_a_repetition_finishes_what_a_crash_left(world, after):
     await world.erasures.erase("c1", now=21.0, reason="")
     assert await world.names() == {
         world.keys.log,
+        world.keys.log_count,
         world.keys.tombstone("c1"),
         world.keys.tombstone("warm"),
         world.keys.identifier_secret,

@@ -1,17 +1,20 @@
-"""The decision log as a Parquet file: some hundred decisions in memory at a time."""
+"""The decision log as a Parquet file: some thousand in memory at a time, going on where it stopped."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
 
 import numpy as np
 import polars as pl
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2
-from nextbest.batch.arrow_batches import ParquetOut
-from nextbest.data.decision_log import LogEntry
+from nextbest.batch.part_files import Document, PartFiles
+from nextbest.data.decision_log import DecisionLogStore, LogEnd, LogEntry, LogPart
 from nextbest.decision_record import DecisionRecord
 from nextbest.facts import Figure
 
+FORMAT: Final = 1
+"""Of what lies in an interrupted export's directory, and of the columns."""
 ROWS_PER_GROUP = 4096
 _TIME = pl.Datetime("us", "UTC")
 _TEXTS, _NUMBERS = pl.List(pl.String()), pl.List(pl.Float64())
@@ -60,34 +63,93 @@ COLUMNS: tuple[tuple[str, pl.DataType, str], ...] = (
 SCHEMA = pl.Schema([(name, kind) for name, kind, _ in COLUMNS])
 
 
+@dataclass(slots=True)
+class ExportReport:
+    """What came of an export."""
+
+    written: int = 0
+    """Decisions in the file."""
+    gone: int = 0
+    """Entries of the log whose decision was erased, has expired, or was made anew and stands further on."""
+    missing: int = 0
+    """Entries that made way for newer ones before they were read."""
+    resumed: int = 0
+    """Decisions that an interrupted export had written."""
+    last: LogEnd | None = None
+    """The last entry that was looked at."""
+
+    def add(self, part: LogPart) -> None:
+        """Count some entries."""
+        if self.last is not None:
+            self.missing += part.first.number - self.last.number - 1
+        self.written += len(part.entries)
+        self.gone += part.looked_at - len(part.entries)
+        self.last = part.last
+
+    def document(self) -> Document:
+        """The same for the next run to go on with."""
+        return {name: getattr(self, name) for name in ("written", "gone", "missing", "last")}
+
+
 async def export_log(
-    batches: AsyncIterator[list[LogEntry]], out: Path, progress: Callable[[int], None]
-) -> int:
-    """Write logged decisions to a file; it is there when all of it is.
+    store: DecisionLogStore,
+    parts: PartFiles,
+    *,
+    since: float | None,
+    until: float | None,
+    progress: Callable[[int], None],
+) -> ExportReport:
+    """Write logged decisions up to now to a file; an interrupted export goes on behind its last part.
 
     Args:
-        batches: from `DecisionLogStore.scan`.
-        out: the file; one that is there is replaced.
-        progress: takes the number of decisions written since the last call.
+        store: the log.
+        parts: where to write; the file is there when all of it is.
+        since: epoch seconds by Redis' clock; None = from the beginning.
+        until: None = to what was the end when the export began.
+        progress: takes the number of entries read since the last call.
 
-    Returns:
-        How many decisions were written.
+    Raises:
+        InvalidInput: an interrupted export was of another time.
+        DecisionUnreadable: a record is damaged.
+        StoreUnavailable: Redis does not answer; run it again, and it goes on where it stopped.
     """
-    partial, written = out.with_name(out.name + ".part"), 0
-    try:
-        with ParquetOut(partial, SCHEMA, {}) as writer:
-            waiting: list[LogEntry] = []
-            async for batch in batches:
-                waiting += batch
-                if len(waiting) >= ROWS_PER_GROUP:
-                    writer.add(_frame(waiting))
-                    written, waiting = written + len(waiting), []
-                progress(len(batch))
-            writer.add(_frame(waiting))
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
-    return written + len(waiting)
+    end = await store.end() if parts.run is None else LogEnd(*cast("tuple[str, int]", parts.run["end"]))
+    end = end or LogEnd("0-0", 0)
+    parts.begin({"export": FORMAT, "since": since, "until": until, "end": [*end]})
+    report = _resumed(parts)
+    progress(report.written + report.gone)
+    place, waiting, first = parts.done, list[LogEntry](), _bound(since, "-")
+    if report.last is not None:
+        first = f"({report.last.id}"
+    async for part in store.parts(first, end.id if until is None else f"({_bound(until, '+')}-0"):
+        report.add(part)
+        waiting += part.entries
+        progress(part.looked_at)
+        if len(waiting) >= ROWS_PER_GROUP:
+            parts.write(place, _frame(waiting), {}, report.document())
+            place, waiting = place + 1, []
+    if until is None and report.last is not None:
+        report.missing += end.number - report.last.number
+    if waiting:
+        parts.write(place, _frame(waiting), {}, report.document())
+        place += 1
+    parts.finish(place, pl.DataFrame(schema=SCHEMA), {})
+    return report
+
+
+def _resumed(parts: PartFiles) -> ExportReport:
+    """What an interrupted export had counted with its last part."""
+    report = ExportReport()
+    for document in parts.documents():
+        values = {name: cast("int", document[name]) for name in ("written", "gone", "missing")}
+        last = LogEnd(*cast("tuple[str, int]", document["last"]))
+        report = ExportReport(**values, resumed=values["written"], last=last)
+    return report
+
+
+def _bound(time: float | None, otherwise: str) -> str:
+    """A time as an id of the stream."""
+    return otherwise if time is None else str(max(round(time * 1000), 0))
 
 
 def _frame(entries: Sequence[LogEntry]) -> pl.DataFrame:

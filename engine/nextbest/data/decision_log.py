@@ -21,8 +21,9 @@ PER_SCRIPT = 64
 """Records written in one step, which keeps others waiting for less than a millisecond."""
 PER_READ = 256
 
-# KEYS: the stream, then for each record tombstone, row, hash, ids, record and handle. ARGV: seconds to keep,
-# then for each record when it was made, its id, its bytes, its handle, and what the handle stands for.
+# KEYS: the stream, its count, then for each record tombstone, row, hash, ids, record and handle. ARGV:
+# seconds to keep, then for each record when it was made, its id, its bytes, its handle, and what the handle
+# stands for.
 # Gives per record 1 = kept, 0 = the customer was erased since it was made.
 _WRITE = Script(f"""
 {UNLESS_ERASED}
@@ -30,7 +31,7 @@ local kept_s, status, time = tonumber(ARGV[1]), {{}}, redis.call('TIME')
 -- Redis' own clock, by which records expire: services may be told to live at another time.
 local now = time[1] + time[2] / 1000000
 for i = 1, (#ARGV - 1) / 5 do
-  local k, a = 6 * i - 4, 5 * i - 3
+  local k, a = 6 * i - 3, 5 * i - 3
   if tonumber(ARGV[a]) <= erased_until(KEYS[k], KEYS[k + 1], KEYS[k + 2]) then
     status[i] = 0
   else
@@ -41,7 +42,7 @@ for i = 1, (#ARGV - 1) / 5 do
     redis.call('EXPIRE', KEYS[k + 3], kept_s)
     -- A batch that is repeated, since its reply was lost, must not stand in the stream twice.
     if redis.call('SET', KEYS[k + 5], ARGV[a + 4], 'NX', 'EX', kept_s) then
-      redis.call('XADD', KEYS[1], '*', 'h', ARGV[a + 3])
+      redis.call('XADD', KEYS[1], '*', 'h', ARGV[a + 3], 'n', redis.call('INCR', KEYS[2]))
     end
     status[i] = 1
   end
@@ -104,6 +105,26 @@ class LogLimits:
     """Decisions in the log; the oldest make way."""
 
 
+class LogEnd(NamedTuple):
+    """The latest entry of the log."""
+
+    id: str
+    """Of the stream."""
+    number: int
+    """How many entries there ever were."""
+
+
+class LogPart(NamedTuple):
+    """Some entries of the log that follow each other."""
+
+    entries: "list[LogEntry]"
+    """Those whose decision is still kept."""
+    first: LogEnd
+    last: LogEnd
+    looked_at: int
+    """Entries, those included whose decision was erased, has expired or was made anew."""
+
+
 class LogEntry(NamedTuple):
     """A place in the log and what is kept there."""
 
@@ -133,7 +154,11 @@ class DecisionLogStore:
         status: list[bool] = []
         for start in range(0, len(records), PER_SCRIPT):
             part = records[start : start + PER_SCRIPT]
-            keys = [self._keys.log, *(key for record in part for key in self._keys_of(record))]
+            keys = [
+                self._keys.log,
+                self._keys.log_count,
+                *(key for record in part for key in self._keys_of(record)),
+            ]
             values = [value for record in part for value in _values_of(record)]
             reply = await _WRITE.run(self._commands, keys, [self._limits.retention_s, *values])
             status += [code == 1 for code in cast("list[int]", reply)]
@@ -211,13 +236,29 @@ class DecisionLogStore:
         """
         first = "-" if since is None else str(_milliseconds(since))
         last = "+" if until is None else f"({_milliseconds(until)}-0"
+        async for part in self.parts(first, last):
+            yield part.entries
+
+    async def parts(self, first: str, last: str) -> AsyncIterator[LogPart]:
+        """The log between two ids of the stream, as XRANGE takes them, the oldest first.
+
+        Raises:
+            DecisionUnreadable: a record is damaged.
+            StoreUnavailable: Redis does not answer.
+        """
         while True:
             reply = await self._commands.execute("XRANGE", self._keys.log, first, last, "COUNT", PER_READ)
             places = _places(reply)
             if not places:
                 return
-            yield [entry async for entry in self._entries(places)]
+            entries = [entry async for entry in self._entries(places)]
+            yield LogPart(entries, places[0].end, places[-1].end, len(places))
             first = f"({places[-1].id}"
+
+    async def end(self) -> LogEnd | None:
+        """The latest entry; None = there is none."""
+        reply = await self._commands.execute("XREVRANGE", self._keys.log, "+", "-", "COUNT", 1)
+        return next((place.end for place in _places(reply)), None)
 
     async def trim(self, *, most_at_once: int = PER_READ) -> int:
         """Make the oldest decisions beyond the limit give way, up to so many; gives how many entries did."""
@@ -270,6 +311,11 @@ class _Place(NamedTuple):
 
     id: str
     handle: bytes
+    number: int
+
+    @property
+    def end(self) -> LogEnd:
+        return LogEnd(self.id, self.number)
 
     @property
     def logged_at(self) -> float:
@@ -283,7 +329,7 @@ def _values_of(record: DecisionRecord) -> tuple[Part, ...]:
 
 def _places(reply: object) -> list[_Place]:
     found = cast("list[tuple[bytes, list[bytes]]]", reply)
-    return [_Place(place.decode(), fields[1]) for place, fields in found]
+    return [_Place(place.decode(), fields[1], int(fields[3])) for place, fields in found]
 
 
 def _milliseconds(time: float) -> int:

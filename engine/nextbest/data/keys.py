@@ -140,6 +140,11 @@ class Keys:
         """The decision log: a stream of handles, which hold nothing personal."""
         return f"{self.prefix}:log".encode()
 
+    @property
+    def log_count(self) -> bytes:
+        """Entries that the log ever had: each entry's number, so that a gap can be counted."""
+        return f"{self.prefix}:log-count".encode()
+
     def handle(self, handle: bytes) -> bytes:
         """Which decision of which customer a handle stands for; gone when either is."""
         return f"{self.prefix}:log:{handle.hex()}".encode()

@@ -403,7 +403,7 @@ def test_the_log_as_a_file(client, data_directory, tmp_path):
         if decision.HasField("figures") and decision.figures.HasField("ltv"):
             assert row["figure_ltv"] == decision.figures.ltv
     assert nextbest("log", "export", "--columns").out.count("\n") == len(COLUMNS)
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_an_export_of_a_time(client, data_directory, tmp_path):
