@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.builders.hostile import LENGTHS, batch
 from tests.naive import detectors as naive
 from tests.unit.behaviour_rows import CATALOGUE, DAY, NOW, TIMES, TRUTHS, array, as_float, maybe
 
@@ -83,9 +84,52 @@ def test_detector_equals_the_oracle(series, v_floor):
     assert found.state[0, BaselineInput.BASELINE_MEAN] == pytest.approx(
         as_float(state["mean"]), rel=1e-9, abs=1e-9, nan_ok=True
     )
+    assert found.state[0, BaselineInput.BASELINE_VARIANCE] == pytest.approx(
+        as_float(state["variance"]), rel=1e-6, abs=1e-6, nan_ok=True
+    )
     last = [*reversed(series), *[None] * 12][:12]
     ring = [as_float(y if y is not None and math.isfinite(y) else None) for y in last]
     np.testing.assert_array_equal(found.state[0, BaselineInput.PERIOD_1 :], ring)
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_hostile_series_equal_the_oracle(n):
+    """Negative, denormal, huge and infinite periods, in any number of series at once."""
+    rng = np.random.default_rng([n, 7])
+    series = np.clip(batch(rng, n * 30, (80.0, 120.0), hostile=0.2), -1e9, 1e9).reshape(n, 30)
+    series = np.where(rng.random(series.shape) < 0.1, math.inf, series)
+    found = scan_series(series, fresh_states(n), PARAMETERS)
+    for i in range(n):
+        verdicts, state = naive.advance_state([None if math.isnan(y) else y for y in series[i].tolist()])
+        assert found.alarm[i].tolist() == [alarm for _, _, alarm in verdicts]
+        wanted = [as_float(z) for z, _, _ in verdicts]
+        assert found.z[i] == pytest.approx(wanted, rel=1e-6, abs=1e-6, nan_ok=True)
+        held = found.state[i, [BaselineInput.BASELINE_MEAN, BaselineInput.BASELINE_VARIANCE]]
+        kept = [as_float(state["mean"]), as_float(state["variance"])]
+        assert held == pytest.approx(kept, rel=1e-6, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize(("stored", "alarm"), [(0.5, 0), (0.5 + 2**-50, 1)])
+def test_an_alarm_takes_more_than_the_limit(stored, alarm):
+    """A sum of exactly 4 is none yet; z counts up to 4 and no further."""
+    _, verdict = advance_baseline(Baseline(100.0, 400.0, stored, 0.0, 6.0), 1e6, PARAMETERS)
+    assert (verdict.alarm, verdict.cusum_up >= 4.0) == (alarm, True)
+
+
+@pytest.mark.parametrize(("y", "mean"), [(160.0, 112.0), (40.0, 88.0), (160.1, 100.0), (39.9, 100.0)])
+def test_three_deviations_still_move_the_baseline(y, mean):
+    """|z| = 3 is no outlier, anything beyond it is."""
+    after, verdict = advance_baseline(Baseline(100.0, 400.0, 0.0, 0.0, 6.0), y, PARAMETERS)
+    assert (after.mean, verdict.alarm) == (mean, 0)
+
+
+@pytest.mark.parametrize("stored", [-1.0, -math.inf, math.nan])
+def test_a_damaged_sum_counts_from_nothing(stored):
+    """A stored CUSUM below 0, or none, is read as 0 on both sides."""
+    for y in (110.0, 90.0):
+        damaged, _ = advance_baseline(Baseline(100.0, 400.0, stored, stored, 6.0), y, PARAMETERS)
+        sound, _ = advance_baseline(Baseline(100.0, 400.0, 0.0, 0.0, 6.0), y, PARAMETERS)
+        assert damaged == sound
 
 
 @settings(max_examples=100, deadline=None)
@@ -200,6 +244,13 @@ def test_silent_drop_equals_the_oracle(drop, complaint_open, complaint_at):
     found = silent_drops(array(drop), array(complaint_open), array(complaint_at), array(NOW), PARAMETERS)
     expected = naive.silent_drop(drop=drop, complaint_open=complaint_open, complaint_at=complaint_at, now=NOW)
     assert bool(found[0]) is expected
+
+
+@pytest.mark.parametrize(("days", "silent"), [(90, 1), (89.999, 0), (0, 0), (-1, 1)])
+def test_a_complaint_counts_for_90_days(days, silent):
+    """A complaint of exactly 90 days ago is no reason to think the customer has spoken; nor one to come."""
+    found = silent_drops(array(1), array(0), array(NOW - days * DAY), array(NOW), PARAMETERS)
+    assert found[0] == silent
 
 
 @settings(max_examples=60, deadline=None)

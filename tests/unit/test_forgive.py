@@ -13,6 +13,7 @@ from nextbest.behaviour.forgive import (
     ForgiveCase,
     ForgiveInput,
     ForgiveMode,
+    forgive_mode,
     forgive_modes,
     forgive_term,
     lessons_by_reason,
@@ -59,6 +60,28 @@ def test_win_back_pays():
 def test_unprofitable_with_reach_is_damage_control():
     """An unprofitable customer whose word carries gets damage control."""
     assert choose(PROFITABLE | {"back_ltv": 10.0})[0] is ForgiveMode.DAMAGE_CONTROL
+
+
+@pytest.mark.parametrize(
+    ("win", "damage", "mode"),
+    [
+        (0.0, 0.0, "apology"),
+        (-1.0, 0.0, "apology"),
+        (0.0, -0.0, "apology"),
+        (5e-324, 0.0, "win_back"),
+        (0.0, 5e-324, "damage_control"),
+        (5.0, 5.0, "win_back"),
+        (5.0, math.nextafter(5.0, 6.0), "damage_control"),
+        (math.nan, 5.0, "damage_control"),
+        (5.0, math.nan, "win_back"),
+        (math.nan, 0.0, "apology"),
+        (math.inf, math.inf, "win_back"),
+        (-math.inf, math.nan, "apology"),
+    ],
+)
+def test_the_larger_above_nothing_decides(win, damage, mode):
+    """Only what is worth more than nothing is done; on a tie the customer is won back."""
+    assert ForgiveMode(forgive_mode(win, damage)).name.lower() == mode
 
 
 @pytest.mark.parametrize("unknown", [{}, dict.fromkeys(NAMES)])
