@@ -180,6 +180,8 @@ class RulebookGenerator:
             ],
             "promises": {"fair": "Fair"},
             "stages": stages,
+            "objective": rng.choice(("share_of_market", "share_of_wallet", "share_of_life")),
+            "market_size": 1e9,
             "groups": [
                 {"id": g, "lever": self.number(0, 10, -100), "issue": rng.choice(("repair", "growth"))}
                 for g in self.groups
@@ -346,8 +348,8 @@ class RulebookGenerator:
             effect["ltv"] = self.number(0, 50, -50)
         elif self.maybe(0.6):
             effect["recurring"] = self.number(0, 0.5, 1)
-        if self.maybe(0.2):
-            effect["horizon"] = "short"
+        if self.maybe(0.3):
+            effect["horizon"] = self.rng.choice(("short", "long"))
         return effect
 
     def propensity(self):

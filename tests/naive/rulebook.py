@@ -41,6 +41,8 @@ EVIDENCE = {
     "season": 0.15,
 }
 CUSTOMER_WEIGHT = {"know_me": 0.5, "hear_me": 0.6, "grow_me": 0.7, "forgive_me": 0.7}
+BY_OBJECTIVE = {"share_of_market": "short"}
+"""Horizon of actions that name none: the share of the market is won now, wallets and lives over the years."""
 PRESSURE_CAP = {"know_me": 4.0, "hear_me": 6.0, "grow_me": 8.0, "forgive_me": 3.0}
 PURPOSE = {
     "service": "service",
@@ -153,7 +155,7 @@ def action(entry, strategy, policies, tables):
         yearly=effect.get("yearly", 0.0),
         once=effect.get("once", worth),
         minutes=effect.get("minutes", 0.0),
-        short=effect.get("horizon", "long") == "short",
+        short=effect.get("horizon", BY_OBJECTIVE.get(strategy.get("objective"), "long")) == "short",
         contact_cost=cost.get("contact", 0.0),
         accepted_cost=cost.get("accepted", 0.0),
         prior=(propensity["successes"], propensity["failures"]) if prior else None,

@@ -189,6 +189,24 @@ def test_the_horizon_can_turn_the_order():
     assert world("short").ranking(case) == ["quick", "lasting"]
 
 
+@pytest.mark.parametrize(
+    ("objective", "years"), [("share_of_market", 1), ("share_of_wallet", 4), ("share_of_life", 4), (None, 4)]
+)
+def test_the_objective_sets_the_horizon_of_actions_that_name_none(objective, years):
+    """A share of the market is won now; wallets and lives are not; actions may differ (C16)."""
+    own = {} if objective is None else {"objective": objective, "market_size": 1e9}
+    lasting = {"profit_gap": 0.1, "recurring": 1}
+    world = small(
+        action("plain", effect=lasting),
+        action("now", effect=lasting | {"horizon": "short"}),
+        action("later", effect=lasting | {"horizon": "long"}),
+        strategy=own,
+    )
+    case = customer(figures={"multiplier": 4.0})
+    found = {name: world.terms(case, name)["multiplier"] for name in ("plain", "now", "later")}
+    assert found == {"plain": years, "now": 1, "later": 4}
+
+
 def test_uplift_counts_only_what_would_not_happen_anyway():
     """The benefit takes p₁ − p₀; everyone who accepts is paid."""
     costs = {"contact": 1, "accepted": 4}

@@ -139,7 +139,7 @@ class _ActionCompiler:
         self.rows.append(
             {
                 **self._audience(entry, at),
-                **_effect(entry),
+                **_effect(entry, self.names.strategy.is_short),
                 **self._propensity(entry, at),
                 **self._rank(entry, issue),
                 "id_order": index,
@@ -344,7 +344,7 @@ class _ActionCompiler:
         return [(treatment.channel, treatment.placement, consent) for treatment, consent in compiled]
 
 
-def _effect(entry: ActionEntry) -> Mapping[str, float | int]:
+def _effect(entry: ActionEntry, is_short: bool) -> Mapping[str, float | int]:  # noqa: FBT001  (a default)
     effect, cost = entry.effect, entry.cost
     worth = entry.reward.worth if entry.reward else 0.0
     recurring = effect.recurring if effect.recurring is not None else 0.0
@@ -355,7 +355,7 @@ def _effect(entry: ActionEntry) -> Mapping[str, float | int]:
         "yearly_gain": effect.yearly,
         "once_gain": worth if effect.once is None else effect.once,
         "ltv_gain": effect.ltv or 0.0,
-        "short_horizon": effect.horizon == "short",
+        "short_horizon": is_short if effect.horizon is None else effect.horizon == "short",
         "contact_cost": cost.contact,
         "accepted_cost": cost.accepted,
         "minutes": effect.minutes,

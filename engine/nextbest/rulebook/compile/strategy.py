@@ -117,6 +117,8 @@ class Names:
     """By role."""
     promises: Mapping[str, str]
     arbitration: Arbitration
+    is_short: bool
+    """Whether the horizon is short of actions that name none: a share of the market is won now."""
 
 
 def compile_names(read: Read[StrategyFile], report: Report) -> Names:
@@ -143,6 +145,7 @@ def compile_names(read: Read[StrategyFile], report: Report) -> Names:
         authority={role.id: role.authority for role in document.roles},
         promises=promises,
         arbitration=Arbitration[document.arbitration.upper()],
+        is_short=document.objective == "share_of_market",
     )
 
 

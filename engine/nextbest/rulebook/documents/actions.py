@@ -87,8 +87,11 @@ class Effect(Document):
         description="Worth to the customer once, less any price paid. Default: the reward's worth.",
     )
     minutes: Factor = Field(default=0, description="Minutes of the customer's own time.")
-    horizon: Literal["long", "short"] = Field(
-        default="long", description="`short`: neither recurring gain nor lifetime value counts."
+    horizon: Literal["long", "short"] | None = Field(
+        default=None,
+        description="`short`: neither recurring gain nor lifetime value counts. Default: by the strategy's"
+        " `objective`, `short` for share of market, else `long`.",
+        examples=["short"],
     )
 
 

@@ -435,7 +435,8 @@ class StrategyFile(Document):
     objective: Literal["share_of_market", "share_of_wallet", "share_of_life"] = Field(
         default="share_of_wallet",
         description="Share that the strategy is to win: of the market (revenue), of each customer's wallet"
-        " (growth), or of the customer's life (retention, lifetime value).",
+        " (growth), or of the customer's life (retention, lifetime value). A share of the market is won now:"
+        " actions that name no `horizon` have a short one then, else a long one.",
     )
     market_size: Cost | None = Field(
         default=None,
