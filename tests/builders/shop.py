@@ -47,6 +47,7 @@ def documents(dimensions=("peer_segment", "household"), more=()):
         "strategy.yaml": {
             "id": "shop",
             "currency": "EUR",
+            "caveats": ["these customers are <made up>"],
             "languages": ["en"],
             "goals": [{"id": "g", "measure": "gap_closed", "text": "Close gaps"}],
             "priorities": [{"issue": "growth", "text": "Grow"}],

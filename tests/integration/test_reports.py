@@ -43,12 +43,16 @@ def test_grid_show_prints_and_draws(shop):
         "of market",
         "customer value gap",
         "company profit gap",
+        "caveat: these customers are <made up>",
     ):
         assert text in result.output
     stem = f"grid-{shop.active()['grid'][:12]}-overview"
     assert (shop.out / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
-    assert "<table" in (shop.out / f"{stem}.html").read_text()
+    page = (shop.out / f"{stem}.html").read_text()
+    assert "<table" in page
+    assert "these customers are &lt;made up&gt;" in page
     document = json.loads((shop.out / f"{stem}.json").read_text())
+    assert document["caveats"] == ["these customers are <made up>"]
     assert document["customers"] == N
     assert document["effort"]["target"] == pytest.approx([0.2, 0.58, 0.22])
     assert sum(document["effort"]["by_customers"]) == pytest.approx(1.0)
@@ -100,6 +104,7 @@ def test_finance_reports_actions_and_the_whole(shop, tmp_path):
     assert result.exit_code == 0, result.output
     assert "WACC 12.0%" in result.output
     assert "no measurement" in result.output
+    assert "assumed: these customers are <made up>" in result.output
     report = json.loads(path.read_text())
     assert report["customers"] == N
     assert sum(line["cost"] for line in report["actions"]) == pytest.approx(report["total"]["cost"])

@@ -172,7 +172,10 @@ class Ledger:
             actions=tuple(sorted(lines, key=lambda line: (-(line.finance.residual_income or 0.0), line.id))),
             never=tuple(names[a] for a in np.flatnonzero(self._count == 0).tolist()),
             total=self._line(rulebook.id, used.tolist(), total),
-            assumptions=tuple(self._assumptions.lines(rulebook.currency, rulebook.value.default_margin_rate)),
+            assumptions=(
+                *self._assumptions.lines(rulebook.currency, rulebook.value.default_margin_rate),
+                *rulebook.strategy.caveats,
+            ),
         )
 
     def _amounts(self) -> F64:

@@ -42,12 +42,18 @@ def write_overview(directory: Path, stem: str, found: Overview) -> list[Path]:
         ),
     )
     picture = directory / f"{stem}.png"
-    draw_grid(picture, maps, bars, TASKS, f"{found.customers:,} customers. {NOT_A_FORECAST}")
+    draw_grid(picture, maps, bars, TASKS, _title(found))
     html, data, cells = (directory / f"{stem}{ending}" for ending in (".html", ".json", "-cells.csv"))
     html.write_text(page(found, "Position and peers of the customers"), encoding="utf-8")
     data.write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
     _write_cells(cells, found)
     return [picture, html, data, cells]
+
+
+def _title(found: Overview) -> str:
+    """What the picture says of itself: it travels without the page."""
+    lines = [f"{found.customers:,} customers. {NOT_A_FORECAST}", *found.caveats]
+    return "\n".join(lines)
 
 
 def _write_cells(path: Path, found: Overview) -> None:

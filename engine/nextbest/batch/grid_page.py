@@ -34,6 +34,8 @@ td{padding:.35rem .6rem;text-align:right}td.t,th.t{text-align:left}th.n{text-ali
 .target{background:#e07a3f}.quiet{color:#66777f;font-size:.88rem}
 """
 
+FEW: Final = "Figures of fewer than ten are not shown, nor what would tell them: <i>few</i>."
+
 
 def page(found: Overview, title: str) -> str:
     """The whole page."""
@@ -48,8 +50,9 @@ def page(found: Overview, title: str) -> str:
     leaks = (f"<p class=note>Accepted at the fit: {escape(leak)}</p>" for leak in found.leaks)
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p class=quiet>{found.customers:,} customers. Figures of fewer than ten are not shown.</p>",
+        f"<p class=quiet>{found.customers:,} customers. {FEW}</p>",
         f"<p class=note>{escape(NOT_A_FORECAST)}</p>",
+        *(f"<p class=note>{escape(caveat)}</p>" for caveat in found.caveats),
         *leaks,
         "<h2>Position grid: ladder band × lifetime value</h2>",
         f"<div class=maps>{''.join(maps)}</div>",

@@ -144,6 +144,8 @@ class Overview:
     shares: Shares
     objective: str
     """Which of the shares the strategy is to win."""
+    caveats: tuple[str, ...]
+    """What the strategy says of the figures: what is assumed, made up or missing."""
     served: Served
     leaks: tuple[str, ...]
     """What was accepted at the fit although it makes gaps vanish."""
@@ -184,6 +186,7 @@ def overview(
         segments=segments_of(people, [segment.id for segment in rulebook.segments]),
         shares=shares_of(people, fitted, market),
         objective=rulebook.strategy.objective,
+        caveats=rulebook.strategy.caveats,
         served=served_of(people, [name for name, _ in rulebook.value.activities]),
         leaks=fitted.accepted_leaks,
         cells=cells,
@@ -339,6 +342,7 @@ def document(found: Overview) -> Mapping[str, object]:
     grid = found.positions
     return {
         "note": NOT_A_FORECAST,
+        "caveats": list(found.caveats),
         "currency": found.currency,
         "customers": found.customers,
         "stretch_quantile": found.tau,

@@ -92,7 +92,12 @@ def _show(console: Console, found: Overview, cells: int, written: list[Path]) ->
         (f"company profit gap, sum ({money} a year)", grid.gap[PROFIT]),
     ):
         console.print(_position_table(title, values, found))
-    console.print(f"[bold]{NOT_A_FORECAST}[/bold] Figures of fewer than ten customers are not shown.")
+    console.print(
+        f"[bold]{NOT_A_FORECAST}[/bold] Figures of fewer than ten customers are not shown, nor what would"
+        " tell them: few."
+    )
+    for caveat in found.caveats:
+        console.print(f"caveat: {caveat}", markup=False)
     console.print(_ladder(found))
     console.print(_effort(found))
     console.print(_mutual(found))

@@ -471,6 +471,8 @@ class Strategy:
     """`share_of_market`, `share_of_wallet` or `share_of_life`."""
     market_size: float
     """Money a year, NaN = not given."""
+    caveats: tuple[str, ...]
+    """What readers of figures must know of them."""
     forgive: tuple[Term, ...]
     """What the choice of the Forgive mode reads of the rulebook, in the order of `FORGIVE_TERMS`."""
     peer_dimensions: tuple[str, ...]

@@ -194,6 +194,7 @@ def compile_strategy(
         premium_level=1.0 if premium is None else float(premium.from_level),
         objective=document.objective,
         market_size=float("nan") if document.market_size is None else document.market_size,
+        caveats=tuple(document.caveats),
         forgive=_forgive_terms(document.forgive, at / "forgive", catalogue, report),
         peer_dimensions=_peer_dimensions(read, catalogue, report),
         ltv_step_weeks=document.lifetime.step_weeks,

@@ -416,6 +416,9 @@ class RewardShareEntry(Document):
     at_least: Share = Field(description="Least share of the stage's rewards.", examples=[0.3])
 
 
+Caveat = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class StrategyFile(Document):
     """Goals, priorities, plan, roles and promises, and the numbers that stand above all rules."""
 
@@ -442,6 +445,12 @@ class StrategyFile(Document):
         default=None,
         description="Money a year that the market is worth; needed for share of market.",
         examples=[2_000_000_000],
+    )
+    caveats: list[Caveat] = Field(
+        default=[],
+        description="What readers of figures must know of them: what is assumed, made up or missing. Said"
+        " wherever figures of the population are shown.",
+        examples=[["costs of activities are assumed"]],
     )
     goals: Annotated[list[Goal], Field(min_length=1)] = Field(description="What the programme is to reach.")
     priorities: Annotated[list[Priority], Field(min_length=1)] = Field(
