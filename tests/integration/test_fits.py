@@ -19,6 +19,7 @@ from nextbest.batch import grid_runs
 from nextbest.batch.grid_fit import GridCounter
 from nextbest.batch.grid_runs import GridOptions, Told, fit_grid
 from nextbest.batch.operations import load_artifacts, load_model, population
+from nextbest.batch.purchase_histories import HISTORY_FACTS
 from nextbest.batch.writing import changing
 from nextbest.errors import ArtifactError, FitError, InvalidInput
 from nextbest.facts import Figure
@@ -132,6 +133,71 @@ def test_redis_and_the_file_give_the_same_grid(shop):
     assert shop.active()["grid"] == stored
     assert (shop.out / f"grid-{stored}.nbart").exists()
     assert "not a forecast" in result.output
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_redis_and_the_file_give_the_same_lifetime_value(shop, ending):
+    """Where the histories are read from, and in which order, changes not a bit of the artifact."""
+    assert shop.cli("fit", "ltv").exit_code == 0
+    stored = shop.active()["ltv"]
+    shuffled = shop.directory / f"shuffled.{ending}"
+    frame = customers(N).drop("owned_categories").sample(fraction=1.0, shuffle=True, seed=3)
+    frame.write_parquet(shuffled, row_group_size=50) if ending == "parquet" else frame.write_csv(shuffled)
+    for old in shop.out.iterdir():
+        old.unlink()
+    result = shop.cli("fit", "ltv", "--from", str(shuffled))
+    assert result.exit_code == 0, result.output
+    assert shop.active()["ltv"] == stored
+    assert (shop.out / f"ltv-{stored}.nbart").exists()
+
+
+def test_a_file_without_columns_names_all_of_them(shop):
+    """Columns that are missing or unknown are one error; nothing is put into use."""
+    path = shop.directory / "wrong.parquet"
+    pl.DataFrame({"customer": ["c1"], "revenu_net": [1.0]}).write_parquet(path)
+    for what in ("ltv", "grid"):
+        error = _refused(shop, "fit", what, "--from", str(path))
+        assert {v.description.split()[0] for v in error.violations} >= {
+            "`customer`",
+            "`revenu_net`",
+            "`customer_id`",
+        }
+    assert shop.active() == {}
+
+
+def _refused(shop, *arguments):
+    result = shop.cli(*arguments)
+    assert isinstance(result.exception, InvalidInput), result.output
+    return result.exception
+
+
+def test_bad_rows_of_a_file_are_not_fitted(shop):
+    """A customer's second row and a cell of a wrong type are listed and left out, with exit code 2."""
+    path = shop.directory / "bad.csv"
+    frame = customers(N).select("customer_id", "as_of", *HISTORY_FACTS[:4]).cast(pl.String)
+    spoilt = frame.with_columns(
+        observed_weeks=pl.when(pl.col("customer_id") == "c000003")
+        .then(pl.lit("soon"))
+        .otherwise("observed_weeks")
+    )
+    pl.concat([spoilt, frame[:1]]).write_csv(path)
+    result = shop.cli("fit", "ltv", "--from", str(path))
+    assert result.exit_code == 2, result.output
+    rejected = pl.read_csv(path.with_name("bad.csv.rejects.csv"))
+    assert rejected["row"].to_list() == [4, N + 1]
+    assert rejected["column"].to_list() == ["observed_weeks", "customer_id"]
+    assert f"{N - 1} buyers" in result.output
+
+
+def test_impossible_histories_of_a_file_are_bad_rows(shop):
+    """Histories that cannot be are listed by row and left out, as when the file is loaded."""
+    path = shop.directory / "impossible.parquet"
+    late = pl.when(pl.col("customer_id").is_in(["c000007", "c000400"])).then(pl.lit(99.0))
+    customers(N).with_columns(recency_weeks=late.otherwise("recency_weeks")).write_parquet(path)
+    result = shop.cli("fit", "ltv", "--from", str(path))
+    assert result.exit_code == 2, result.output
+    rejected = pl.read_csv(path.with_name("impossible.parquet.rejects.csv"))
+    assert rejected["row"].unique().sort().to_list() == [8, 401]
 
 
 def test_the_grid_knows_revenue_and_who_owns_what(shop):

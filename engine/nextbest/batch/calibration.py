@@ -5,43 +5,20 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import polars as pl
 
-from nextbest.assembly import LTV_FACTS
+from nextbest.batch.purchase_histories import HISTORY_FACTS, PurchaseReader, Purchases
 from nextbest.batch.row_files import RowFile
 from nextbest.errors import InvalidInput, Violation
 from nextbest.model import DAY_S, F64, U64, Bools
 from nextbest.potential.ltv_calibration import Calibration, HoldOut, calibrate, hold_out
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.rows import RowCodec
-from nextbest.valuation import take_columns
 
 WEEK_S: Final = 7 * DAY_S
 SLACK_WEEKS: Final = 1.0
 """Observed weeks must have grown by the time between the snapshots, give or take."""
 WARN_OFF: Final = 0.1
 """A total that is off by more than this share is worth a warning."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Purchases:
-    """Purchase histories of n customers."""
-
-    checks: U64
-    """(n,) checks of their ids."""
-    as_of: F64
-    """(n,) epoch seconds."""
-    purchases: F64
-    """(n, 4) x, t_x, T and zbar, weeks and money; NaN = missing."""
-    customers: pl.Series | None = None
-    """(n,) ids, for errors; None = not kept."""
-
-    @property
-    def buyers(self) -> "Purchases":
-        """Those with a purchase history."""
-        known = ~np.isnan(self.purchases[:, 0])
-        names = None if self.customers is None else self.customers.filter(pl.Series(known))
-        return Purchases(self.checks[known], self.as_of[known], self.purchases[known], names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +59,26 @@ def check_fit(parameters: LtvParameters, fitted_on: Purchases, later: Purchases 
 
     Args:
         parameters: the fit.
-        fitted_on: the customers it was made on; those without a purchase history are passed over.
+        fitted_on: the customers it was made on.
         later: snapshots of a later time.
 
     Raises:
         InvalidInput: there are later snapshots, but none of a buyer in the fit.
     """
-    buyers = fitted_on.buyers
-    x, _, observed, zbar = (np.ascontiguousarray(column) for column in buyers.purchases.T)
+    x, _, observed, zbar = (np.ascontiguousarray(column) for column in fitted_on.purchases.T)
     in_sample = calibrate(x, observed, zbar, parameters)
     if later is None:
         return Check(in_sample, None)
-    here, there = _matched(buyers.checks, later.checks)
-    before, after = buyers.purchases[here], later.purchases[there]
-    goes_on = _goes_on(before, after, later.as_of[there] - buyers.as_of[here])
+    here, there = _matched(fitted_on.checks, later.checks)
+    before, after = fitted_on.purchases[here], later.purchases[there]
+    goes_on = _goes_on(before, after, later.as_of[there] - fitted_on.as_of[here])
     if not goes_on.any():
         problem = "no customer of the fit has a later purchase history in the file"
         raise InvalidInput([Violation("hold_out", problem)])
     return Check(
         in_sample,
         hold_out(before[goes_on, :3], after[goes_on, :3], parameters),
-        unmatched=len(buyers.checks) - len(here),
+        unmatched=len(fitted_on.checks) - len(here),
         contradicting=int((~goes_on).sum()),
     )
 
@@ -113,15 +89,11 @@ def read_later(path: Path, codec: RowCodec, *, as_of: float | None = None) -> tu
     Raises:
         InvalidInput: the file cannot be read, or a column is missing or no fact.
     """
-    columns = np.array([codec.catalogue.column(name) for name in LTV_FACTS[:4]], np.int64)
-    checks, times, purchases = [np.empty(0, np.uint64)], [np.empty(0)], [np.empty((0, 4))]
-    with RowFile(path, codec, LTV_FACTS[:4], as_of=as_of) as file:
+    reader = PurchaseReader(codec.catalogue, require_possible=False)
+    with RowFile(path, codec, HISTORY_FACTS, as_of=as_of) as file:
         for batch in file.batches():
-            checks.append(batch.checks)
-            times.append(batch.rows.as_of)
-            purchases.append(take_columns(batch.rows.numbers, columns))
-    found = Purchases(np.concatenate(checks), np.concatenate(times), np.concatenate(purchases))
-    return found, file.rejected
+            reader.add(batch.customer_ids.to_list(), batch.checks, batch.rows)
+    return reader.finish(), file.rejected
 
 
 def _matched(

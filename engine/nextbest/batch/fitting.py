@@ -6,57 +6,27 @@ A failed fit raises and leaves whatever is in use untouched: nothing here stores
 from collections.abc import Callable, Iterable
 
 import numpy as np
-import polars as pl
 
-from nextbest.assembly import LTV_FACTS
 from nextbest.batch.grid_fit import GridCounter, GridFit
 from nextbest.model import F64, Rows
-from nextbest.potential.ltv_fit import by_row, fit_ltv
+from nextbest.potential.ltv_fit import fit_ltv
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.rulebook.rulebook import Rulebook
-from nextbest.valuation import take_columns
 
-__all__ = ["GridFit", "Progress", "fit_ltv_parameters", "fit_peer_grid", "fit_purchases", "purchases_of"]
+__all__ = ["GridFit", "Progress", "fit_peer_grid", "fit_purchases"]
 
 Progress = Callable[[int], None]
 """Called with the number of customers done since the last call."""
 
 
-CONTRACT = "contract_state"
-
-
-def purchases_of(rulebook: Rulebook, rows: Rows) -> F64:
-    """(n, 4) repeat purchases x, recency t_x, observed weeks T and mean repeat value; NaN = missing.
-
-    Whoever has, or had, a contract is no buyer: what they are worth follows from its renewals.
-    """
-    columns = np.array([rulebook.catalogue.column(name) for name in (*LTV_FACTS[:4], CONTRACT)], np.int64)
-    taken = take_columns(rows.numbers, columns)
-    purchases = np.ascontiguousarray(taken[:, :4])
-    purchases[taken[:, 4] > 0.0] = np.nan
-    return purchases
-
-
-def fit_ltv_parameters(rulebook: Rulebook, batches: Iterable[Rows], progress: Progress) -> LtvParameters:
-    """Fit lifetime value on every buyer of a population; see `fit_purchases`."""
-    parts: list[F64] = []
-    for rows in batches:
-        parts.append(purchases_of(rulebook, rows))
-        progress(len(rows))
-    return fit_purchases(rulebook, np.concatenate([np.empty((0, 4)), *parts]))
-
-
-def fit_purchases(rulebook: Rulebook, purchases: F64, customers: pl.Series | None = None) -> LtvParameters:
-    """Fit lifetime value on (n, 4) `purchases_of`; `customers` are their ids, for errors.
-
-    Prospects, who have no purchase history, are left out.
+def fit_purchases(rulebook: Rulebook, purchases: F64) -> LtvParameters:
+    """Fit lifetime value on (n, 4) x, t_x, T and zbar of buyers, NaN = unknown zbar.
 
     Raises:
-        InvalidInput: impossible purchase histories, listed by customer.
+        InvalidInput: impossible purchase histories, listed by row.
         FitError: nobody to fit on, or no convergence.
     """
-    buyers = np.flatnonzero(~np.isnan(purchases[:, 0]))
-    x, t_x, observed, zbar = purchases[buyers].T.copy()
+    x, t_x, observed, zbar = (np.ascontiguousarray(column) for column in purchases.T)
     strategy = rulebook.strategy
     return fit_ltv(
         x,
@@ -67,7 +37,6 @@ def fit_purchases(rulebook: Rulebook, purchases: F64, customers: pl.Series | Non
         yearly_discount=strategy.ltv_discount_rate,
         step_weeks=float(strategy.ltv_step_weeks),
         steps=strategy.ltv_steps,
-        name=by_row if customers is None else lambda row: f"customer `{customers[int(buyers[row])]}`",
     )
 
 

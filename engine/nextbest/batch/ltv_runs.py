@@ -3,18 +3,19 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from nextbest.artifact import digest_of
-from nextbest.batch.calibration import Check, Purchases, check_fit
-from nextbest.batch.contracts import Contracts
+from nextbest.batch.calibration import Check, check_fit
+from nextbest.batch.contracts import CONTRACT_FACTS, Contracts
 from nextbest.batch.fitting import Progress, fit_purchases
 from nextbest.batch.operations import no_progress, put_into_use, read_purchases
+from nextbest.batch.purchase_histories import BUYER_BYTES, HISTORY_FACTS, PurchaseReader, Purchases
+from nextbest.batch.room import MB, require_room
+from nextbest.batch.row_files import RowFile, batch_bytes
 from nextbest.data.artifacts import ArtifactFiles
 from nextbest.data.store import Store
 from nextbest.errors import FitError
@@ -22,9 +23,14 @@ from nextbest.fitted import LTV, RETENTION, pack_ltv, pack_retention
 from nextbest.potential.ltv_calibration import class_names
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.potential.retention import RetentionModel
+from nextbest.rows import RowCodec
 from nextbest.rulebook.rulebook import Rulebook
 
 SEASON = "BG/NBD and Gamma-Gamma know no season: a fit on a holiday quarter expects a holiday quarter"
+_CONSTANT_MB = 180
+"""Of a fit of a file: libraries' threads, the optimiser, and the picture; measured."""
+_BYTES_A_ROW = 20
+"""To know a customer's second row."""
 SHORT_DIGEST = 12
 """Characters of the artifact's digest in the names of the files that belong to it."""
 
@@ -63,6 +69,10 @@ class LtvRun:
     """Where the artifacts, the plot and its data lie."""
     notes: Sequence[str] = ()
     """Why contracts have no retention of their own, and which were not counted."""
+    rejected: int = 0
+    """Rows of a file that were left out."""
+    rejects: Path | None = None
+    """Where those rows are listed."""
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -98,11 +108,67 @@ async def fit_and_check_ltv(
         StoreUnavailable: Redis does not answer.
     """
     found, contracts = await read_purchases(store, rulebook, progress)
+    return await _fitted(store, rulebook, found, contracts, now=now, directory=directory, later=later)
+
+
+async def fit_ltv_of_file(
+    store: Store,
+    rulebook: Rulebook,
+    path: Path,
+    *,
+    now: float,
+    directory: Path,
+    as_of: float | None = None,
+    later: Purchases | None = None,
+    progress: Callable[[float, int], None] = lambda _share, _rows: None,
+) -> LtvRun:
+    """The same on a Parquet or CSV file of snapshots, of any size.
+
+    The file streams through; only the facts that are fitted are read. Bad rows, and second rows of a
+    customer, are left out and listed in `<file>.rejects.csv`.
+
+    Memory: `BUYER_BYTES` a buyer and 20 bytes a row beside a constant: `memory_of_file`.
+
+    Raises:
+        NoRoom: the process may not take that memory; nothing was begun.
+        InvalidInput, FitError: nothing is written, and what is in use stays in use.
+        StoreUnavailable: Redis does not answer.
+    """
+    codec, reader, contracts = RowCodec(rulebook.catalogue), PurchaseReader(rulebook.catalogue), Contracts()
+    with RowFile(path, codec, {*HISTORY_FACTS, *CONTRACT_FACTS}, as_of=as_of) as file:
+        require_room("`fit ltv`", memory_of_file(codec, file.row_count))
+        rows = 0
+        for batch in file.batches():
+            customers = batch.customer_ids.to_list()
+            reader.add(customers, batch.checks, batch.rows)
+            contracts.add(rulebook, customers, batch.rows)
+            rows += len(customers)
+            progress(batch.fraction, rows)
+    found = reader.finish()
+    run = await _fitted(store, rulebook, found, contracts, now=now, directory=directory, later=later)
+    return replace(run, rejected=file.rejected, rejects=file.rejects)
+
+
+def memory_of_file(codec: RowCodec, rows: int) -> int:
+    """Bytes that a fit on so many rows takes beyond what the process has taken; 0 rows = not known."""
+    return (_CONSTANT_MB + (BUYER_BYTES + _BYTES_A_ROW) * rows // MB) * MB + batch_bytes(codec)
+
+
+async def _fitted(
+    store: Store,
+    rulebook: Rulebook,
+    found: Purchases,
+    contracts: Contracts,
+    *,
+    now: float,
+    directory: Path,
+    later: Purchases | None,
+) -> LtvRun:
     retention, notes = _retention(contracts)
     contents = {} if retention is None else {RETENTION: pack_retention(retention)}
     buyers = None
-    if retention is None or not np.isnan(found.purchases[:, 0]).all():
-        parameters = fit_purchases(rulebook, found.purchases, found.customers)
+    if retention is None or len(found):
+        parameters = fit_purchases(rulebook, found.purchases)
         contents[LTV] = pack_ltv(parameters)
         buyers = BuyersFit(parameters, check_fit(parameters, found, later), digest_of(contents[LTV]))
         write_check(buyers, directory)

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from nextbest.assembly import Artifacts, Model, assemble
-from nextbest.batch.calibration import Purchases
 from nextbest.batch.contracts import Contracts
-from nextbest.batch.fitting import Progress, fit_purchases, purchases_of
+from nextbest.batch.fitting import Progress, fit_purchases
+from nextbest.batch.purchase_histories import PurchaseReader, Purchases
 from nextbest.batch.writing import changing, evaluated
 from nextbest.data.artifacts import ArtifactFiles, ModelVersion
 from nextbest.data.registry import NameRegistries
@@ -93,7 +93,7 @@ async def fit_ltv(
         InvalidInput, FitError: what is in use stays in use.
     """
     found, _ = await read_purchases(store, rulebook, progress)
-    parameters = fit_purchases(rulebook, found.purchases, found.customers)
+    parameters = fit_purchases(rulebook, found.purchases)
     await put_into_use(store, {LTV: pack_ltv(parameters)}, now=now)
     return parameters
 
@@ -101,23 +101,20 @@ async def fit_ltv(
 async def read_purchases(
     store: Store, rulebook: Rulebook, progress: Progress = no_progress
 ) -> tuple[Purchases, Contracts]:
-    """Read every customer's purchase history in order of id, and count the contracts.
+    """Read every buyer's purchase history, and count the contracts.
 
-    Cost: 48 bytes a customer, and 16 for ids of up to 12 bytes.
+    Cost: 16 bytes a customer for ids of up to 12 bytes, twice that while sorting; and `BUYER_BYTES`.
+
+    Raises:
+        InvalidInput: impossible purchase histories, by customer.
     """
-    checks, times, purchases = [np.empty(0, np.uint64)], [np.empty(0)], [np.empty((0, 4))]
-    names, contracts = [pl.Series([], dtype=pl.String)], Contracts()
+    reader, contracts = PurchaseReader(rulebook.catalogue), Contracts()
     async for batch in population(store):
-        checks.append(id_checks_of([customer.encode() for customer in batch.customer_ids]))
-        times.append(batch.rows.as_of)
-        purchases.append(purchases_of(rulebook, batch.rows))
-        names.append(pl.Series(batch.customer_ids, dtype=pl.String))
+        checks = id_checks_of([customer.encode() for customer in batch.customer_ids])
+        reader.add(batch.customer_ids, checks, batch.rows)
         contracts.add(rulebook, batch.customer_ids, batch.rows)
         progress(len(batch.rows))
-    found = Purchases(
-        np.concatenate(checks), np.concatenate(times), np.concatenate(purchases), pl.concat(names)
-    )
-    return found, contracts
+    return reader.finish(), contracts
 
 
 async def put_into_use(

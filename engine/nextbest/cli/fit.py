@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nextbest.batch.calibration import Purchases, read_later
+from nextbest.batch.calibration import read_later
 from nextbest.batch.grid_runs import GridOptions, GridRun, Told, fit_grid, fit_grid_of_file
-from nextbest.batch.ltv_runs import BuyersFit, LtvRun, fit_and_check_ltv
+from nextbest.batch.ltv_runs import BuyersFit, LtvRun, fit_and_check_ltv, fit_ltv_of_file
+from nextbest.batch.purchase_histories import Purchases
 from nextbest.cli.moments import AsOfData, fitting_time
 from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, store_options
 from nextbest.cli.progress import counting, counting_up, through_file
@@ -36,6 +37,15 @@ app = typer.Typer(no_args_is_help=True, help="Fit models on the stored snapshots
 
 Out = Annotated[Path, typer.Option("--out", help="Directory for the artifact, plots and their data.")]
 DEFAULT_OUT = Path("var/fits")
+Source = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="Fit on a Parquet or CSV file of snapshots, of any size, instead of those stored.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
 
 
 @app.command()
@@ -44,6 +54,7 @@ def ltv(
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
     as_of: AsOfData = None,
+    source: Source = None,
     hold_out: Annotated[
         Path | None,
         typer.Option(
@@ -62,14 +73,23 @@ def ltv(
     later = None if hold_out is None else _later(hold_out, book)
 
     async def run() -> LtvRun:
-        with counting("customers") as progress:
-            async with open_store(options, book.catalogue) as store:
-                now = await fitting_time(store, as_of)
-                return await fit_and_check_ltv(
-                    store, book, now=now, directory=out, later=later, progress=progress
+        async with open_store(options, book.catalogue) as store:
+            now = await fitting_time(store, as_of)
+            if source is None:
+                with counting("customers") as progress:
+                    return await fit_and_check_ltv(
+                        store, book, now=now, directory=out, later=later, progress=progress
+                    )
+            time = None if as_of is None else now
+            with through_file(source.name) as share:
+                return await fit_ltv_of_file(
+                    store, book, source, now=now, directory=out, as_of=time, later=later, progress=share
                 )
 
-    _show_ltv(Console(), asyncio.run(run()))
+    found = asyncio.run(run())
+    _show_ltv(Console(), found)
+    if found.rejects is not None:
+        raise typer.Exit(2)
 
 
 def _later(path: Path, book: Rulebook) -> Purchases:
@@ -86,11 +106,17 @@ def _show_ltv(console: Console, run: LtvRun) -> None:
         _show_contracts(console, run.contracts)
     for warning in run.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False)
+    if run.rejects is not None:
+        _show_rejects(console, run.rejected, run.rejects)
     for role, digest in run.digests.items():
         console.print(f"in use: {role} {digest[:12]}", highlight=False)
     if run.buyers is not None:
         base = run.directory / run.buyers.stem
         console.print(f"files: {base}.png, .json, .csv", highlight=False, soft_wrap=True)
+
+
+def _show_rejects(console: Console, rows: int, path: Path) -> None:
+    console.print(f"{rows} rows left out, listed with why in {path}", highlight=False, soft_wrap=True)
 
 
 def _show_buyers(console: Console, run: BuyersFit) -> None:
@@ -137,15 +163,7 @@ def grid(
     data_directory: DataDirectory = None,
     redis_url: RedisUrl = None,
     as_of: AsOfData = None,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            help="Count a Parquet or CSV file of snapshots, of any size, instead of those stored.",
-            exists=True,
-            dir_okay=False,
-        ),
-    ] = None,
+    source: Source = None,
     m: Annotated[
         float | None, typer.Option(help="Weight of a cell's parent, in customers; default: chosen.", min=0)
     ] = None,
@@ -226,6 +244,6 @@ def _show_grid(console: Console, run: GridRun) -> None:
     for warning in (*fit.leaks, *fit.warnings, *_idle(fit.choice, found.outcomes)):
         console.print(f"warning: {warning}", markup=False, highlight=False)
     if run.rejects is not None:
-        console.print(f"{run.rejected} rows left out, listed with why in {run.rejects}", highlight=False)
+        _show_rejects(console, run.rejected, run.rejects)
     console.print(f"in use: grid {run.digest[:12]}", highlight=False)
     console.print(BENCHMARK)

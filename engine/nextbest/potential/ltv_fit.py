@@ -6,7 +6,6 @@ never penalised.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +39,6 @@ MAX_OCCASIONS = 1_000_000
 """Repeat buying occasions beyond this are an error in the data, not a customer."""
 ROWS_SHOWN = 100
 """Impossible rows listed one by one; the rest is counted."""
-Name = Callable[[int], str]
-"""Field of a violation, by row."""
-
-
-def by_row(row: int) -> str:
-    """The name of a row whose customer is not known."""
-    return f"rfm[{row}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +63,14 @@ class GammaGammaFit:
     warnings: tuple[str, ...]
 
 
-def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64, name: Name = by_row) -> list[Violation]:
-    """List every row that is no possible purchase history, at most `ROWS_SHOWN` one by one.
+def impossible_rows(x: F64, t_x: F64, T: F64, zbar: F64) -> dict[int, str]:
+    """What is wrong with each row that is no possible purchase history, by row.
 
     Args:
         x: (n,) repeat buying occasions.
         t_x: (n,) weeks from the first to the last purchase.
         T: (n,) weeks from the first purchase to now.
         zbar: (n,) mean value of the repeat purchases; NaN = unknown.
-        name: says whose row it is.
 
     """
     with np.errstate(invalid="ignore"):
@@ -99,10 +90,15 @@ def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64, name: Name = by_row) -> 
     for wrong, description in checks:
         for row in np.flatnonzero(wrong).tolist():
             found.setdefault(row, description)
-    violations = [
-        Violation(name(row), f"{found[row]}: `{x[row]:g}, {t_x[row]:g}, {T[row]:g}, {zbar[row]:g}`")
-        for row in sorted(found)[:ROWS_SHOWN]
-    ]
+    return {
+        row: f"{found[row]}: `{x[row]:g}, {t_x[row]:g}, {T[row]:g}, {zbar[row]:g}`" for row in sorted(found)
+    }
+
+
+def rfm_violations(x: F64, t_x: F64, T: F64, zbar: F64) -> list[Violation]:
+    """`impossible_rows` as violations, at most `ROWS_SHOWN` one by one."""
+    found = impossible_rows(x, t_x, T, zbar)
+    violations = [Violation(f"rfm[{row}]", text) for row, text in list(found.items())[:ROWS_SHOWN]]
     if len(found) > ROWS_SHOWN:
         violations.append(Violation("rfm", f"and `{len(found) - ROWS_SHOWN}` more impossible rows"))
     return violations
@@ -233,7 +229,6 @@ def fit_ltv(
     yearly_discount: float = YEARLY_DISCOUNT,
     step_weeks: float = STEP_WEEKS,
     steps: int = STEPS,
-    name: Name = by_row,
 ) -> LtvParameters:
     """Fit both models and bundle them with the horizon and everything worth a warning.
 
@@ -246,15 +241,14 @@ def fit_ltv(
         yearly_discount: d.
         step_weeks: Δ.
         steps: K.
-        name: says whose row it is, in errors.
 
     Raises:
-        InvalidInput: impossible histories or a negative zbar, listed by customer or row.
+        InvalidInput: impossible histories or a negative zbar, listed by row.
         FitError: no customers, nobody with a repeat purchase, or no convergence.
         ValueError: margin, discount or horizon outside their range.
 
     """
-    _require_possible(x, t_x, T, zbar, name)
+    _require_possible(x, t_x, T, zbar)
     purchases = fit_bgnbd(x, t_x, T)
     spend = fit_gamma_gamma(x, zbar)
     n_repeat = int(((x > 0) & (zbar > 0)).sum())
@@ -284,9 +278,9 @@ def fit_ltv(
     )
 
 
-def _require_possible(x: F64, t_x: F64, T: F64, zbar: F64, name: Name = by_row) -> None:
+def _require_possible(x: F64, t_x: F64, T: F64, zbar: F64) -> None:
     if len(x) == 0:
         raise FitError("a fit needs customers, and there are none")
-    violations = rfm_violations(x, t_x, T, zbar, name)
+    violations = rfm_violations(x, t_x, T, zbar)
     if violations:
         raise InvalidInput(violations)
