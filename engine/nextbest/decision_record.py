@@ -91,6 +91,8 @@ class DecisionRecord:
     """Facts and context keys that were left out on purpose; then it cannot be decided again."""
     inline: bool = False
     """Whether the snapshot came with the request."""
+    tombstone: bytes = b""
+    """The tombstone that was read with the row. Not stored: it tells the log whether to keep the record."""
 
     def to_bytes(self) -> bytes:
         """The record as it is stored.

@@ -23,6 +23,7 @@ NextBestError
 └── StoreUnavailable           Redis does not answer
     ├── ErasureUnfinished      it stopped answering while a customer was being erased
     └── StoreRefused           Redis answers with an error
+        └── StoredWrongly      under a key of ours lies what is of another type
 """
 
 from collections.abc import Sequence
@@ -149,3 +150,7 @@ class StoreRefused(StoreUnavailable):
         self.code = reply.split(" ", 1)[0]
         """The first word of the reply."""
         super().__init__(f"Redis refuses: {reply}")
+
+
+class StoredWrongly(StoreRefused):
+    """Under a key of ours lies what is of another type: another program writes under this prefix."""

@@ -100,14 +100,14 @@ async def test_the_stream_holds_nothing_personal(log, connection, keys):
 
 
 async def test_a_decision_made_before_an_erasure_is_refused(log, connection, keys):
-    """A record that arrives after its customer was erased is kept only if it was made after that."""
-    await connection.execute("SET", keys.tombstone("c1"), "1500000000.5")
+    """A record that comes after its customer was erased is kept only if what it is made of was read then."""
+    await connection.execute("SET", keys.tombstone("c1"), "1500000000.5 second")
     await connection.execute("SET", keys.snapshot("c1"), "put anew")
-    before = record("c1", made_at=1500000000.25)
-    at, after = record("c1", made_at=1500000000.5), record("c1", made_at=1500000000.75)
+    before, between = record("c1", made_at=1.6e9), record("c1", tombstone=b"1500000000.5 first")
+    after = record("c1", made_at=1.4e9, tombstone=b"1500000000.5 second")
     other = record("c2", made_at=1.4e9)
-    assert await log.write([before, at, after, other]) == [False, False, True, True]
-    assert await logged(log) == [after, other]
+    assert await log.write([before, between, after, other]) == [False, False, True, True]
+    assert [one.decision_id for one in await logged(log)] == [after.decision_id, other.decision_id]
     assert await log.get("c1", before.decision_id) is None
 
 

@@ -147,7 +147,7 @@ async def test_kept_decisions_are_read_along(connection, keys):
     await connection.execute("SET", keys.request("c1", "r1"), b"kept")
     await connection.execute("SET", keys.snapshot("c2"), b"row")
     reply = await CustomerReader(connection, keys).read_asked([("c1", "r1"), ("c2", ""), ("c1", "r2")])
-    assert reply == [None, None, None, b"row", None, None, None, None, None, b"kept", None]
+    assert reply == [*[None] * 4, b"row", *[None] * 7, b"kept", None]
 
 
 async def test_a_killed_server_fails_what_waits_and_is_found_again(tmp_path, keys):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import structlog
 
+from nextbest.data.reader import KEYS_EACH
 from nextbest.errors import StoreUnavailable
 from nextbest.model import Direction
 from nextbest.rows import RowProblem
@@ -28,7 +29,7 @@ class Redis:
         """Nothing of the customers, then what was kept."""
         reply = asyncio.get_running_loop().create_future()
         before = self.kept_before or [None] * len(asked)
-        reply.set_result([None] * (3 * len(asked)) + before)
+        reply.set_result([None] * (KEYS_EACH * len(asked)) + before)
         return reply
 
     async def keep(self, _customer_id, _request_id, reply, **_):
@@ -77,6 +78,7 @@ def decided(found):
             began=0.0,
             decision_id=q.request_id.encode(),
             stored=(None, None, None),
+            tombstone=b"",
         )
         for q in found.questions
     ]

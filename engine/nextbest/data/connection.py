@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias, cast
 import hiredis
 
 from nextbest.data.address import RedisAddress
-from nextbest.errors import StoreRefused, StoreUnavailable
+from nextbest.errors import StoredWrongly, StoreRefused, StoreUnavailable
 
 Part: TypeAlias = bytes | str | int | float
 Reply: TypeAlias = bytes | int | list["Reply"] | None
@@ -133,7 +133,9 @@ class _Wire(asyncio.Protocol):
 
 def _settle(future: "asyncio.Future[Reply]", reply: object) -> None:
     if isinstance(reply, hiredis.ReplyError):
-        future.set_exception(StoreRefused(str(reply)))
+        # A script's error holds that of the command in it, behind other words.
+        refused = StoredWrongly if "WRONGTYPE" in str(reply) else StoreRefused
+        future.set_exception(refused(str(reply)))
     else:
         future.set_result(cast("Reply", reply))
 

@@ -22,8 +22,8 @@ PER_SCRIPT = 64
 PER_READ = 256
 
 # KEYS: the stream, its count, then for each record tombstone, row, hash, ids, record and handle. ARGV:
-# seconds to keep, then for each record when it was made, its id, its bytes, its handle, and what the handle
-# stands for.
+# seconds to keep, then for each record the tombstone that was read with its customer, its id, its bytes, its
+# handle, and what the handle stands for.
 # Gives per record 1 = kept, 0 = the customer was erased since it was made.
 _WRITE = Script(f"""
 {UNLESS_ERASED}
@@ -32,7 +32,7 @@ local kept_s, status, time = tonumber(ARGV[1]), {{}}, redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 for i = 1, (#ARGV - 1) / 5 do
   local k, a = 6 * i - 3, 5 * i - 3
-  if tonumber(ARGV[a]) <= erased_until(KEYS[k], KEYS[k + 1], KEYS[k + 2]) then
+  if erased_since(ARGV[a], KEYS[k], KEYS[k + 1], KEYS[k + 2]) then
     status[i] = 0
   else
     redis.call('SET', KEYS[k + 4], ARGV[a + 2], 'EX', kept_s)
@@ -324,7 +324,7 @@ class _Place(NamedTuple):
 
 def _values_of(record: DecisionRecord) -> tuple[Part, ...]:
     owner = record.decision_id + record.customer_id.encode()
-    return (repr(record.made_at), record.decision_id.hex(), record.to_bytes(), record.handle, owner)
+    return (record.tombstone, record.decision_id.hex(), record.to_bytes(), record.handle, owner)
 
 
 def _places(reply: object) -> list[_Place]:

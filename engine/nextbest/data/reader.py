@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from nextbest.data.connection import Commands, Reply, gather_replies
 from nextbest.data.keys import Keys
 
 _CUSTOMERS_PER_COMMAND = 256
-"""Three keys each; larger commands keep others waiting longer without being cheaper."""
+"""Some keys each; larger commands keep others waiting longer without being cheaper."""
+
+
+KEYS_EACH = 4
+"""Row, contacts, events and tombstone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +23,14 @@ class Records:
     rows: list[bytes | None]
     contacts: list[bytes | None]
     events: list[bytes | None]
+    tombstones: list[bytes | None] = field(default_factory=list[bytes | None])
+    """Of customers who were erased lately; read along, because what is written of a decision must not outlive
+    an erasure since. Empty = not read."""
 
     @classmethod
     def of(cls, values: Sequence[bytes | None]) -> "Records":
-        """What is stored of one customer: row, contacts and events."""
-        row, contacts, events = values
-        return cls([row], [contacts], [events])
+        """What is stored of one customer: row, contacts, events and, if it was read, the tombstone."""
+        return cls(*([value] for value in values))
 
     def only(self, places: Sequence[int]) -> "Records":
         """Those of some customers."""
@@ -32,7 +38,13 @@ class Records:
             [self.rows[i] for i in places],
             [self.contacts[i] for i in places],
             [self.events[i] for i in places],
+            [self.tombstones[i] for i in places] if self.tombstones else [],
         )
+
+    @classmethod
+    def read(cls, values: Sequence[bytes | None]) -> "Records":
+        """What a command for `KEYS_EACH` keys a customer gave."""
+        return cls(*(list(values[i::KEYS_EACH]) for i in range(KEYS_EACH)))
 
 
 class CustomerReader:
@@ -62,7 +74,7 @@ class CustomerReader:
             asked: (customer id, request id) of each; no request id if it is empty.
 
         Returns:
-            Row, contacts and events of each customer, then the decisions kept for the request ids there are.
+            `KEYS_EACH` values of each customer, then the decisions kept for the request ids there are.
         """
         keys = self._keys
         kept = [keys.request(customer, request) for customer, request in asked if request]
@@ -76,14 +88,19 @@ class CustomerReader:
             [self._commands.execute("MGET", *self._keys_of(part)) for part in parts]
         )
         values = [value for reply in replies for value in cast("list[bytes | None]", reply)]
-        return Records(values[0::3], values[1::3], values[2::3])
+        return Records.read(values)
 
     def _keys_of(self, customer_ids: Sequence[str]) -> list[bytes]:
         keys = self._keys
         return [
             key
             for customer_id in customer_ids
-            for key in (keys.snapshot(customer_id), keys.contacts(customer_id), keys.events(customer_id))
+            for key in (
+                keys.snapshot(customer_id),
+                keys.contacts(customer_id),
+                keys.events(customer_id),
+                keys.tombstone(customer_id),
+            )
         ]
 
 

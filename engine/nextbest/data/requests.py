@@ -9,18 +9,19 @@ from nextbest.data.scripts import UNLESS_ERASED, Script
 DEFAULT_KEPT_S = 10 * 60
 """Long enough for any client's retries, short enough to cost little memory."""
 
-# KEYS: reply, index of request ids, tombstone, row, hash. ARGV: reply, seconds it is kept, when the decision
-# began, request id, the reply that may be replaced (empty = none).
+# KEYS: reply, index of request ids, tombstone, row, hash. ARGV: reply, seconds it is kept, the tombstone that
+# was read with the customer, request id, the reply that may be replaced (empty = none). The index goes by
+# Redis' own clock, by which replies expire: one that jumps would hide replies from erasures.
 # Gives 1 if it is kept, the reply that is kept already, or nothing if the customer was erased since.
 _KEEP = Script(
     UNLESS_ERASED
     + """
-local began, seconds = tonumber(ARGV[3]), tonumber(ARGV[2])
-if began <= erased_until(KEYS[3], KEYS[4], KEYS[5]) then return false end
+local now, seconds = tonumber(redis.call('TIME')[1]), tonumber(ARGV[2])
+if erased_since(ARGV[3], KEYS[3], KEYS[4], KEYS[5]) then return false end
 if ARGV[5] ~= '' and redis.call('GET', KEYS[1]) == ARGV[5] then redis.call('DEL', KEYS[1]) end
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', seconds) then return redis.call('GET', KEYS[1]) end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', began - seconds)
-redis.call('ZADD', KEYS[2], began, ARGV[4])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - seconds - 1)
+redis.call('ZADD', KEYS[2], now, ARGV[4])
 redis.call('EXPIRE', KEYS[2], 2 * seconds)
 return 1
 """
@@ -36,7 +37,13 @@ class RequestStore:
         self._kept_s = kept_s
 
     async def keep(
-        self, customer_id: str, request_id: str, reply: bytes, *, began: float, instead_of: bytes = b""
+        self,
+        customer_id: str,
+        request_id: str,
+        reply: bytes,
+        *,
+        tombstone: bytes = b"",
+        instead_of: bytes = b"",
     ) -> bytes:
         """Keep a reply unless one is kept already; of an erased customer none is.
 
@@ -44,7 +51,7 @@ class RequestStore:
             customer_id: the customer.
             request_id: identity of the request.
             reply: the answer.
-            began: when what it was made from was read, epoch seconds.
+            tombstone: that lay there when what it was made from was read; empty = none.
             instead_of: a kept reply that may no longer be given, and is replaced.
 
         Returns:
@@ -61,7 +68,7 @@ class RequestStore:
             keys.snapshot(customer_id),
             keys.hash_snapshot(customer_id),
         )
-        arguments = (reply, self._kept_s, began, request_id, instead_of)
+        arguments = (reply, self._kept_s, tombstone, request_id, instead_of)
         kept: Reply = await _KEEP.run(self._commands, mine, arguments)
         return kept if isinstance(kept, bytes) else reply
 

@@ -13,7 +13,13 @@ local function erased_until(tombstone, row, hash)
   local erased = redis.call('GET', tombstone)
   if not erased then return -math.huge end
   if redis.call('EXISTS', row, hash) == 0 then return math.huge end
-  return tonumber(erased) or math.huge
+  return tonumber(erased:match('^%S+')) or math.huge
+end
+-- Whether the customer was erased since a tombstone was read (empty = there was none), or is gone for good.
+-- No clock is asked: every tombstone is another one.
+local function erased_since(read, tombstone, row, hash)
+  local erased = redis.call('GET', tombstone)
+  return erased and (erased ~= read or redis.call('EXISTS', row, hash) == 0)
 end
 """
 """Lua that begins every script which writes something of a customer but the snapshot itself."""

@@ -90,7 +90,7 @@ def _lifetime_drivers(figures: F64) -> Iterator[customer_pb2.ValueDriver]:
     parts = {
         "purchases": float(figures[Figure.LTV]) - premium,
         "price_premium": premium,
-        "word_of_mouth": float(figures[Figure.LTV_WITH_REFERRALS] - figures[Figure.LTV]),
+        "word_of_mouth": float(figures[Figure.LTV_WITH_REFERRALS]) - float(figures[Figure.LTV]),
     }
     for name, amount in parts.items():
         if amount and not np.isnan(amount):

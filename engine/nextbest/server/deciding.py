@@ -126,7 +126,7 @@ def situation(
     return Situation(
         serving=serving,
         questions=questions,
-        stored=Records(rows, stored.contacts, stored.events),
+        stored=Records(rows, stored.contacts, stored.events, stored.tombstones),
         decoded=decoded,
         histories=histories,
         contexts=gather_contexts(questions),
@@ -172,6 +172,8 @@ class Answered(NamedTuple):
     """None where nothing could be read."""
     row: int
     """Place in `decisions`."""
+    tombstone: bytes = b""
+    """That was read along; empty = there was none, or nothing could be read."""
 
 
 def answers(found: Situation) -> list[Answered | SnapshotError]:
@@ -226,6 +228,7 @@ def _answer(
         reason,
         decisions,
         row,
+        (stored.tombstones[row] or b"") if stored.tombstones else b"",
     )
 
 

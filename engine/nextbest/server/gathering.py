@@ -13,7 +13,7 @@ from typing import cast
 
 from nextbest.clock import Clock
 from nextbest.data.connection import Reply
-from nextbest.data.reader import CustomerReader, Records
+from nextbest.data.reader import KEYS_EACH, CustomerReader, Records
 from nextbest.errors import DeadlinePassed, SnapshotError, StoreUnavailable
 from nextbest.model import Degraded
 from nextbest.rows import RowCodec, RowProblem, snapshot_error
@@ -169,9 +169,8 @@ class Gathering:
             self._take_values(asked, began, cast("list[bytes | None]", reply.result()))
 
     def _take_values(self, asked: Sequence[_Asked], began: float, values: list[bytes | None]) -> None:
-        n = len(asked)
-        stored = Records(values[0 : 3 * n : 3], values[1 : 3 * n : 3], values[2 : 3 * n : 3])
-        found = iter(values[3 * n :])
+        end = KEYS_EACH * len(asked)
+        stored, found = Records.read(values[:end]), iter(values[end:])
         kept = [next(found) if one.question.request_id else None for one in asked]
         readable, foreign = _sorted_out(asked, stored, kept)
         try:
@@ -309,7 +308,8 @@ class Gathering:
         if not one.answer.done():
             one.decided = None
             one.question = one.question._replace(instead_of=reply)
-            self._decide([one], Records.of(decided.stored), decided.began, has_learnt=True)
+            stored = Records.of((*decided.stored, decided.tombstone))
+            self._decide([one], stored, decided.began, has_learnt=True)
 
     def _answer_unknown(self, one: _Asked) -> None:
         """The index named a customer whose own list lacks the identifier."""

@@ -95,7 +95,7 @@ class Keeping:
             question.customer_id,
             question.request_id,
             one.reply,
-            began=one.began,
+            tombstone=one.tombstone,
             instead_of=question.instead_of,
         )
 

@@ -63,6 +63,7 @@ def _record_of(answered: Answered, build: str, selection: bytes) -> DecisionReco
         selection=selection,
         answer=answered.reply,
         inline=question.row is not None,
+        tombstone=answered.tombstone,
     )
 
 

@@ -28,6 +28,7 @@ from nextbest.errors import (
     NotBuilt,
     RulebookCompileError,
     SnapshotUnreadable,
+    StoredWrongly,
     StoreUnavailable,
     Violation,
 )
@@ -50,6 +51,7 @@ CODES: Mapping[type[NextBestError], tuple[int, str]] = {
     CustomerErased: (Code.NOT_FOUND, "CUSTOMER_ERASED"),
     CustomerUnknown: (Code.NOT_FOUND, "CUSTOMER_UNKNOWN"),
     SnapshotUnreadable: (Code.DATA_LOSS, "SNAPSHOT_UNREADABLE"),
+    StoredWrongly: (Code.DATA_LOSS, "STORED_WRONGLY"),
     StoreUnavailable: (Code.UNAVAILABLE, "STORE_UNAVAILABLE"),
     DeadlinePassed: (Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     DecisionUnknown: (Code.NOT_FOUND, "DECISION_UNKNOWN"),
@@ -101,6 +103,10 @@ def _message(error: NextBestError) -> str:
     match error:
         case ErasureUnfinished():
             return _whole(error)
+        case StoredWrongly():
+            return (
+                "under a key of this customer lies what is of another type; erase the customer, or remove it"
+            )
         case StoreUnavailable():
             return "the snapshot store does not answer"
         case InvalidInput():
@@ -127,7 +133,7 @@ def _details(error: NextBestError, reason: str) -> list[any_pb2.Any]:
             for v in told_violations(error)
         ]
         details.append(_packed(BadRequest(field_violations=violations)))
-    if isinstance(error, (StoreUnavailable, LogFull)):
+    if isinstance(error, (StoreUnavailable, LogFull)) and not isinstance(error, StoredWrongly):
         delay = duration_pb2.Duration(seconds=RETRY_AFTER_S)
         details.append(_packed(RetryInfo(retry_delay=delay)))
     if isinstance(error, (RulebookCompileError, CatalogueError, ArtifactError, DecisionNotReplayable)):
