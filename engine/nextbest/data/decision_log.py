@@ -35,9 +35,15 @@ for i = 1, (#ARGV - 1) / 5 do
   if erased_since(ARGV[a], KEYS[k], KEYS[k + 1], KEYS[k + 2]) then
     status[i] = 0
   else
+    -- Listed first, or an erasure would not find what is written next. Microseconds apart, to keep the order
+    -- of one customer's decisions. What is no list makes way: it must not cost others their record.
+    local listed = redis.pcall('ZADD', KEYS[k + 3], now + i / 1000000, ARGV[a + 1])
+    if type(listed) == 'table' then
+      if not listed.err:find('WRONGTYPE', 1, true) then return listed end
+      redis.call('DEL', KEYS[k + 3])
+      redis.call('ZADD', KEYS[k + 3], now + i / 1000000, ARGV[a + 1])
+    end
     redis.call('SET', KEYS[k + 4], ARGV[a + 2], 'EX', kept_s)
-    -- Microseconds apart, to keep the order of one customer's decisions.
-    redis.call('ZADD', KEYS[k + 3], now + i / 1000000, ARGV[a + 1])
     redis.call('ZREMRANGEBYSCORE', KEYS[k + 3], '-inf', '(' .. (now - kept_s))
     redis.call('EXPIRE', KEYS[k + 3], kept_s)
     -- A batch that is repeated, since its reply was lost, must not stand in the stream twice.
@@ -71,9 +77,9 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', excess))
     local id, ids = hex(owner:sub(1, 16)), ARGV[4] .. '{{' .. owner:sub(17) .. '}}:d'
     redis.call('DEL', key)
     -- A decision that was made anew for the same request has a later handle, and stays.
-    if redis.call('GETRANGE', ids .. ':' .. id, ARGV[5], ARGV[5] + 15) == handle then
+    if redis.pcall('GETRANGE', ids .. ':' .. id, ARGV[5], ARGV[5] + 15) == handle then
       redis.call('DEL', ids .. ':' .. id)
-      redis.call('ZREM', ids, id)
+      redis.pcall('ZREM', ids, id)
     end
   end
 end

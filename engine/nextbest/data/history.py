@@ -30,6 +30,11 @@ _APPEND = Script(
 local HEADER, ENTRY, NO_KEY = 16, 72, string.rep('\\0', 8)
 local function time_of(entry) return (struct.unpack('<d', entry)) end
 
+-- A script is not undone where it fails: what would fail later is found before anything is written.
+for _, key in ipairs({KEYS[2], KEYS[6]}) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'hash' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. kind) end
+end
 local old = redis.call('GET', KEYS[1])
 local ring, by_key, truncated, recorded = {}, {}, -math.huge, 0
 local readable = not old or

@@ -18,11 +18,12 @@ _KEEP = Script(
     + """
 local now, seconds = tonumber(redis.call('TIME')[1]), tonumber(ARGV[2])
 if erased_since(ARGV[3], KEYS[3], KEYS[4], KEYS[5]) then return false end
+-- The index comes first: should it fail, there is no reply that an erasure does not find.
+redis.call('ZADD', KEYS[2], now, ARGV[4])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - seconds - 1)
+redis.call('EXPIRE', KEYS[2], 2 * seconds)
 if ARGV[5] ~= '' and redis.call('GET', KEYS[1]) == ARGV[5] then redis.call('DEL', KEYS[1]) end
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', seconds) then return redis.call('GET', KEYS[1]) end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - seconds - 1)
-redis.call('ZADD', KEYS[2], now, ARGV[4])
-redis.call('EXPIRE', KEYS[2], 2 * seconds)
 return 1
 """
 )
