@@ -137,22 +137,22 @@ def test_contracts_equal_their_sums(n, years):
     margin = batch(rng, n, (0.0, 900.0))
     kept = np.where(rng.random(n) < 0.6, rng.random(n), batch(rng, n, (-0.2, 1.2)))
     runs = rng.random(n) < 0.7
-    for d in (0.0, 0.1):
-        found = ltv.contract_rows(margin, kept, runs, d, years)
+    for d, g in ((0.0, 0.0), (0.1, 0.0), (0.1, 0.02), (0.1, -0.5), (0.1, 0.4)):
+        found = ltv.contract_rows(margin, kept, runs, d, g, years)
         for i in range(n):
-            rate = float(kept[i])
-            sound = 0 <= rate <= 1
-            lasting = float(naive.contract_multiplier(rate, d, int(years))) if sound else math.nan
-            now = lasting if runs[i] else 0.0 * lasting
+            rate, alive = float(kept[i]), 1.0 if runs[i] else 0.0
+            lasting, growing = (yearly(rate, d, growth, int(years)) for growth in (0.0, g))
             with np.errstate(all="ignore"):
-                wanted = [
-                    1.0 if runs[i] else 0.0,
-                    *[math.nan] * 3,
-                    margin[i] * np.float64(now),
-                    now if now > 1 else 1.0,
-                    margin[i] * np.float64(lasting),
-                ]
+                worth, back = margin[i] * np.float64(alive * growing), margin[i] * np.float64(growing)
+            now = alive * lasting
+            wanted = [alive, *[math.nan] * 3, worth, now if now > 1 else 1.0, back]
             same(found[i], wanted)
+
+
+def yearly(rate, d, g, years):
+    """What a yearly 1 comes to while renewed; none for a rate that is none or years that would diverge."""
+    found = naive.contract_multiplier(rate, d, years, g if years else 0.0) if 0 <= rate <= 1 else None
+    return math.nan if found is None else float(found)
 
 
 @pytest.mark.parametrize("d", [0.0, 1e-9, 0.1, 2.0])
