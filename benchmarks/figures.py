@@ -8,8 +8,8 @@ wall-clock: on a machine that does something else they say little, and `figures.
 
 No peer computes the same; so beside it the part that a data frame can do: the τ quantile of two outcomes in
 each cell, joined back, and the gap to it. Ours counts a mergeable grid with back-off to parents, which
-neither peer has; the peers' quantiles are exact. Before timing, ours without back-off must be theirs within
-the sketch's 1 %.
+neither peer has; the peers' quantiles are exact, each in the fastest way that was found. Before timing,
+ours without back-off must be theirs within the sketch's 1 %.
 """
 
 import argparse
@@ -147,36 +147,33 @@ def our_gaps(codes: np.ndarray, values: np.ndarray, dimensions: tuple[str, ...],
 
 
 def polars_gaps(frame: pl.DataFrame, dimensions: tuple[str, ...]) -> pl.DataFrame:
-    """The same with exact quantiles of each cell alone."""
-    names = ("value", "profit")
-    reach = [pl.col(name).quantile(TAU, "equiprobable").alias(f"{name}_reach") for name in names]
-    half = [pl.col(name).quantile(0.5, "equiprobable").alias(f"{name}_half") for name in names]
-    cells = frame.lazy().group_by(dimensions).agg(*reach, *half)
-    joined = frame.lazy().join(cells, on=dimensions, how="left", maintain_order="left")
-    return joined.select(_gap(name).alias(name) for name in names).collect()
+    """The same with exact quantiles of each cell alone.
+
+    As windows: a fifth of the time of grouping and joining back in order, the fastest of four ways tried.
+    """
+    return frame.lazy().select(_gap(name, dimensions) for name in ("value", "profit")).collect()
 
 
-def _gap(name: str) -> pl.Expr:
-    actual, reach, half = pl.col(name), pl.col(f"{name}_reach"), pl.col(f"{name}_half")
+def _gap(name: str, dimensions: tuple[str, ...]) -> pl.Expr:
+    actual = pl.col(name)
+    reach, half = (actual.quantile(tau, "equiprobable").over(dimensions) for tau in (TAU, 0.5))
     reached = pl.when(reach > 0).then(actual >= 0.95 * reach).otherwise(actual >= reach)
     most = CAP * pl.max_horizontal(half, pl.lit(FLOOR))
-    return (
-        pl.when(reached).then(0.0).otherwise(pl.min_horizontal(pl.max_horizontal(reach - actual, 0.0), most))
-    )
+    gap = pl.min_horizontal(pl.max_horizontal(reach - actual, 0.0), most)
+    return pl.when(reached).then(0.0).otherwise(gap).alias(name)
 
 
 def duckdb_gaps(frame: pl.DataFrame, dimensions: tuple[str, ...]) -> pl.DataFrame:
-    """The same in SQL."""
+    """The same in SQL; both quantiles of an outcome at once, which is faster than one by one."""
     keys = ", ".join(dimensions)
     gap = (
-        "CASE WHEN (r.{0}_reach > 0 AND f.{0} >= 0.95 * r.{0}_reach) OR (r.{0}_reach <= 0 AND"
-        f" f.{{0}} >= r.{{0}}_reach) THEN 0.0 ELSE least(greatest(r.{{0}}_reach - f.{{0}}, 0.0),"
-        f" {CAP} * greatest(r.{{0}}_half, {FLOOR})) END AS {{0}}"
+        "CASE WHEN (r.{0}[1] > 0 AND f.{0} >= 0.95 * r.{0}[1]) OR (r.{0}[1] <= 0 AND f.{0} >= r.{0}[1])"
+        f" THEN 0.0 ELSE least(greatest(r.{{0}}[1] - f.{{0}}, 0.0), {CAP} * greatest(r.{{0}}[2], {FLOOR}))"
+        " END AS {0}"
     )
     query = f"""
         WITH cells AS (SELECT {keys},
-            quantile_disc(value, {TAU}) AS value_reach, quantile_disc(value, 0.5) AS value_half,
-            quantile_disc(profit, {TAU}) AS profit_reach, quantile_disc(profit, 0.5) AS profit_half
+            quantile_disc(value, [{TAU}, 0.5]) AS value, quantile_disc(profit, [{TAU}, 0.5]) AS profit
             FROM frame GROUP BY {keys})
         SELECT f.i, {gap.format("value")}, {gap.format("profit")} FROM frame f JOIN cells r USING ({keys})
     """

@@ -49,12 +49,17 @@ def ours(codes: np.ndarray, values: np.ndarray, workers: int) -> object:
 
 
 def peers(frame: pl.DataFrame) -> pl.DataFrame:
-    """Read the same quantiles of the same cells exactly."""
-    return frame.group_by(DIMENSIONS).agg(
+    """Read the same quantiles of the same cells exactly.
+
+    Grouped by one number made of the codes, which takes two thirds of the time of grouping by all of them.
+    """
+    key = pl.sum_horizontal(pl.col(name) * WAYS**d for d, name in enumerate(DIMENSIONS)).alias("cell")
+    quantiles = [
         pl.col(name).quantile(tau, "lower").alias(f"{name}_{tau}")
         for name in OUTCOMES
         for tau in (TAU, MEDIAN)
-    )
+    ]
+    return frame.lazy().with_columns(key).group_by("cell").agg(quantiles).collect()
 
 
 def check(codes: np.ndarray, values: np.ndarray, frame: pl.DataFrame) -> None:
