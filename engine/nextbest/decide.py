@@ -106,6 +106,7 @@ def explain(
     """
     task = _task(model, rows, histories, contexts, state, now, seed, max_results, assumed=assumed)
     trace, numbers = _new_trace(len(rows), len(model.rulebook.actions))
+    _fill_segments(model, task.given[2].true, trace.segments)
     trace_arbitration(
         *task.given,
         task.room.scores,
@@ -170,18 +171,29 @@ _TERMS = len(Term)
 
 
 def _new_trace(rows: int, actions: int) -> tuple[Trace, F64]:
-    """An empty trace, and the memory that its two columns of values share."""
-    numbers = np.empty((rows, actions, 2))
+    """An empty trace, and the memory that its three columns of values share."""
+    numbers = np.empty((rows, actions, 3))
     trace = Trace(
         reason=np.empty((rows, actions), np.int32),
         actual=numbers[..., 0],
         required=numbers[..., 1],
+        opens=numbers[..., 2],
+        segments=np.zeros(rows, np.uint64),
         treatment=np.empty((rows, actions), np.int32),
         placement=np.empty((rows, actions), np.int32),
         open=np.empty((rows, actions), np.uint64),
         terms=np.full((rows, actions, _TERMS), np.nan),
     )
     return trace, numbers
+
+
+def _fill_segments(model: Model, true: U64, segments: U64) -> None:
+    """Turn one word of customers a segment into one word of segments a customer."""
+    customers = np.arange(len(segments), dtype=np.uint64)
+    for index, segment in enumerate(model.rulebook.segments):
+        if segment.condition >= 0:
+            words = true[(customers >> np.uint64(6)).astype(np.intp), segment.condition]
+            segments |= (words >> (customers & np.uint64(63)) & np.uint64(1)) << np.uint64(index)
 
 
 class _Room(NamedTuple):

@@ -431,6 +431,11 @@ class Trace:
     """(n, actions) value the stopping gate saw, NaN = unknown or not a number."""
     required: F64
     """(n, actions) value it asked for."""
+    opens: F64
+    """(n, actions) epoch seconds at which that gate opens if only time passes; inf = never, NaN = time is
+    not what it lacks."""
+    segments: U64
+    """(n,) bit set over the rulebook's segments: those that the customer is in."""
     treatment: I32
     """(n, actions) best treatment of the action, -1 = none."""
     placement: I32

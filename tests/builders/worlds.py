@@ -89,6 +89,7 @@ class World:
             trace=trace,
             channel=self.rulebook.channel_index[case.request.channel],
             language=language,
+            placements=[self.rulebook.placement_index[name] for name in case.request.placements],
         )
 
 

@@ -147,12 +147,19 @@ def cooling_down(rulebook, trigger_id, cool_down_s, history, now):
 
     A contact that does not say its trigger may have been caused by any trigger of its action.
     """
-    of_action = {a.id: a.triggers for a in rulebook.actions}
-    for entry in contacts(history, now):
-        causes = of_action.get(entry.action, ()) if entry.trigger is None else (entry.trigger,)
-        if trigger_id in causes and within(entry, now, cool_down_s):
-            return True
+    if any(now - cool_down_s < time for time in caused_by(rulebook, trigger_id, history, now)):
+        return True
     return None if cool_down_s > 0 and is_cut(history, now - cool_down_s) else False
+
+
+def caused_by(rulebook, trigger_id, history, now):
+    """Times of the contacts up to now that a trigger caused, or may have."""
+    of_action = {a.id: a.triggers for a in rulebook.actions}
+    return [
+        entry.time
+        for entry in contacts(history, now)
+        if trigger_id in (of_action.get(entry.action, ()) if entry.trigger is None else (entry.trigger,))
+    ]
 
 
 def latest_location_push(history, now, location_channels):

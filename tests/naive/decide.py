@@ -190,7 +190,8 @@ def judge(rulebook, action, customer, request, answers, learnt):
         if stop is None:
             reach = exploration.reach(rulebook.learning, captured(action, learnt))
             if not exploration.may_be_shown(action, request, reach):
-                return Verdict(action.id, "STILL_LEARNING", treatment.id, None, reach)
+                lot = exploration.number(request.seed, exploration.REACH, action.id)
+                return Verdict(action.id, "STILL_LEARNING", treatment.id, lot, reach)
             return survivor(case, learnt)
         if furthest is None or stop[0] > furthest[0]:
             furthest = (*stop, treatment)

@@ -5,7 +5,8 @@ is unknown, and then outbound contact stops while a customer who asks is still a
 """
 
 import datetime as dt
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from tests.naive import contact
@@ -124,8 +125,22 @@ def trigger(case):
         ("not", "TRIGGER_NOT_FIRED"),
     ):
         if state in truths:
-            return reason, None, None
+            return (reason, days_to_cool(case), 0.0) if state == "cooling" else (reason, None, None)
     raise AssertionError
+
+
+def days_to_cool(case):
+    """Days until the first of the action's triggers that cool down may fire again."""
+    history, now = case.customer.history, case.request.now
+    ends = []
+    for name in case.action.triggers:
+        if fired(case, name) == "cooling":
+            cool_down = case.rulebook.triggers[name].cool_down_s
+            times = contact.caused_by(case.rulebook, name, history, now)
+            if case.outbound:
+                times.append(history.truncated_before)
+            ends.append(max(times) + cool_down)
+    return (min(ends) - now) / DAY_S
 
 
 def fired(case, name):
@@ -213,9 +228,44 @@ def contact_policy(case):
     pauses = [until for paused, until in verdicts if paused]
     if pauses:
         return "CONTACT_POLICY_PAUSED", (max(pauses) - now) / DAY_S, 0.0
-    if any(paused is None for paused, _ in verdicts) and case.outbound:
-        return "CONTACT_POLICY_UNKNOWN", None, None
+    unknown = [
+        limit for limit, (paused, _) in zip(case.action.limits, verdicts, strict=True) if paused is None
+    ]
+    if unknown and case.outbound:
+        needed = days_needed(case, unknown)
+        if not case.action.mandatory:  # pressure asks for its own memory besides
+            needed = max(needed, contact.MEMORY_S / DAY_S)
+        return "CONTACT_POLICY_UNKNOWN", days_known(case), needed
     return None
+
+
+def days_needed(case, limits):
+    """Over how many days the history must be complete until these limits can be told, nothing more known."""
+    history = case.customer.history
+    if history.truncated_before == math.inf:
+        return max(limit.pause_s for limit in limits) / DAY_S
+    known = [e.time for e in history.entries if e.time <= case.request.now]
+    ends = sorted(t + limit.pause_s for limit in limits for t in (history.truncated_before, *known))
+    past = replace(history, entries=tuple(e for e in history.entries if e.time <= case.request.now))
+
+    def is_told(limit, now):
+        paused, _ = contact.paused(
+            limit,
+            past,
+            now,
+            rulebook=case.rulebook,
+            action=case.action,
+            channel=case.treatment.channel,
+        )
+        return paused is False
+
+    first = next(end for end in ends if all(is_told(limit, end) for limit in limits))
+    return (first - history.truncated_before) / DAY_S
+
+
+def days_known(case):
+    """Over how many days the history is complete."""
+    return max((case.request.now - case.customer.history.truncated_before) / DAY_S, 0.0)
 
 
 def contact_weight(case):
@@ -237,7 +287,7 @@ def pressure(case):
         return None
     history, now = case.customer.history, case.request.now
     if contact.is_cut(history, now - contact.MEMORY_S):
-        return "CONTACT_POLICY_UNKNOWN", None, None
+        return "CONTACT_POLICY_UNKNOWN", days_known(case), contact.MEMORY_S / DAY_S
     amount, cap = effective_pressure(case), case.rulebook.pressure_cap[case.stage]
     weight = contact_weight(case)
     if contact.blocks(amount, weight, cap):

@@ -143,8 +143,15 @@ def test_asking_for_places_changes_nothing_for_others_in_the_batch():
 @pytest.mark.parametrize(
     ("language", "sentence"),
     [
-        ("en", "score 7, but a better action has each place it fits: receipt (a)"),
-        ("da", "score 7, men en bedre handling har hver plads, den passer til: receipt (a)"),
+        (
+            "en",
+            "score EUR 7.00, but better actions have each place it fits: receipt (a); it loses most by our gain",
+        ),
+        (
+            "da",
+            "score 7,00 EUR, men bedre handlinger har alle de pladser, den passer til: receipt (a);"
+            " den taber mest på vores gevinst",
+        ),
     ],
 )
 def test_an_explanation_names_the_place_and_who_has_it(language, sentence):

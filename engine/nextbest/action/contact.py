@@ -133,12 +133,27 @@ def fill_cooling(
             # age first: entries mostly come by time, so that it is guessed right, and a kind is not
             if not 0.0 <= age < longest or octets[e, 8] != _CONTACT:
                 continue
-            trigger, action = np.int64(codes[e, 6]), np.int64(codes[e, 4])
+            trigger, action = np.int64(codes[e, 6]), np.int64(codes[e, 4])  # as `causes` reads them
             if trigger < len(tables.trigger_cool_down):
                 _cool(int(trigger), i, age, tables.trigger_cool_down, cooling)
             elif action < len(tables.codes):
                 for k in range(tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]):
                     _cool(int(tables.triggers[k]), i, age, tables.trigger_cool_down, cooling)
+
+
+@lean_kernel
+def causes(tables: Tables, codes: U32, octets: U8, e: int, trigger: int) -> bool:
+    """Whether entry `e` is a contact after which a trigger cools down, see `fill_cooling`."""
+    its_trigger, action = np.int64(codes[e, 6]), np.int64(codes[e, 4])
+    if octets[e, 8] != _CONTACT:
+        return False
+    if its_trigger < len(tables.trigger_cool_down):
+        return bool(its_trigger == trigger)
+    found = False
+    if action < len(tables.codes):
+        for k in range(tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]):
+            found = found or tables.triggers[k] == trigger
+    return found
 
 
 @lean_kernel
@@ -257,6 +272,33 @@ def policy_state(
     if ends > -np.inf:
         return PAUSED, ends
     return (UNKNOWN if unknown else PASSES), -np.inf
+
+
+@lean_kernel
+def policy_opens(
+    tables: Tables, batch: Batch, customer: int, action: int, channel: int, policy: int
+) -> float:
+    """From when on one contact policy lets the action through, no contact in between; -inf = it does.
+
+    An outcome that closes a window pauses until `pause` has passed. For outbound contact so does one of
+    which that cannot be told, because the window may reach into what was lost; and what was lost itself.
+    """
+    now, truncated = batch.now[customer], batch.truncated[customer]
+    outbound = batch.requests[customer, 1] == _OUTBOUND
+    within, pause = tables.policy_seconds[policy, 0], tables.policy_seconds[policy, 1]
+    first, last = batch.starts[customer], batch.starts[customer + 1]
+    latest = truncated if outbound else -np.inf
+    for e in range(first, last):
+        time = batch.entry_numbers[e, 0]
+        if time > now or time <= latest or not _tracked(tables, batch, e, policy, action, channel):
+            continue
+        count = 0
+        for other in range(first, last):
+            if time - within < batch.entry_numbers[other, 0] <= time:
+                count += _tracked(tables, batch, other, policy, action, channel)
+        if count >= tables.policies[policy, _AT_LEAST] or (outbound and truncated > time - within):
+            latest = time
+    return float(latest + pause)
 
 
 @lean_kernel

@@ -60,13 +60,17 @@ def explored(tables: Tables, batch: Batch, terms: Terms, customer: int, action: 
 
 @lean_kernel
 def reach_gate(batch: Batch, terms: Terms, customer: int, action: int) -> tuple[int, float, float]:
-    """An action that is still immature reaches a share of the contacts that the company starts."""
+    """An action that is still immature reaches a share of the contacts that the company starts.
+
+    What is held against the share is the action's lot in this decision.
+    """
     reach = terms.reach[action]
     if reach >= 1.0 or batch.requests[customer, 1] != _OUTBOUND:
         return 0, np.nan, np.nan
-    if uniform(stream(batch.seeds[customer], np.uint64(terms.keys[action]), _REACH)) < reach:
+    lot = uniform(stream(batch.seeds[customer], np.uint64(terms.keys[action]), _REACH))
+    if lot < reach:
         return 0, np.nan, np.nan
-    return _STILL_LEARNING, np.nan, reach
+    return _STILL_LEARNING, lot, reach
 
 
 @lean_kernel

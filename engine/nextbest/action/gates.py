@@ -13,9 +13,11 @@ from nextbest.action.contact import (
     PRESSURE_MEMORY_DAYS,
     UNKNOWN,
     cap_state,
+    policy_opens,
     policy_state,
 )
 from nextbest.action.exploration import reach_gate
+from nextbest.action.opening import cooled_at
 from nextbest.action.relevance import holds
 from nextbest.action.score import customer_gain_once
 from nextbest.action.tables import Batch, Cap, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
@@ -48,7 +50,7 @@ _VALID_FROM, _VALID_UNTIL, _MAX_AGE = (
     int(Number.VALID_UNTIL),
     int(Number.MAX_SNAPSHOT_AGE),
 )
-_MINUTES = int(Number.MINUTES)
+_MINUTES, _MANDATORY = int(Number.MINUTES), int(Code.MANDATORY)
 _CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_COST)
 _REPAIRS = int(Code.REPAIRS)
 _WORTH, _LOYAL_WORTH = int(Number.REWARD_WORTH), int(Number.LOYAL_REWARD_WORTH)
@@ -155,7 +157,10 @@ def audience_gate(tables: Tables, batch: Batch, customer: int, action: int) -> V
 
 @lean_kernel
 def trigger_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Verdict:
-    """Any of the action's triggers has fired and still holds; an action without one needs none."""
+    """Any of the action's triggers has fired and still holds; an action without one needs none.
+
+    Of one that cools down it says for how many days more, and that none may be left.
+    """
     first, last = tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]
     if first == last:
         return PASS
@@ -170,6 +175,9 @@ def trigger_gate(tables: Tables, batch: Batch, customer: int, action: int) -> Ve
             reason = _TRIGGER_COOLING
         elif reason == _TRIGGER_NOT_FIRED and not holds(batch.false, customer, condition):
             reason = _TRIGGER_UNKNOWN
+    if reason == _TRIGGER_COOLING:
+        left_s = cooled_at(tables, batch, customer, action) - batch.now[customer]
+        return reason, left_s / DAY_S, 0.0
     return reason, NAN, NAN
 
 
@@ -221,18 +229,34 @@ def relevance_gate(tables: Tables, batch: Batch, customer: int, treatment: int, 
 
 
 @lean_kernel
+def known_days(batch: Batch, customer: int) -> float:
+    """Over how many days the history is complete; below 0 where it is lost up to some later time."""
+    return float((batch.now[customer] - batch.truncated[customer]) / DAY_S)
+
+
+@lean_kernel
 def policy_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
-    """Contact policies; what cannot be known because history was cut off stops outbound contact only."""
+    """Contact policies; what cannot be known because history was cut off stops outbound contact only.
+
+    Of that it says over how many days history is known, and over how many it would have to be.
+    """
     channel = tables.treatments[treatment, _T_CHANNEL]
-    latest, unknown = -np.inf, False
+    latest, unknown, reaches_s = -np.inf, False, 0.0
     for policy in range(tables.codes[action, _FIRST_POLICY], tables.codes[action, _LAST_POLICY]):
         state, ends = policy_state(tables, batch, customer, action, channel, policy)
         latest = max(latest, ends)
-        unknown = unknown or state == UNKNOWN
+        if state == UNKNOWN:
+            unknown = True
+            opens = policy_opens(tables, batch, customer, action, channel, policy)
+            lost = batch.truncated[customer]
+            pause_s = tables.policy_seconds[policy, 1]
+            reaches_s = max(reaches_s, opens - lost if lost < np.inf else pause_s)
     if latest > -np.inf:
         return _POLICY_PAUSED, (latest - batch.now[customer]) / DAY_S, 0.0
     if unknown and batch.requests[customer, 1] == _OUTBOUND:
-        return _POLICY_UNKNOWN, NAN, NAN
+        if tables.codes[action, _MANDATORY] == 0:  # pressure is asked next, and says the same
+            reaches_s = max(reaches_s, PRESSURE_MEMORY_DAYS * DAY_S)
+        return _POLICY_UNKNOWN, max(known_days(batch, customer), 0.0), reaches_s / DAY_S
     return PASS
 
 
@@ -252,9 +276,8 @@ def pressure_gate(tables: Tables, batch: Batch, customer: int, at: int) -> Verdi
     """
     if batch.requests[customer, 1] != _OUTBOUND:
         return PASS
-    known_days = (batch.now[customer] - batch.truncated[customer]) / DAY_S
-    if known_days < PRESSURE_MEMORY_DAYS:
-        return _POLICY_UNKNOWN, NAN, NAN
+    if known_days(batch, customer) < PRESSURE_MEMORY_DAYS:
+        return _POLICY_UNKNOWN, max(known_days(batch, customer), 0.0), PRESSURE_MEMORY_DAYS
     channel = tables.channels[at]
     after = batch.pressure[customer, 0] + channel[_WEIGHT]
     cap = tables.stages[np.int64(batch.figures[customer, _STAGE]), 1]

@@ -1,41 +1,29 @@
 """Why this, why not that: a trace turned into words and data for one customer."""
 
-import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from nextbest.action.comparison import decisive_term
+from nextbest.action.measures import SCORED, Measures
 from nextbest.action.occasions import occasion
 from nextbest.action.propensity_words import PropensityLevel, propensity_sentence
-from nextbest.action.wording import SENTENCES, WHAT_WOULD_CHANGE, template
-from nextbest.behaviour.quality import fact_states, facts_to_collect, quality_tables
-from nextbest.facts import STAGE_NAMES, Figure
-from nextbest.facts_of import FactsOf, shown
-from nextbest.model import DAY_S, F64, GATE_OF, I32, Decisions, Gate, Reason, Stage, Term, Trace
+from nextbest.action.remedies import REMEDIES, SET_BACK, WITHOUT_END
+from nextbest.action.remedies import WITHOUT_MARGIN as REMEDIES_WITHOUT_MARGIN
+from nextbest.action.wording import DRAWN, LOST_BY, SENTENCES, WITHOUT_MARGIN, template
+from nextbest.facts_of import FactsOf
+from nextbest.model import F64, GATE_OF, I32, Decisions, Gate, Reason, Term, Trace
 from nextbest.rulebook.rulebook import Arbitration, Rulebook, Trigger
 
-UNITS: Mapping[Reason, str] = {
-    Reason.SNAPSHOT_TOO_OLD: "days",
-    Reason.CONTACT_POLICY_PAUSED: "days",
-    Reason.LOCATION_CAP_REACHED: "days",
-    Reason.DATA_QUALITY_LOW: "share",
-    Reason.NO_VALUE_FOR_CUSTOMER: "money",
-    Reason.UNFAIR_TO_LOYAL: "money",
-    Reason.ABOVE_INVESTMENT_CEILING: "money",
-    Reason.WORSE_THAN_DO_NOTHING: "money",
-    Reason.QUIET_HOURS: "hours",
-    Reason.CAP_REACHED: "count",
-    Reason.STILL_LEARNING: "share",
-}
-"""Unit of the actual and required values of a reason."""
-
-_DATES = (Reason.NOT_YET_VALID, Reason.NO_LONGER_VALID)
-_SETS: Mapping[Reason, str] = {Reason.CONSENT_MISSING: "consent", Reason.TOPIC_BLOCKED: "blocked_topics"}
-"""The fact that is compared, member by member, with what the action names."""
 _RANKED = (Reason.CHOSEN, Reason.MANDATORY)
 _FIRST_OF_GROUP = (*_RANKED, Reason.BEATEN_IN_RANK)
+_UNKNOWN = (Reason.TRIGGER_UNKNOWN, Reason.CONDITION_UNKNOWN, Reason.PROPENSITY_UNKNOWN)
+_LACKING = (Reason.CONSENT_MISSING, Reason.TOPIC_BLOCKED, Reason.DATA_QUALITY_LOW, *_UNKNOWN)
+"""Reasons that something is missing for, which the remedy names."""
+_QUOTING = (*_UNKNOWN, Reason.TRIGGER_NOT_FIRED, Reason.CONDITION_FALSE, Reason.SEGMENT_MISMATCH)
+"""Reasons that lie in facts, which the sentence quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +41,14 @@ class Candidate:
     required: float | None
     actual_text: str
     required_text: str
+    """For people, in the language asked for."""
     unit: str
+    opens: float | None
+    """Epoch seconds, whole, from which its gate lets it through if only time passes; None = time alone
+    does not, or nobody can tell when."""
     sentence: str
     remedy: str
+    """What would have to change; empty for one that was chosen."""
     rank: int | None
     terms: F64 | None
     """(Term,) where the action reached its score."""
@@ -82,7 +75,7 @@ class FunnelStep:
     stopped: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Explainer:
     """Explains the actions of one customer of a traced decision."""
 
@@ -92,6 +85,8 @@ class Explainer:
     trace: Trace
     channel: int
     language: str
+    placements: Sequence[int] = ()
+    """Those asked for; none = any."""
     levels: Callable[[int], Sequence[PropensityLevel]] | None = None
     """What was captured of an action (an index), level by level; None = nobody asked."""
     chances: F64 | None = None
@@ -103,10 +98,12 @@ class Explainer:
         reason = Reason(int(self.trace.reason[row, action]))
         terms = self.trace.terms[row, action]
         scored = None if np.isnan(terms[Term.SCORE]) else terms
-        winner = self._winner(action, reason)
-        actual, required = self._number(self.trace.actual, action), self._number(self.trace.required, action)
         levels = () if self.levels is None else self.levels(action)
-        texts = {"actual": self._actual_text(reason, actual), "required": self._required_text(reason, action)}
+        winner = self._winner(action, reason)
+        margin, decisive = self._margin(reason, scored, winner), self._decisive(reason, scored, winner)
+        actual, required = self._numbers(reason, action, winner)
+        texts = self._measures.texts(reason, action, actual, required) if reason not in _RANKED else ("", "")
+        words = self._words(reason, action, texts, scored, winner, margin, decisive)
         return Candidate(
             action=action,
             treatment=int(self.trace.treatment[row, action]),
@@ -115,22 +112,93 @@ class Explainer:
             gate=GATE_OF[reason],
             actual=actual,
             required=required,
-            actual_text=texts["actual"],
-            required_text=texts["required"],
-            unit=UNITS.get(reason, ""),
-            sentence=self._sentence(reason, action, texts, scored, winner),
-            remedy=self._remedy(reason),
+            actual_text=texts[0],
+            required_text=texts[1],
+            unit=self._measures.unit(reason),
+            opens=self._opens(reason, action),
+            sentence=self._sentence(reason, action, words, margin),
+            remedy=self._remedy(reason, action, words, margin),
             rank=self._rank(action),
             terms=scored,
-            margin=self._margin(reason, scored, winner),
+            margin=margin,
             lost_to=winner,
-            decisive=self._decisive(reason, scored, winner),
+            decisive=decisive,
             levels=levels,
             propensity_sentence=""
             if scored is None
             else propensity_sentence(self.rulebook, action, scored, levels, self.language),
             chance=None if scored is None or self.chances is None else float(self.chances[action]),
         )
+
+    @cached_property
+    def _measures(self) -> Measures:
+        return Measures(
+            self.rulebook, self.facts, self.trace, self.channel, tuple(self.placements), self.language
+        )
+
+    def _words(
+        self,
+        reason: Reason,
+        action: int,
+        texts: tuple[str, str],
+        terms: F64 | None,
+        winner: int | None,
+        margin: float | None,
+        decisive: Term | None,
+    ) -> dict[str, str]:
+        """What the templates of a reason may ask for, but for what takes looking up."""
+        said = self._measures
+        lost_by = "" if decisive is None else template(LOST_BY, self.language)
+        return {
+            "actual": texts[0],
+            "required": texts[1],
+            "score": "" if terms is None else said.score(float(terms[Term.SCORE])),
+            "winner": "" if winner is None else self.rulebook.actions[winner].id,
+            "margin": "" if margin is None else said.score(margin),
+            "term": "" if decisive is None else lost_by.format(term=said.term(decisive)),
+            "places": self._taken(action) if reason is Reason.DUPLICATE_PLACEMENT else "",
+        }
+
+    def _sentence(self, reason: Reason, action: int, words: Mapping[str, str], margin: float | None) -> str:
+        texts = SENTENCES[reason]
+        if margin is None:
+            texts = WITHOUT_MARGIN.get(reason, texts)
+        elif margin < 0.0:
+            texts = DRAWN
+        facts = self._measures.facts_read(reason, action) if reason in _QUOTING else ""
+        sentence = template(texts, self.language).format(facts=facts, **words).removesuffix("; ")
+        because = occasion(self._fired(action), self.facts, self.language)
+        return f"{sentence}; {because}" if because else sentence
+
+    def _remedy(self, reason: Reason, action: int, words: Mapping[str, str], margin: float | None) -> str:
+        """What would have to change."""
+        if reason in _RANKED:
+            return ""
+        opens = self._opens(reason, action)
+        texts = REMEDIES[reason] if opens is not None else WITHOUT_END.get(reason, REMEDIES[reason])
+        if margin is None:
+            texts = REMEDIES_WITHOUT_MARGIN.get(reason, texts)
+        elif margin < 0.0:
+            texts = SET_BACK
+        return template(texts, self.language).format(**words, **self._to_change(reason, action, opens))
+
+    def _to_change(self, reason: Reason, action: int, opens: float | None) -> dict[str, str]:
+        """What only remedies ask for."""
+        said = self._measures
+        short = -float(self.trace.actual[self.facts.row, action])
+        return {
+            "opens": "" if opens is None else said.speech.moment(opens),
+            "lacking": said.lacking(reason, action) if reason in _LACKING else "",
+            "roles": said.roles(action) if reason is Reason.AUTHORITY_LACKING else "",
+            "short": said.speech.money(short) if reason is Reason.NO_VALUE_FOR_CUSTOMER else "",
+            "mature": said.speech.number(self.rulebook.strategy.learning.mature_at),
+        }
+
+    def _opens(self, reason: Reason, action: int) -> float | None:
+        if reason is Reason.QUIET_HOURS:
+            return self._measures.awake_at(action)
+        opens = float(self.trace.opens[self.facts.row, action])
+        return float(np.ceil(opens)) if np.isfinite(opens) else None
 
     def _placement(self, action: int) -> int:
         """Its place among those asked for; without one, that of its treatment."""
@@ -144,22 +212,6 @@ class Explainer:
         places, given = int(self.trace.open[row, action]), self.trace.placement[row]
         return {int(given[a]): int(a) for a in np.flatnonzero(given >= 0) if places >> int(given[a]) & 1}
 
-    def _remedy(self, reason: Reason) -> str:
-        """What would have to change; of a low data quality, the facts that are missing or stale."""
-        if reason not in WHAT_WOULD_CHANGE:
-            return ""
-        words = template(WHAT_WOULD_CHANGE[reason], self.language)
-        return words.format(lacking=", ".join(self._lacking())) if "{" in words else words
-
-    def _lacking(self) -> tuple[str, ...]:
-        """Required facts to collect, the weightiest first."""
-        rows, row, catalogue = self.facts.rows, self.facts.row, self.rulebook.catalogue
-        part = slice(row, row + 1)
-        age = self.facts.figures[part, Figure.SNAPSHOT_AGE_DAYS]
-        now, tables = rows.as_of[part] + age * DAY_S, quality_tables(catalogue)
-        states = fact_states(rows.numbers[part], rows.known[part], rows.as_of[part], now, tables)
-        return facts_to_collect(catalogue, states[0])
-
     def funnel(self) -> tuple[FunnelStep, ...]:
         """Count how many actions entered and were stopped by each gate, in gate order."""
         reasons = [Reason(int(r)) for r in self.trace.reason[self.facts.row]]
@@ -172,9 +224,14 @@ class Explainer:
             entered -= here
         return tuple(steps)
 
-    def _number(self, trace: F64, action: int) -> float | None:
-        value = float(trace[self.facts.row, action])
-        return None if np.isnan(value) else value
+    def _numbers(self, reason: Reason, action: int, winner: int | None) -> tuple[float | None, float | None]:
+        """What the gate saw and asked for; scores, where it came to those."""
+        row, scores = self.facts.row, self.trace.terms[self.facts.row, :, Term.SCORE]
+        actual, required = float(self.trace.actual[row, action]), float(self.trace.required[row, action])
+        if reason in SCORED and winner is not None:
+            mandatory = self.rulebook.action_tables.mandatory[winner]
+            actual, required = float(scores[action]), np.nan if mandatory else float(scores[winner])
+        return (None if np.isnan(actual) else actual), (None if np.isnan(required) else required)
 
     def _ranked(self) -> I32:
         row = self.facts.row
@@ -220,71 +277,6 @@ class Explainer:
         classic = self.rulebook.strategy.arbitration is Arbitration.CLASSIC
         return decisive_term(terms, other, classic=classic)
 
-    def _actual_text(self, reason: Reason, actual: float | None) -> str:
-        if reason in _SETS:
-            return self.facts.text(_SETS[reason])
-        if actual is None:
-            return ""
-        if reason is Reason.STAGE_MISMATCH:
-            return STAGE_NAMES[int(actual)]
-        if reason in _DATES:
-            return _date(actual)
-        return shown(actual)
-
-    def _required_text(self, reason: Reason, action: int) -> str:
-        tables = self.rulebook.action_tables
-        if reason in _SETS:
-            return self._members(reason, action)
-        if reason is Reason.STAGE_MISMATCH:
-            stages = int(tables.stages[action])
-            return ", ".join(STAGE_NAMES[s] for s in Stage if stages >> s & 1)
-        if reason is Reason.SEGMENT_MISMATCH:
-            wanted = int(tables.segments[action])
-            return ", ".join(s.id for i, s in enumerate(self.rulebook.segments) if wanted >> i & 1)
-        if reason in (Reason.TRIGGER_NOT_FIRED, Reason.TRIGGER_UNKNOWN, Reason.TRIGGER_COOLING_DOWN):
-            return "; ".join(f"{t} ({source})" for t, source in self._triggers(action))
-        if reason in (Reason.CONDITION_FALSE, Reason.CONDITION_UNKNOWN):
-            return self.rulebook.actions[action].condition_source
-        required = self._number(self.trace.required, action)
-        if required is None:
-            return ""
-        return _date(required) if reason in _DATES else shown(required)
-
-    def _members(self, reason: Reason, action: int) -> str:
-        """The consents that its treatment needs, or the topics that it is about."""
-        tables, fact = self.rulebook.action_tables, self.rulebook.catalogue[_SETS[reason]]
-        treatment = int(self.trace.treatment[self.facts.row, action])
-        is_consent = reason is Reason.CONSENT_MISSING
-        named = int(tables.treatment_consent[treatment] if is_consent else tables.topics[action])
-        return ", ".join(value for i, value in enumerate(fact.values) if named >> i & 1)
-
-    def _triggers(self, action: int) -> list[tuple[str, str]]:
-        triggers = (self.rulebook.triggers[t] for t in self.rulebook.action_tables.triggers_of(action))
-        return [(trigger.id, trigger.source) for trigger in triggers]
-
-    def _sentence(
-        self,
-        reason: Reason,
-        action: int,
-        texts: Mapping[str, str],
-        terms: F64 | None,
-        winner: int | None,
-    ) -> str:
-        expressions = [source for _, source in self._triggers(action)]
-        if reason in (Reason.CONDITION_FALSE, Reason.CONDITION_UNKNOWN):
-            expressions = [self.rulebook.actions[action].condition_source]
-        sentence = template(SENTENCES[reason], self.language).format(
-            actual=texts["actual"],
-            required=texts["required"],
-            facts=self.facts.quoted(expressions),
-            channel=self.rulebook.channels[self.channel].id,
-            score="" if terms is None else shown(float(terms[Term.SCORE])),
-            winner="" if winner is None else self.rulebook.actions[winner].id,
-            places=self._taken(action) if reason is Reason.DUPLICATE_PLACEMENT else "",
-        )
-        because = occasion(self._fired(action), self.facts, self.language)
-        return f"{sentence}; {because}" if because else sentence
-
     def _taken(self, action: int) -> str:
         """The places that an action could have been shown in, each with the action that has it."""
         names, actions = self.rulebook.placements, self.rulebook.actions
@@ -295,9 +287,3 @@ class Explainer:
         """The triggers of an action that have fired and do not cool down."""
         triggers = self.rulebook.action_tables.triggers_of(action)
         return [self.rulebook.triggers[t] for t in triggers if self.decisions.has_fired(t, self.facts.row)]
-
-
-def _date(seconds: float) -> str:
-    if not np.isfinite(seconds):
-        return ""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="minutes")

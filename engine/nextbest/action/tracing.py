@@ -21,6 +21,7 @@ from nextbest.action.gates import (
     stake_gate,
     trigger_gate,
 )
+from nextbest.action.opening import opens_at
 from nextbest.action.placing import (
     asks,
     fits_placement,
@@ -268,7 +269,7 @@ def trace_arbitration(
         scores: (lanes, at least k) is memory to work in; as wide as `pool` where placements are asked for.
         pool: (lanes, A) is memory to work in; (lanes, 0) will do where nobody asks for placements.
         reason: (n, A) filled with where each action ended.
-        numbers: (n, A, 2) filled with actual and required values.
+        numbers: (n, A, 3) filled with actual and required values, and when the gate opens, see `opening`.
         treatment: (n, A) filled with the treatment each action came furthest with.
         placement: (n, A) filled with the placement of each that found one, else -1.
         places: (n, A) filled with the placements asked for that each could be shown in, if it was scored.
@@ -294,6 +295,7 @@ def trace_arbitration(
             why, actual, required, t = consider_action(tables, batch, terms, i, a, scored[i, a])
             reason[i, a], treatment[i, a] = why, t
             numbers[i, a, 0], numbers[i, a, 1] = actual, required
+            numbers[i, a, 2] = opens_at(tables, batch, i, a, t, why)
             placement[i, a], places[i, a] = -1, np.uint64(0)
             score, asking = scored[i, a, _SCORE], asks(batch, i)
             if asking and not np.isnan(score):

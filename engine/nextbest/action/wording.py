@@ -6,7 +6,7 @@ action: nothing here may be shown to them.
 
 from collections.abc import Mapping
 
-from nextbest.model import Reason
+from nextbest.model import Reason, Term
 
 SENTENCES: Mapping[Reason, Mapping[str, str]] = {
     Reason.CHOSEN: {
@@ -15,8 +15,8 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
     },
     Reason.MANDATORY: {"en": "mandatory in this situation", "da": "obligatorisk i denne situation"},
     Reason.NO_TREATMENT: {
-        "en": "has no treatment for {channel} in the places asked for",
-        "da": "har ingen udførelse til {channel} på de ønskede pladser",
+        "en": "has no treatment for {required}: it only has {actual}",
+        "da": "har ingen udførelse til {required}: den har kun {actual}",
     },
     Reason.CONSENT_MISSING: {
         "en": "the customer has not agreed to this contact: it needs {required}, agreed is {actual}",
@@ -34,15 +34,15 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
     Reason.NO_LONGER_VALID: {"en": "was valid until {required}", "da": "gjaldt til {required}"},
     Reason.QUIET_HOURS: {
         "en": "quiet hours: it is {actual} where the customer is, contact again from {required}",
-        "da": "stille timer: klokken er {actual} hos kunden, kontakt igen fra {required}",
+        "da": "stille timer: klokken er {actual} hos kunden, kontakt er tilladt igen fra kl. {required}",
     },
     Reason.STAGE_MISMATCH: {
         "en": "the customer is in {actual}, the action is for {required}",
         "da": "kunden er i {actual}, handlingen er for {required}",
     },
     Reason.SEGMENT_MISMATCH: {
-        "en": "the customer is in none of the segments {required}",
-        "da": "kunden er i ingen af segmenterne {required}",
+        "en": "the customer is in none of the segments {required}; is in: {actual}; {facts}",
+        "da": "kunden er i ingen af segmenterne {required}; er i: {actual}; {facts}",
     },
     Reason.TRIGGER_NOT_FIRED: {
         "en": "none of its triggers has fired: {required}; {facts}",
@@ -53,8 +53,8 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "da": "kan ikke afgøre, om en udløser er aktiv: {required}; {facts}",
     },
     Reason.TRIGGER_COOLING_DOWN: {
-        "en": "its trigger has been acted on and is in its cool-down: {required}",
-        "da": "der er handlet på udløseren, som er i sin pauseperiode: {required}",
+        "en": "one of its triggers has been acted on and rests for another {actual}",
+        "da": "der er allerede handlet på en af dens udløsere, som hviler i {actual} endnu",
     },
     Reason.CONDITION_FALSE: {
         "en": "its condition is false: {required}; {facts}",
@@ -65,8 +65,8 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "da": "betingelsen kan ikke afgøres: {required}; {facts}",
     },
     Reason.SNAPSHOT_TOO_OLD: {
-        "en": "the snapshot is {actual} days old, the action allows {required}",
-        "da": "kundebilledet er {actual} dage gammelt, handlingen tillader {required}",
+        "en": "the snapshot is {actual} old, the action allows {required}",
+        "da": "kundebilledet er {actual} gammelt, handlingen tillader {required}",
     },
     Reason.DATA_QUALITY_LOW: {
         "en": "data quality is {actual}, below the floor of {required}",
@@ -77,40 +77,40 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "da": "intet salg nu: seneste kontaktscore er {actual}, på eller under {required}",
     },
     Reason.NO_VALUE_FOR_CUSTOMER: {
-        "en": "would cost the customer more than it is worth to them: {actual}",
-        "da": "ville koste kunden mere, end det er værd: {actual}",
+        "en": "would be worth {actual} to the customer, where at least {required} is asked for",
+        "da": "ville være {actual} værd for kunden, hvor der kræves mindst {required}",
     },
     Reason.NOT_RELEVANT: {
         "en": "relevance is {actual}, this situation asks for {required}",
         "da": "relevansen er {actual}, situationen kræver {required}",
     },
     Reason.CONTACT_POLICY_PAUSED: {
-        "en": "paused by contact policy for another {actual} days",
-        "da": "sat på pause af kontaktpolitikken i {actual} dage endnu",
+        "en": "paused by contact policy for another {actual}",
+        "da": "sat på pause af kontaktpolitikken i {actual} endnu",
     },
     Reason.CONTACT_POLICY_UNKNOWN: {
-        "en": "the history does not reach back far enough for its contact policy",
-        "da": "historikken rækker ikke langt nok tilbage til kontaktpolitikken",
+        "en": "the history is complete only {actual} back, contact rules need {required}",
+        "da": "historikken er kun fuldstændig {actual} tilbage, kontaktreglerne kræver {required}",
     },
     Reason.PRESSURE_TOO_HIGH: {
         "en": "contact pressure would be {actual}, above the stage's cap of {required}",
         "da": "kontaktpresset ville blive {actual}, over stadiets loft på {required}",
     },
     Reason.LOCATION_CAP_REACHED: {
-        "en": "the last location push was {actual} days ago, at least {required} are needed",
-        "da": "seneste lokationsbesked var for {actual} dage siden, der kræves {required}",
+        "en": "the last location push was {actual} ago, at least {required} are needed",
+        "da": "seneste lokationsbesked var for {actual} siden, der skal gå mindst {required}",
     },
     Reason.UNFAIR_TO_LOYAL: {
         "en": "the reward of {actual} is above the {required} that loyal customers can get",
         "da": "belønningen på {actual} er over de {required}, som loyale kunder kan få",
     },
     Reason.CAP_REACHED: {
-        "en": "was used {actual} times, at most {required} are allowed",
-        "da": "er brugt {actual} gange, højst {required} er tilladt",
+        "en": "was used {actual}, allowed is at most {required}",
+        "da": "er brugt {actual}, højst {required} er tilladt",
     },
     Reason.BUDGET_EXHAUSTED: {
-        "en": "the stage's budget is used up",
-        "da": "stadiets budget er opbrugt",
+        "en": "the stage's budget has {required} left, it costs {actual}",
+        "da": "stadiets budget har {required} tilbage, den koster {actual}",
     },
     Reason.ABOVE_INVESTMENT_CEILING: {
         "en": "the expected cost of {actual} is above the customer's investment ceiling of {required}",
@@ -121,57 +121,69 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "da": "kunden er i en kontrolgruppe",
     },
     Reason.WORSE_THAN_DO_NOTHING: {
-        "en": "doing nothing is worth more: score {actual}",
-        "da": "det er mere værd ikke at gøre noget: score {actual}",
+        "en": "doing nothing is worth more: score {actual}{term}",
+        "da": "det er mere værd ikke at gøre noget: score {actual}{term}",
     },
     Reason.BEATEN_IN_GROUP: {
-        "en": "score {score}, behind {winner} of the same group",
-        "da": "score {score}, efter {winner} i samme gruppe",
+        "en": "score {actual}, {margin} behind {winner} of the same group{term}",
+        "da": "score {actual}, {margin} efter {winner} i samme gruppe{term}",
     },
     Reason.BEATEN_IN_RANK: {
-        "en": "score {score}, behind {winner} and no place left",
-        "da": "score {score}, efter {winner}, og der er ikke flere pladser",
+        "en": "score {actual}, {margin} behind {winner} and no place left{term}",
+        "da": "score {actual}, {margin} efter {winner}, og der er ikke flere pladser{term}",
     },
     Reason.DUPLICATE_PLACEMENT: {
-        "en": "score {score}, but a better action has each place it fits: {places}",
-        "da": "score {score}, men en bedre handling har hver plads, den passer til: {places}",
+        "en": "score {actual}, but better actions have each place it fits: {places}{term}",
+        "da": "score {actual}, men bedre handlinger har alle de pladser, den passer til: {places}{term}",
     },
     Reason.PROPENSITY_UNKNOWN: {
         "en": "cannot tell how likely the customer is to accept, nor what it is worth to them",
         "da": "kan ikke afgøre, hvor sandsynligt kunden siger ja, eller hvad det er værd for kunden",
     },
     Reason.STILL_LEARNING: {
-        "en": "hardly tried yet: reaches a share of {required} of the contacts that we start",
-        "da": "næsten ikke prøvet endnu: når en andel på {required} af de kontakter, vi selv starter",
+        "en": "hardly tried yet: reaches {required} of the contacts we start, and its lot is {actual}",
+        "da": "næsten ikke afprøvet endnu: når {required} af vores egne kontakter, og dens lod er {actual}",
     },
 }
 """Every reason in every language the service speaks; English stands in for the others."""
 
-WHAT_WOULD_CHANGE: Mapping[Reason, Mapping[str, str]] = {
-    Reason.CONSENT_MISSING: {"en": "ask for consent", "da": "bed om samtykke"},
-    Reason.AUTHORITY_LACKING: {
-        "en": "hand over to a role with more authority",
-        "da": "stil om til en rolle med større beføjelse",
+WITHOUT_MARGIN: Mapping[Reason, Mapping[str, str]] = {
+    Reason.BEATEN_IN_GROUP: {
+        "en": "score {actual}, behind {winner} of the same group, which is mandatory",
+        "da": "score {actual}, efter {winner} i samme gruppe, som er obligatorisk",
     },
-    Reason.TRIGGER_UNKNOWN: {"en": "collect the missing facts", "da": "indhent de manglende oplysninger"},
-    Reason.CONDITION_UNKNOWN: {"en": "collect the missing facts", "da": "indhent de manglende oplysninger"},
-    Reason.PROPENSITY_UNKNOWN: {"en": "collect the missing facts", "da": "indhent de manglende oplysninger"},
-    Reason.SNAPSHOT_TOO_OLD: {"en": "refresh the snapshot", "da": "opdatér kundebilledet"},
-    Reason.DATA_QUALITY_LOW: {
-        "en": "collect the required facts: {lacking}",
-        "da": "indhent de krævede oplysninger: {lacking}",
-    },
-    Reason.SELL_HOLD: {"en": "repair the experience first", "da": "ret op på oplevelsen først"},
-    Reason.NOT_RELEVANT: {
-        "en": "a declared preference, an open need or a request of the customer",
-        "da": "et erklæret ønske, et åbent behov eller en anmodning fra kunden",
-    },
-    Reason.WORSE_THAN_DO_NOTHING: {
-        "en": "a lower cost, a higher propensity or a larger gap",
-        "da": "en lavere omkostning, en højere sandsynlighed eller et større gab",
+    Reason.BEATEN_IN_RANK: {
+        "en": "score {actual}, behind {winner}, which is mandatory, and no place left",
+        "da": "score {actual}, efter {winner}, som er obligatorisk, og der er ikke flere pladser",
     },
 }
-"""What would have to change, for reasons where a person can do something about it."""
+"""For a reason whose winner was not compared by score."""
+DRAWN: Mapping[str, str] = {
+    "en": "score {actual}; {winner}, which scores lower, was drawn to come first in order to learn",
+    "da": "score {actual}; {winner}, som scorer lavere, blev trukket til at komme først for at lære",
+}
+"""For an action that an exploring decision set back."""
+LOST_BY: Mapping[str, str] = {"en": "; it loses most by {term}", "da": "; den taber mest på {term}"}
+MANDATORY_WINNER: Mapping[str, str] = {"en": "mandatory", "da": "obligatorisk"}
+NONE_OF_THEM: Mapping[str, str] = {"en": "none", "da": "ingen"}
+NOT_TRUE: Mapping[str, str] = {"en": "not true", "da": "ikke sandt"}
+NOT_KNOWN: Mapping[str, str] = {"en": "not known", "da": "ikke kendt"}
+REQUIRED_FACTS: Mapping[str, str] = {"en": "the required facts", "da": "de krævede oplysninger"}
+HISTORY: Mapping[str, str] = {"en": "a longer history", "da": "en længere historik"}
+
+TERMS: Mapping[Term, Mapping[str, str]] = {
+    Term.PROPENSITY: {"en": "the chance of a yes", "da": "sandsynligheden for et ja"},
+    Term.CUSTOMER_GAIN: {"en": "the customer's gain", "da": "kundens gevinst"},
+    Term.PROFIT_GAIN: {"en": "our gain", "da": "vores gevinst"},
+    Term.RELEVANCE: {"en": "relevance", "da": "relevansen"},
+    Term.CONTEXT_WEIGHT: {"en": "the weight of the situation", "da": "situationens vægt"},
+    Term.LEVER: {"en": "the strategy's lever", "da": "strategiens vægt"},
+    Term.PRESSURE_FACTOR: {"en": "contact pressure", "da": "kontaktpresset"},
+    Term.CONTACT_COST: {"en": "the cost of the contact", "da": "omkostningen ved kontakten"},
+    Term.ACCEPTED_COST: {"en": "the cost of a yes", "da": "omkostningen ved et ja"},
+    Term.CONTACT_PRICE: {"en": "the price of contact", "da": "prisen for kontakt"},
+}
+"""Terms that a score can be lost by."""
 
 
 def template(texts: Mapping[str, str], language: str) -> str:

@@ -61,8 +61,10 @@ class Run:
         """Why an action ended where it did, in words."""
         rulebook = self.model.rulebook
         facts = FactsOf(rulebook.catalogue, self.rows, self.decisions.figures, case)
-        channel, most = self.cases[case].channel, self.cases[case].entry.request.results
-        explainer = Explainer(rulebook, facts, self.decisions, self.trace, channel, LANGUAGE)
+        asked, most = self.cases[case], self.cases[case].entry.request.results
+        explainer = Explainer(
+            rulebook, facts, self.decisions, self.trace, asked.channel, LANGUAGE, asked.placements
+        )
         found = explainer.candidate(rulebook.action_index[action])
         if found.rank is not None and found.rank > most:
             return f"it ranks {found.rank}, and the answer has {most}"

@@ -101,7 +101,8 @@ def _explained(model: Model, rows: Rows, contexts: Contexts, time: float | None,
     state = DecisionState.initial(len(model.rulebook.actions))
     decisions, trace = explain(model, rows, Histories.empty(1), contexts, state, now, np.zeros(1, np.uint64))
     facts = FactsOf(model.rulebook.catalogue, rows, decisions.figures, 0)
-    return Explainer(model.rulebook, facts, decisions, trace, int(contexts.channel[0]), language)
+    channel, placements = int(contexts.channel[0]), contexts.preference[0].tolist()
+    return Explainer(model.rulebook, facts, decisions, trace, channel, language, placements)
 
 
 def _order(candidate: Candidate) -> tuple[int, int, int]:
@@ -146,10 +147,9 @@ def _has_attitude(explainer: Explainer, model: Model) -> bool:
 
 def _values(candidate: Candidate) -> tuple[str, str]:
     """What the gate saw and asked for; the score where an action came to it."""
-    unit = f" {candidate.unit}" if candidate.unit and candidate.required_text else ""
     if candidate.rank and candidate.terms is not None:
         return f"score {shown(float(candidate.terms[Term.SCORE]))}", ""
-    return candidate.actual_text, candidate.required_text + unit
+    return candidate.actual_text, candidate.required_text
 
 
 def _notes(model: Model) -> list[str]:

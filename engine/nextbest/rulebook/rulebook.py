@@ -109,6 +109,8 @@ class Segment:
     id: str
     condition: int
     """Index of a condition output of the program."""
+    source: str = ""
+    """The expression as written, for explanations; empty for one that no row of a table gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ class Action:
     """Customer-safe sentence: why this is for you."""
     condition_source: str
     """The `when` expression as written, empty if none."""
+    propensity_source: str
+    """The propensity's expression as written, empty unless it is one."""
     propensity_model: str
     """Id of the fitted model, empty unless the propensity is a model's."""
     tags: tuple[str, ...]

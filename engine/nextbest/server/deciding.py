@@ -337,6 +337,7 @@ def _explainer(
         trace,
         found.questions[0].channel,
         language,
+        placements=found.questions[0].placements,
         levels=lambda action: propensity_levels(model, state, action, stage, cell),
         chances=chances,
     )

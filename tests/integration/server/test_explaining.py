@@ -99,7 +99,7 @@ def test_consent_and_authority(client, put, customer_id):
     found = by_action(client.explain(decide_request(customer_id, channel="call_centre")))
     assert found["gesture"].code == explanation_pb2.REASON_CODE_AUTHORITY_LACKING
     assert (found["gesture"].actual_value, found["gesture"].required_value) == (0.0, 2.0)
-    assert found["gesture"].remedy == "hand over to a role with more authority"
+    assert found["gesture"].remedy == "hand over to a role with an authority of at least 2: lead"
     assert found["apology"].code == MANDATORY
     assert found["apology"].gate == explanation_pb2.GATE_UNSPECIFIED
     outbound = client.explain(decide_request(customer_id, channel="call_centre", direction=OUTBOUND))

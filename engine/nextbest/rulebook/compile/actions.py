@@ -226,6 +226,7 @@ class _ActionCompiler:
             group=entry.group or "",
             reason=languages.resolve(entry.reason, at / "reason", self.report),
             condition_source=self._condition_source(entry),
+            propensity_source=entry.propensity if isinstance(entry.propensity, str) else "",
             propensity_model=entry.propensity.model if isinstance(entry.propensity, FittedModel) else "",
             tags=tuple(entry.tags),
             owner=entry.owner or "",

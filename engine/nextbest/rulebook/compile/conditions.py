@@ -34,7 +34,9 @@ def compile_segments(
         if entry.id in segments:
             report.error(at / "id", "duplicate-id", f"segment `{entry.id}` is declared twice")
         languages.resolve(entry.text, at / "text", report)
-        segments.setdefault(entry.id, Segment(entry.id, expressions.condition(entry.when, at / "when")))
+        segments.setdefault(
+            entry.id, Segment(entry.id, expressions.condition(entry.when, at / "when"), entry.when)
+        )
     return tuple(segments.values())
 
 

@@ -137,7 +137,10 @@ def table_segments(
         if name in taken:
             report.error(at, "duplicate-id", f"segment `{name}` is declared in `segments.yaml` too")
         condition = choices.segments.get(name)
-        found.append(Segment(name, NONE if condition is None else expressions.composed(condition, at)))
+        if condition is None:
+            found.append(Segment(name, NONE))
+        else:
+            found.append(Segment(name, expressions.composed(condition, at), condition.source))
     if len(declared) + len(found) > MAX_SEGMENTS and found:
         at = segments_of(placed)[found[-1].id]
         report.error(at, "too-many", f"at most {MAX_SEGMENTS} segments, not {len(declared) + len(found)}")
