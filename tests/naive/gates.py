@@ -259,7 +259,8 @@ def days_needed(case, limits):
         )
         return paused is False
 
-    first = next(end for end in ends if all(is_told(limit, end) for limit in limits))
+    later = (end for end in ends if end > case.request.now)
+    first = next(end for end in later if all(is_told(limit, end) for limit in limits))
     return (first - history.truncated_before) / DAY_S
 
 

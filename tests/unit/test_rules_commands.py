@@ -406,8 +406,8 @@ def test_why_prints_actual_and_required(shop: Path, anna: Path) -> None:
     """The table for people has the same values, and says which fitted models are missing."""
     result = run("why", "anna", "coffee_card", "--snapshot", anna, "--rulebook", shop)
     assert result.exit_code == 0, result.output
-    assert "0.3333" in result.output
-    assert "0.4 share" in result.output
+    assert "33.33%" in result.output
+    assert "40%" in result.output
     assert "sorry" not in result.output
     assert "no fitted ltv and grid" in result.output
 

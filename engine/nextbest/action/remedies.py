@@ -49,18 +49,18 @@ REMEDIES: Mapping[Reason, Mapping[str, str]] = {
         "da": "at kunden kommer til {required}",
     },
     Reason.SEGMENT_MISMATCH: {
-        "en": "the customer comes into one of the segments {required}",
-        "da": "at kunden kommer i et af segmenterne {required}",
+        "en": "the customer comes into one of these segments",
+        "da": "at kunden kommer i et af disse segmenter",
     },
     Reason.TRIGGER_NOT_FIRED: {
-        "en": "one of its triggers fires: {required}",
-        "da": "at en af dens udløsere bliver aktiv: {required}",
+        "en": "one of its triggers fires",
+        "da": "at en af dens udløsere bliver aktiv",
     },
     Reason.TRIGGER_UNKNOWN: _COLLECT,
     Reason.TRIGGER_COOLING_DOWN: _WAIT,
     Reason.CONDITION_FALSE: {
-        "en": "its condition comes true: {required}",
-        "da": "at dens betingelse bliver sand: {required}",
+        "en": "its condition comes true",
+        "da": "at dens betingelse bliver sand",
     },
     Reason.CONDITION_UNKNOWN: _COLLECT,
     Reason.SNAPSHOT_TOO_OLD: {
