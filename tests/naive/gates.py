@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
-from tests.naive import contact
+from tests.naive import contact, periods
 from tests.naive.plain import (
     CARES,
     DAY_S,
@@ -241,27 +241,29 @@ def contact_policy(case):
 
 def days_needed(case, limits):
     """Over how many days the history must be complete until these limits can be told, nothing more known."""
-    history = case.customer.history
+    return max(days_needed_by(case, limit) for limit in limits)
+
+
+def days_needed_by(case, limit):
+    """The same of one limit: since its period began, or until the last pause that may be is over."""
+    history, now = case.customer.history, case.request.now
+    if limit.period:
+        return (now - periods.bounds(limit.period[0], now, limit.period[1])[0]) / DAY_S
     if history.truncated_before == math.inf:
-        return max(limit.pause_s for limit in limits) / DAY_S
-    known = [e.time for e in history.entries if e.time <= case.request.now]
-    ends = sorted(t + limit.pause_s for limit in limits for t in (history.truncated_before, *known))
-    past = replace(history, entries=tuple(e for e in history.entries if e.time <= case.request.now))
-
-    def is_told(limit, now):
-        paused, _ = contact.paused(
-            limit,
-            past,
-            now,
-            rulebook=case.rulebook,
-            action=case.action,
-            channel=case.treatment.channel,
-        )
-        return paused is False
-
-    later = (end for end in ends if end > case.request.now)
-    first = next(end for end in later if all(is_told(limit, end) for limit in limits))
+        return limit.pause_s / DAY_S
+    past = replace(history, entries=tuple(e for e in history.entries if e.time <= now))
+    times = (history.truncated_before, *(e.time for e in past.entries))
+    ends = sorted(time + limit.pause_s for time in times)
+    first = next(end for end in ends if end > now and is_told(case, limit, past, end))
     return (first - history.truncated_before) / DAY_S
+
+
+def is_told(case, limit, history, now):
+    """Whether it is certain at some time that a limit does not pause."""
+    paused, _ = contact.paused(
+        limit, history, now, rulebook=case.rulebook, action=case.action, channel=case.treatment.channel
+    )
+    return paused is False
 
 
 def days_known(case):

@@ -283,6 +283,8 @@ def policy_opens(
     An outcome that closes a window pauses until `pause` has passed. For outbound contact so does one of
     which that cannot be told, because the window may reach into what was lost; and what was lost itself.
     """
+    if tables.policies[policy, _PERIOD] >= 0:
+        return _period_opens(tables, batch, customer, action, channel, policy)
     now, truncated = batch.now[customer], batch.truncated[customer]
     outbound = batch.requests[customer, 1] == _OUTBOUND
     within, pause = tables.policy_seconds[policy, 0], tables.policy_seconds[policy, 1]
@@ -299,6 +301,37 @@ def policy_opens(
         if count >= tables.policies[policy, _AT_LEAST] or (outbound and truncated > time - within):
             latest = time
     return float(latest + pause)
+
+
+@lean_kernel
+def policy_reach(
+    tables: Tables, batch: Batch, customer: int, action: int, channel: int, policy: int
+) -> float:
+    """Over how many seconds history must be known, so that a policy which is UNKNOWN can be told."""
+    period, lost = tables.policies[policy, _PERIOD], batch.truncated[customer]
+    if period >= 0:
+        return float(batch.now[customer] - opens_after(batch, customer, period, 0.0))
+    opens = policy_opens(tables, batch, customer, action, channel, policy)
+    return opens - lost if lost < np.inf else float(tables.policy_seconds[policy, 1])
+
+
+@lean_kernel
+def _period_opens(
+    tables: Tables, batch: Batch, customer: int, action: int, channel: int, policy: int
+) -> float:
+    """`policy_opens` of a policy that counts in a calendar period: when that is over, if it stops at all."""
+    state, _ = _state_in_period(tables, batch, customer, action, channel, policy)
+    if state == PASSES or (state == UNKNOWN and batch.requests[customer, 1] != _OUTBOUND):
+        return -np.inf
+    return period_ends(batch, customer, tables.policies[policy, _PERIOD])
+
+
+@lean_kernel
+def period_ends(batch: Batch, customer: int, period: int) -> float:
+    """End of a calendar period; inf where history is lost to beyond it, so that the next cannot be told."""
+    ends = batch.periods[customer, 2 * period + 1]
+    lost = batch.requests[customer, 1] == _OUTBOUND and batch.truncated[customer] > ends
+    return np.inf if lost else float(ends)
 
 
 @lean_kernel

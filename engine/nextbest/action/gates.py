@@ -13,7 +13,7 @@ from nextbest.action.contact import (
     PRESSURE_MEMORY_DAYS,
     UNKNOWN,
     cap_state,
-    policy_opens,
+    policy_reach,
     policy_state,
 )
 from nextbest.action.exploration import reach_gate
@@ -247,10 +247,7 @@ def policy_gate(tables: Tables, batch: Batch, customer: int, action: int, treatm
         latest = max(latest, ends)
         if state == UNKNOWN:
             unknown = True
-            opens = policy_opens(tables, batch, customer, action, channel, policy)
-            lost = batch.truncated[customer]
-            pause_s = tables.policy_seconds[policy, 1]
-            reaches_s = max(reaches_s, opens - lost if lost < np.inf else pause_s)
+            reaches_s = max(reaches_s, policy_reach(tables, batch, customer, action, channel, policy))
     if latest > -np.inf:
         return _POLICY_PAUSED, (latest - batch.now[customer]) / DAY_S, 0.0
     if unknown and batch.requests[customer, 1] == _OUTBOUND:

@@ -11,13 +11,17 @@ import numpy as np
 
 from nextbest.action.contact import (
     LOCATION_WINDOW_DAYS,
+    PASSES,
+    PAUSED,
     PRESSURE_HALF_LIFE_DAYS,
     PRESSURE_MEMORY_DAYS,
+    cap_state,
     causes,
+    period_ends,
     policy_opens,
 )
 from nextbest.action.relevance import holds
-from nextbest.action.tables import Batch, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
+from nextbest.action.tables import Batch, Cap, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, Direction, EntryKind, Reason
@@ -28,6 +32,7 @@ _FIRST_TRIGGER, _LAST_TRIGGER = int(Code.FIRST_TRIGGER), int(Code.LAST_TRIGGER)
 _FIRST_POLICY, _LAST_POLICY = int(Code.FIRST_POLICY), int(Code.LAST_POLICY)
 _FIRST_CAP, _LAST_CAP = int(Code.FIRST_CAP), int(Code.LAST_CAP)
 _MANDATORY = int(Code.MANDATORY)
+_CAP_COUNT, _CAP_PERIOD = int(Cap.COUNT), int(Cap.PERIOD)
 _VALID_FROM, _HOLD_DAYS = int(Number.VALID_FROM), int(Setting.SELL_HOLD_DAYS)
 _WEIGHT, _LOCATION = int(ChannelNumber.OUTBOUND_WEIGHT), int(ChannelNumber.LOCATION_BOUND)
 _T_CHANNEL = int(TreatmentCode.CHANNEL)
@@ -120,10 +125,14 @@ def _caps_open(tables: Tables, batch: Batch, customer: int, action: int) -> floa
 
 @lean_kernel
 def _cap_opens(tables: Tables, batch: Batch, customer: int, action: int, cap: int) -> float:
-    most, within = tables.caps[cap], tables.cap_seconds[cap]
+    most, within = tables.caps[cap, _CAP_COUNT], tables.cap_seconds[cap]
+    lost, period = batch.requests[customer, 1] == _OUTBOUND, tables.caps[cap, _CAP_PERIOD]
     if most == 0:
         return np.inf
-    lost = batch.requests[customer, 1] == _OUTBOUND
+    if period >= 0:
+        state, _ = cap_state(tables, batch, customer, action, cap)
+        stops = state == PAUSED or (state != PASSES and lost)
+        return period_ends(batch, customer, period) if stops else -np.inf
     latest = batch.truncated[customer] if lost else -np.inf
     for e in range(batch.starts[customer], batch.starts[customer + 1]):
         time = batch.entry_numbers[e, 0]
