@@ -101,6 +101,7 @@ def serve_call(client: NextBestClient, arguments: argparse.Namespace) -> int:
         print(f"No advice for {arguments.customer}: {decision.fallback.message or reason.lower()}.")
         return 3
     show_customer(decision)
+    show_open(client.get_hand_off(decision.customer_id, language=arguments.language))
     actions = actions_of(decision)
     if not actions:
         print("\nNothing to suggest: help with what the customer called about, and leave it at that.")
@@ -138,6 +139,21 @@ def show_customer(decision: decision_pb2.DecideResponse) -> None:
     }
     for label, amount in known.items():
         print(f"  {label:<15}{'unknown' if amount is None else money(amount, decision.currency)}")
+
+
+def show_open(left: decision_pb2.GetHandOffResponse) -> None:
+    """Print what other desks left open: a complaint, offers, and what was said last."""
+    if left.HasField("open_complaint"):
+        since = left.open_complaint.complained_at.ToDatetime()
+        print(f"  open complaint of severity {left.open_complaint.severity}, since {since:%Y-%m-%d}")
+    for offer in left.open_offers:
+        where = f"{offer.treatment.channel}, {offer.presented_at.ToDatetime():%Y-%m-%d}"
+        print(f"  open offer: {offer.action} ({where}; owner {offer.owner or '-'}): {offer.treatment.say}")
+    for entry in left.interactions[:3]:
+        outcome = common_pb2.Outcome.Name(entry.outcome).removeprefix("OUTCOME_").replace("_", " ").lower()
+        what = outcome if entry.outcome else "presented"
+        said = f': "{entry.comment}"' if entry.comment else ""
+        print(f"  last time: {entry.action} {what} in {entry.channel}{said}")
 
 
 def show_action(action: decision_pb2.RankedAction, currency: str) -> None:

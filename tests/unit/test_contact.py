@@ -202,8 +202,13 @@ def test_a_calendar_period_counts_from_its_first_moment(time, lost, reason):
     entries = [Entry(time, "outcome", "email", outcome="rejected", action="b")]
     case = customer(*entries, direction="outbound", channel="email", lost=lost, now=IN_JUNE)
     end = (day_of(2025, 1, 1) - IN_JUNE) / DAY
-    paused = ("CONTACT_POLICY_PAUSED", pytest.approx(end, rel=1e-12), 0.0)
-    assert world.ends(case) == (paused if reason == "CONTACT_POLICY_PAUSED" else (reason, None, None))
+    known = ((IN_JUNE - lost) / DAY, (IN_JUNE - NEW_YEAR) / DAY)
+    expected = {
+        "CONTACT_POLICY_PAUSED": (pytest.approx(end, rel=1e-12), 0.0),
+        "CONTACT_POLICY_UNKNOWN": (pytest.approx(known[0]), pytest.approx(max(known[1], 70.0))),
+        "CHOSEN": (None, None),
+    }
+    assert world.ends(case) == (reason, *expected[reason])
 
 
 @pytest.mark.parametrize(("time", "reason"), [(NEW_YEAR, "CAP_REACHED"), (NEW_YEAR - 1, "CHOSEN")])

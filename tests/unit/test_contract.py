@@ -39,7 +39,7 @@ NEVER_MISSING = {
 }
 """Doubles outside a oneof that are always known; any other may be missing, so it is optional."""
 SERVICES = {
-    "DecisionService": ["Decide", "DecideBatch", "DecideStream", "Explain"],
+    "DecisionService": ["Decide", "DecideBatch", "DecideStream", "Explain", "GetHandOff"],
     "InteractionService": ["CaptureOutcomes", "RecordEvents", "GetHistory"],
     "SnapshotService": ["Put", "Get", "Resolve", "Export", "Erase"],
     "RulebookService": ["Describe", "Validate", "Publish", "Activate", "Rollback", "Simulate"],

@@ -138,6 +138,21 @@ class AsyncNextBestClient:
         with translated_errors():
             return await self._decisions.Explain(request, timeout=self._timeout_s(timeout_ms))
 
+    async def get_hand_off(
+        self,
+        customer_id: str,
+        *,
+        decision_id: str = "",
+        language: str = "",
+        timeout_ms: float | None = None,
+    ) -> decision_pb2.GetHandOffResponse:
+        """Read what the next desk needs to take over; without a decision that of the latest contact."""
+        request = decision_pb2.GetHandOffRequest(
+            customer_id=customer_id, decision_id=decision_id, language=language
+        )
+        with translated_errors():
+            return await self._decisions.GetHandOff(request, timeout=self._timeout_s(timeout_ms))
+
     async def capture_outcomes(
         self,
         customer_id: str,

@@ -61,6 +61,21 @@ class FakeDecisions(decision_pb2_grpc.DecisionServiceServicer):
             decision=decision, candidates=[_chosen(result) for result in decision.results]
         )
 
+    def GetHandOff(  # noqa: N802
+        self, request: decision_pb2.GetHandOffRequest, context: grpc.ServicerContext
+    ) -> decision_pb2.GetHandOffResponse:
+        """Hand over the decision named, or that of the latest outcome; nothing else is open."""
+        self._memory.receive(request, context)
+        with self._memory.lock:
+            entries = list(reversed(self._memory.histories[request.customer_id]))
+        latest = next((entry.decision_id for entry in entries if entry.decision_id), "")
+        decision_id = request.decision_id or latest
+        decision = self._memory.decisions.get(decision_id)
+        if decision is None and request.decision_id:
+            abort(context, _not_found("decision"))
+        interactions = [entry for entry in entries if decision_id and entry.decision_id == decision_id]
+        return decision_pb2.GetHandOffResponse(decision=decision, interactions=interactions)
+
     def _decision_of(
         self, request: decision_pb2.ExplainRequest, context: grpc.ServicerContext
     ) -> decision_pb2.DecideResponse:

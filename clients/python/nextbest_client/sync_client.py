@@ -135,6 +135,21 @@ class NextBestClient:
         with translated_errors():
             return self._decisions.Explain(request, timeout=self._timeout_s(timeout_ms))
 
+    def get_hand_off(
+        self,
+        customer_id: str,
+        *,
+        decision_id: str = "",
+        language: str = "",
+        timeout_ms: float | None = None,
+    ) -> decision_pb2.GetHandOffResponse:
+        """Read what the next desk needs to take over; without a decision that of the latest contact."""
+        request = decision_pb2.GetHandOffRequest(
+            customer_id=customer_id, decision_id=decision_id, language=language
+        )
+        with translated_errors():
+            return self._decisions.GetHandOff(request, timeout=self._timeout_s(timeout_ms))
+
     def capture_outcomes(
         self,
         customer_id: str,

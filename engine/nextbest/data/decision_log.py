@@ -145,7 +145,8 @@ class DecisionLogStore:
     def __init__(self, commands: Commands, keys: Keys, limits: LogLimits | None = None) -> None:
         self._commands = commands
         self._keys = keys
-        self._limits = limits or LogLimits()
+        self.limits = limits or LogLimits()
+        """How much of the past is kept."""
 
     async def write(self, records: Sequence[DecisionRecord]) -> list[bool]:
         """Keep decisions; writing one again changes nothing.
@@ -166,7 +167,7 @@ class DecisionLogStore:
                 *(key for record in part for key in self._keys_of(record)),
             ]
             values = [value for record in part for value in _values_of(record)]
-            reply = await _WRITE.run(self._commands, keys, [self._limits.retention_s, *values])
+            reply = await _WRITE.run(self._commands, keys, [self.limits.retention_s, *values])
             status += [code == 1 for code in cast("list[int]", reply)]
         return status
 
@@ -179,6 +180,10 @@ class DecisionLogStore:
         """
         data = await self._commands.execute("GET", self._keys.decision(customer_id, decision_id))
         return None if data is None else read_record(cast("bytes", data), customer_id)
+
+    async def is_erased(self, customer_id: str) -> bool:
+        """Whether the customer was erased, and nothing is kept of them since; known for a day."""
+        return await self._commands.execute("EXISTS", self._keys.tombstone(customer_id)) == 1
 
     async def of_customer(self, customer_id: str) -> list[DecisionRecord]:
         """All that is kept of a customer's decisions, the latest first.
@@ -270,7 +275,7 @@ class DecisionLogStore:
         """Make the oldest decisions beyond the limit give way, up to so many; gives how many entries did."""
         keys = self._keys
         arguments: list[Part] = [
-            self._limits.most,
+            self.limits.most,
             most_at_once,
             keys.handle(b""),
             f"{keys.prefix}:",
@@ -280,7 +285,7 @@ class DecisionLogStore:
 
     async def trim_expired(self, wall_time: float) -> None:
         """Shorten the stream by the handles of what has expired; whole nodes only, they are not personal."""
-        oldest = _milliseconds(wall_time - self._limits.retention_s)
+        oldest = _milliseconds(wall_time - self.limits.retention_s)
         if oldest > 0:
             await self._commands.execute("XTRIM", self._keys.log, "MINID", "~", oldest)
 

@@ -157,13 +157,17 @@ class DecisionLog:
                     self._room.clear()
                     await self._room.wait()
 
+    def samples(self, decision_id: bytes) -> bool:
+        """Whether a decision is among the share that is logged."""
+        # The first half of the id seeds what is drawn at random: the sample must not depend on that.
+        return int.from_bytes(decision_id[8:], "little") < self._sampled_below
+
     def add(self, answered: Answered) -> None:
         """Log an answer; returns at once.
 
         Cost: 0.5 µs.
         """
-        # The first half of the id seeds what is drawn at random: the sample must not depend on that.
-        if int.from_bytes(answered.decision_id[8:], "little") >= self._sampled_below:
+        if not self.samples(answered.decision_id):
             LOGGED[Fate.SAMPLED_OUT] += 1
             return
         waiting = self._queue.waiting

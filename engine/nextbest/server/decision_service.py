@@ -17,6 +17,7 @@ from nextbest.server.deciding import explained, situation
 from nextbest.server.decision_log import DecisionLog
 from nextbest.server.gathering import Gathering
 from nextbest.server.guard import guarded
+from nextbest.server.hand_off import HandingOver
 from nextbest.server.handlers import add_service, streaming, unary
 from nextbest.server.identifying import ByIdentifier, unknown_identifier
 from nextbest.server.keeping import Keeping
@@ -42,6 +43,7 @@ class DecisionService:
         self._clock = clock
         self._log = log
         self._made = MadeDecisions(store, log)
+        self._handing_over = HandingOver(serving, store, self._made)
         self._keeping = Keeping(store.requests, log.add)
         self._gathering = Gathering(store.reader, self._keeping, clock, serving.learn_catalogues, log.add)
         self._batches = Batches(serving, store, clock, self._keeping, log.add)
@@ -58,6 +60,11 @@ class DecisionService:
                 "DecideStream": streaming(
                     self.DecideStream,
                     decision_pb2.DecideStreamRequest.FromString,
+                ),
+                "GetHandOff": unary(
+                    self.GetHandOff,
+                    decision_pb2.GetHandOffRequest.FromString,
+                    decision_pb2.GetHandOffResponse.SerializeToString,
                 ),
                 "Explain": unary(
                     self.Explain,
@@ -120,6 +127,15 @@ class DecisionService:
             serving = replace(serving, rows=await self._serving.learn_catalogues())
         language = choose_language(request.language or subject.language, EXPLAINED_IN)
         return explained(situation(serving, [question], stored, began), request.actions, language)
+
+    @guarded
+    async def GetHandOff(
+        self,
+        request: decision_pb2.GetHandOffRequest,
+        context: Context[decision_pb2.GetHandOffRequest, decision_pb2.GetHandOffResponse],
+    ) -> decision_pb2.GetHandOffResponse:
+        """Say what the next desk needs to take over; nothing is stored or learnt from it."""
+        return await self._handing_over.hand_off(request, self._clock())
 
     async def DecideStream(
         self,

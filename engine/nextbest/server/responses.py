@@ -146,7 +146,7 @@ def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExp
         unit=rulebook.currency if found.unit == "money" else found.unit,
         sentence=found.sentence,
         remedy=found.remedy,
-        lost_to="" if found.lost_to is None else rulebook.actions[found.lost_to].id,
+        lost_to=_lost_to(rulebook, found),
         decisive_term="" if found.decisive is None else TERM_FIELDS[found.decisive],
     )
     if found.treatment >= 0:
@@ -176,6 +176,12 @@ def _gate(found: Candidate) -> explanation_pb2.Gate.ValueType:
     return explanation_pb2.Gate.ValueType(int(found.gate))
 
 
+def _lost_to(rulebook: Rulebook, found: Candidate) -> str:
+    if found.reason is Reason.WORSE_THAN_DO_NOTHING:
+        return DO_NOTHING
+    return "" if found.lost_to is None else rulebook.actions[found.lost_to].id
+
+
 def _set_known(message: explanation_pb2.CandidateExplanation, found: Candidate) -> None:
     if found.actual is not None:
         message.actual_value = found.actual
@@ -185,6 +191,8 @@ def _set_known(message: explanation_pb2.CandidateExplanation, found: Candidate) 
         message.rank = found.rank
     if found.margin is not None:
         message.margin = found.margin
+    if found.opens is not None:
+        message.opens_at.CopyFrom(timestamp(found.opens))
     if found.chance is not None:
         message.selection_probability = found.chance
 

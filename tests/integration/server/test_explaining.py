@@ -1,12 +1,13 @@
 """Explain: the same decision as Decide, with where every action ended and why."""
 
+import time
 from itertools import pairwise
 
 import pytest
 from tests.builders.small import NOW, offended, population, regular
 
 from loyalty.nextbest.v1 import common_pb2, explanation_pb2
-from nextbest_client import NotFound, decide_request
+from nextbest_client import NotFound, customer_snapshot, decide_request
 
 OUTBOUND = common_pb2.DIRECTION_OUTBOUND
 CHOSEN, MANDATORY = explanation_pb2.REASON_CODE_CHOSEN, explanation_pb2.REASON_CODE_MANDATORY
@@ -136,3 +137,42 @@ def test_unknown_customer_cannot_be_explained(client):
     """There is nothing to explain about an unknown customer."""
     with pytest.raises(NotFound):
         client.explain(decide_request("nobody", channel="pos"))
+
+
+def contents(store):
+    """Every key of Redis with its type and value, once nothing is on its way any more."""
+    before = None
+    while True:
+        found = {key: store.dump(key) for key in sorted(store.scan_iter(count=10_000))}
+        if found == before:
+            return found
+        before = found
+        time.sleep(0.2)
+
+
+def test_explaining_changes_nothing_in_redis(client, put, store, customer_id):
+    """Not one key or value differs after a situation was explained, whoever it is about."""
+    put(customer_id, regular())
+    before = contents(store)
+    for channel in ("pos", "call_centre", "email"):
+        direction = OUTBOUND if channel == "email" else common_pb2.DIRECTION_INBOUND
+        request = decide_request(customer_id, channel=channel, direction=direction, request_id="never")
+        client.explain(request, language="da")
+        inline = customer_snapshot(customer_id, as_of=NOW, facts=offended())
+        client.explain(decide_request(customer_id, channel=channel, direction=direction, snapshot=inline))
+    assert contents(store) == before
+
+
+def test_when_a_gate_opens_is_told_as_data(client, put, customer_id):
+    """What one may wait for is a moment, and words say it in the customer's zone."""
+    bad = {"touchpoint_score": 2, "touchpoint_score_at": NOW}
+    put(customer_id, regular(**bad))
+    found = by_action(
+        client.explain(decide_request(customer_id, channel="call_centre", evaluation_time=NOW), language="da")
+    )
+    held = [c for c in found.values() if c.code == explanation_pb2.REASON_CODE_SELL_HOLD]
+    assert held
+    for candidate in held:
+        assert candidate.opens_at.ToDatetime() > NOW.replace(tzinfo=None)
+        assert "(Europe/Copenhagen)" in candidate.remedy
+        assert (candidate.actual_text, candidate.required_text) == ("2", "6")

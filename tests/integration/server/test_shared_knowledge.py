@@ -5,6 +5,7 @@ import asyncio
 from tests.builders.small import NOW, offended, population, regular
 from tests.integration.server.test_response_report import started
 from tests.integration.server.test_running import until
+from tests.unit.test_customer_texts import INTERNAL, own_names, spoken
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, interaction_pb2, rulebook_pb2
 from nextbest_client import customer_snapshot, decide_request, outcome_of
@@ -50,6 +51,21 @@ def test_every_answer_says_why_to_customer_and_staff(client):
             assert "likely" in result.staff_reason
             seen += 1
     assert seen > 10
+
+
+def test_no_answer_tells_a_customer_what_is_behind_it(client, rulebook):
+    """What is said and why, at any desk and in either language, speaks no name and no word of the model."""
+    denied = [INTERNAL, *(spoken(name) for name in sorted(own_names(rulebook)))]
+    seen = 0
+    for i, customer in enumerate(population(60)):
+        asked = {"channel": (*DESKS, "email")[i % 3], "language": ("en", "da")[i // 3 % 2]}
+        direction = common_pb2.DIRECTION_OUTBOUND if i % 3 == 2 else common_pb2.DIRECTION_INBOUND
+        response = client.decide(decide_request(customer, direction=direction, caller_role="lead", **asked))
+        for result in response.results[:-1]:
+            for text in (result.customer_reason, result.treatment.say):
+                assert not [one for one in denied if one.search(text)], text
+                seen += 1
+    assert seen > 20
 
 
 async def test_when_a_customer_was_known_is_logged(redis_process, rulebook):

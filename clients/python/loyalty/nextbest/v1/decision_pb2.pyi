@@ -12,6 +12,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from loyalty.nextbest.v1 import common_pb2 as _common_pb2
 from loyalty.nextbest.v1 import customer_pb2 as _customer_pb2
 from loyalty.nextbest.v1 import explanation_pb2 as _explanation_pb2
+from loyalty.nextbest.v1 import interaction_pb2 as _interaction_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -649,3 +650,151 @@ class ExplainResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class GetHandOffRequest(_message.Message):
+    """GetHandOffRequest asks what to know about a customer who is handed over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    customer_id: _builtins.str
+    """The customer's id; required."""
+    decision_id: _builtins.str
+    """The decision that is handed over, as the first desk was given it. Empty = the one that the customer's latest
+    contact or outcome came from.
+    """
+    language: _builtins.str
+    """Language of the open offers' texts, as a BCP 47 tag; empty or not in the rulebook = its default language."""
+    def __init__(
+        self,
+        *,
+        customer_id: _builtins.str = ...,
+        decision_id: _builtins.str = ...,
+        language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "decision_id", b"decision_id", "language", b"language"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHandOffRequest: _TypeAlias = GetHandOffRequest  # noqa: Y015
+
+@_typing.final
+class GetHandOffResponse(_message.Message):
+    """GetHandOffResponse is what the next desk needs: the same at every desk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    INTERACTIONS_FIELD_NUMBER: _builtins.int
+    OPEN_OFFERS_FIELD_NUMBER: _builtins.int
+    OPEN_COMPLAINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decision(self) -> Global___DecideResponse:
+        """The decision that is handed over, as it was given: its actions name their owner, what to say, and why in words
+        for customer and staff. Absent if none was named and the latest is no longer kept.
+        """
+
+    @_builtins.property
+    def interactions(self) -> _containers.RepeatedCompositeFieldContainer[_interaction_pb2.HistoryEntry]:
+        """What was presented because of that decision and what came of it, the latest first, with the customer's words."""
+
+    @_builtins.property
+    def open_offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenOffer]:
+        """Offers presented at any desk that the customer has not answered and that are still valid, the latest first."""
+
+    @_builtins.property
+    def open_complaint(self) -> Global___OpenComplaint:
+        """The customer's complaint; absent if none is open."""
+
+    def __init__(
+        self,
+        *,
+        decision: Global___DecideResponse | None = ...,
+        interactions: _abc.Iterable[_interaction_pb2.HistoryEntry] | None = ...,
+        open_offers: _abc.Iterable[Global___OpenOffer] | None = ...,
+        open_complaint: Global___OpenComplaint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "open_complaint", b"open_complaint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "interactions", b"interactions", "open_complaint", b"open_complaint", "open_offers", b"open_offers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHandOffResponse: _TypeAlias = GetHandOffResponse  # noqa: Y015
+
+@_typing.final
+class OpenOffer(_message.Message):
+    """OpenOffer is an offer that the customer may still come back to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    TREATMENT_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    PRESENTED_AT_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    """Action id in the rulebook."""
+    owner: _builtins.str
+    """Who owns the action; empty if not set in the rulebook."""
+    decision_id: _builtins.str
+    """Decision that it came from; empty if none."""
+    @_builtins.property
+    def treatment(self) -> Global___Treatment:
+        """The treatment that was presented, in the language asked for."""
+
+    @_builtins.property
+    def presented_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was presented last."""
+
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+        treatment: Global___Treatment | None = ...,
+        owner: _builtins.str = ...,
+        presented_at: _timestamp_pb2.Timestamp | None = ...,
+        decision_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["presented_at", b"presented_at", "treatment", b"treatment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "decision_id", b"decision_id", "owner", b"owner", "presented_at", b"presented_at", "treatment", b"treatment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenOffer: _TypeAlias = OpenOffer  # noqa: Y015
+
+@_typing.final
+class OpenComplaint(_message.Message):
+    """OpenComplaint is a complaint that is not settled yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    COMPLAINED_AT_FIELD_NUMBER: _builtins.int
+    severity: _builtins.int
+    """Severity, 0 to 3; absent if not known."""
+    @_builtins.property
+    def complained_at(self) -> _timestamp_pb2.Timestamp:
+        """When the customer complained; absent if not known."""
+
+    def __init__(
+        self,
+        *,
+        severity: _builtins.int | None = ...,
+        complained_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_severity", b"_severity", "complained_at", b"complained_at", "severity", b"severity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_severity", b"_severity", "complained_at", b"complained_at", "severity", b"severity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__severity: _TypeAlias = _typing.Literal["severity"]  # noqa: Y015
+    _WhichOneofArgType__severity: _TypeAlias = _typing.Literal["_severity", b"_severity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__severity) -> _WhichOneofReturnType__severity | None: ...
+
+Global___OpenComplaint: _TypeAlias = OpenComplaint  # noqa: Y015

@@ -55,6 +55,11 @@ class DecisionServiceStub(object):
                 request_serializer=loyalty_dot_nextbest_dot_v1_dot_decision__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=loyalty_dot_nextbest_dot_v1_dot_decision__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.GetHandOff = channel.unary_unary(
+                '/loyalty.nextbest.v1.DecisionService/GetHandOff',
+                request_serializer=loyalty_dot_nextbest_dot_v1_dot_decision__pb2.GetHandOffRequest.SerializeToString,
+                response_deserializer=loyalty_dot_nextbest_dot_v1_dot_decision__pb2.GetHandOffResponse.FromString,
+                _registered_method=True)
 
 
 class DecisionServiceServicer(object):
@@ -92,6 +97,13 @@ class DecisionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHandOff(self, request, context):
+        """GetHandOff says what the next desk needs to take over from the one that was given a decision. It changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DecisionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +126,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=loyalty_dot_nextbest_dot_v1_dot_decision__pb2.ExplainRequest.FromString,
                     response_serializer=loyalty_dot_nextbest_dot_v1_dot_decision__pb2.ExplainResponse.SerializeToString,
+            ),
+            'GetHandOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHandOff,
+                    request_deserializer=loyalty_dot_nextbest_dot_v1_dot_decision__pb2.GetHandOffRequest.FromString,
+                    response_serializer=loyalty_dot_nextbest_dot_v1_dot_decision__pb2.GetHandOffResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +242,33 @@ class DecisionService(object):
             '/loyalty.nextbest.v1.DecisionService/Explain',
             loyalty_dot_nextbest_dot_v1_dot_decision__pb2.ExplainRequest.SerializeToString,
             loyalty_dot_nextbest_dot_v1_dot_decision__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHandOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/loyalty.nextbest.v1.DecisionService/GetHandOff',
+            loyalty_dot_nextbest_dot_v1_dot_decision__pb2.GetHandOffRequest.SerializeToString,
+            loyalty_dot_nextbest_dot_v1_dot_decision__pb2.GetHandOffResponse.FromString,
             options,
             channel_credentials,
             insecure,

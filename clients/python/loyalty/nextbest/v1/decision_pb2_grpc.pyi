@@ -46,6 +46,8 @@ class DecisionServiceStub:
     """Explain says why each action was chosen or not, for a decision that was made or for a request that was
     not. It changes nothing.
     """
+    GetHandOff: _grpc.UnaryUnaryMultiCallable[_decision_pb2.GetHandOffRequest, _decision_pb2.GetHandOffResponse]
+    """GetHandOff says what the next desk needs to take over from the one that was given a decision. It changes nothing."""
 
 @_typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
@@ -65,6 +67,8 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """Explain says why each action was chosen or not, for a decision that was made or for a request that was
     not. It changes nothing.
     """
+    GetHandOff: _aio.UnaryUnaryMultiCallable[_decision_pb2.GetHandOffRequest, _decision_pb2.GetHandOffResponse]  # type: ignore[assignment]
+    """GetHandOff says what the next desk needs to take over from the one that was given a decision. It changes nothing."""
 
 class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
     """DecisionService decides what is best for a customer and for the company, and explains it."""
@@ -105,5 +109,13 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Explain says why each action was chosen or not, for a decision that was made or for a request that was
         not. It changes nothing.
         """
+
+    @_abc_1.abstractmethod
+    def GetHandOff(
+        self,
+        request: _decision_pb2.GetHandOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.GetHandOffResponse, _abc.Awaitable[_decision_pb2.GetHandOffResponse]]:
+        """GetHandOff says what the next desk needs to take over from the one that was given a decision. It changes nothing."""
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,6 +6,7 @@ Why an action was chosen or was not: gates, reason codes and the score breakdown
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -533,6 +534,7 @@ class CandidateExplanation(_message.Message):
     SELECTION_PROBABILITY_FIELD_NUMBER: _builtins.int
     PROPENSITY_REASON_FIELD_NUMBER: _builtins.int
     PROPENSITY_LEVELS_FIELD_NUMBER: _builtins.int
+    OPENS_AT_FIELD_NUMBER: _builtins.int
     action: _builtins.str
     """Action id in the rulebook; `do_nothing` for doing nothing."""
     treatment_id: _builtins.str
@@ -548,21 +550,25 @@ class CandidateExplanation(_message.Message):
     required_value: _builtins.float
     """What the gate requires, in `unit`; absent if it is not a number."""
     actual_text: _builtins.str
-    """What the gate found, in words or names, where it is not a number; empty if not known."""
+    """What the gate found, for people in the language asked for: a number with its unit, a time in the customer's zone,
+    or names; empty if it was chosen.
+    """
     required_text: _builtins.str
-    """What the gate requires, in words or names, where it is not a number."""
+    """What the gate requires, told in the same way."""
     unit: _builtins.str
-    """Unit of the two values: `money`, `share`, `days`, `count`, `score` or empty."""
+    """Unit of the two values: the currency's code, `share`, `days`, `hours` of the day, `epoch_seconds`, `count` or
+    `score`; empty for plain numbers and where there are none.
+    """
     sentence: _builtins.str
     """The reason as a sentence for staff, in the language asked for."""
     remedy: _builtins.str
-    """What would have to change for it to pass this gate, for staff; empty if nothing can."""
+    """What would have to change for it to pass this gate, for staff; empty if it was chosen."""
     rank: _builtins.int
     """Place in the ranking, from 1; absent if it was stopped before the ranking."""
     margin: _builtins.float
     """By how much it lost to `lost_to`, in units of the score; absent if it was chosen or not scored."""
     lost_to: _builtins.str
-    """Action id that it lost to."""
+    """Action id that it lost to; `do_nothing` if doing nothing is worth more."""
     decisive_term: _builtins.str
     """Name of the breakdown's term that cost it most against `lost_to`, such as `relevance`."""
     selection_probability: _builtins.float
@@ -578,6 +584,10 @@ class CandidateExplanation(_message.Message):
     @_builtins.property
     def propensity_levels(self) -> _containers.RepeatedCompositeFieldContainer[Global___PropensityLevel]:
         """What was captured, from the action down to the customer's peer cell; empty if it is no posterior."""
+
+    @_builtins.property
+    def opens_at(self) -> _timestamp_pb2.Timestamp:
+        """When its gate opens if only time passes and nobody contacts the customer; absent if time alone does not open it."""
 
     def __init__(
         self,
@@ -602,10 +612,11 @@ class CandidateExplanation(_message.Message):
         selection_probability: _builtins.float | None = ...,
         propensity_reason: _builtins.str = ...,
         propensity_levels: _abc.Iterable[Global___PropensityLevel] | None = ...,
+        opens_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value", "_margin", b"_margin", "_rank", b"_rank", "_required_value", b"_required_value", "_selection_probability", b"_selection_probability", "actual_value", b"actual_value", "breakdown", b"breakdown", "margin", b"margin", "rank", b"rank", "required_value", b"required_value", "selection_probability", b"selection_probability"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value", "_margin", b"_margin", "_rank", b"_rank", "_required_value", b"_required_value", "_selection_probability", b"_selection_probability", "actual_value", b"actual_value", "breakdown", b"breakdown", "margin", b"margin", "opens_at", b"opens_at", "rank", b"rank", "required_value", b"required_value", "selection_probability", b"selection_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value", "_margin", b"_margin", "_rank", b"_rank", "_required_value", b"_required_value", "_selection_probability", b"_selection_probability", "action", b"action", "actual_text", b"actual_text", "actual_value", b"actual_value", "breakdown", b"breakdown", "code", b"code", "decisive_term", b"decisive_term", "gate", b"gate", "lost_to", b"lost_to", "margin", b"margin", "placement", b"placement", "propensity_levels", b"propensity_levels", "propensity_reason", b"propensity_reason", "rank", b"rank", "remedy", b"remedy", "required_text", b"required_text", "required_value", b"required_value", "selection_probability", b"selection_probability", "sentence", b"sentence", "treatment_id", b"treatment_id", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value", "_margin", b"_margin", "_rank", b"_rank", "_required_value", b"_required_value", "_selection_probability", b"_selection_probability", "action", b"action", "actual_text", b"actual_text", "actual_value", b"actual_value", "breakdown", b"breakdown", "code", b"code", "decisive_term", b"decisive_term", "gate", b"gate", "lost_to", b"lost_to", "margin", b"margin", "opens_at", b"opens_at", "placement", b"placement", "propensity_levels", b"propensity_levels", "propensity_reason", b"propensity_reason", "rank", b"rank", "remedy", b"remedy", "required_text", b"required_text", "required_value", b"required_value", "selection_probability", b"selection_probability", "sentence", b"sentence", "treatment_id", b"treatment_id", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__actual_value: _TypeAlias = _typing.Literal["actual_value"]  # noqa: Y015
     _WhichOneofArgType__actual_value: _TypeAlias = _typing.Literal["_actual_value", b"_actual_value"]  # noqa: Y015
