@@ -1,4 +1,4 @@
-"""Why a decision cannot be explained: it is not in the log, and the answer says why as far as it can be told."""
+"""Why a decision cannot be explained: it is not in the log, and the answer says why as far as it can."""
 
 import pytest
 from tests.integration.server.test_logging import CUSTOMER, asking, started
