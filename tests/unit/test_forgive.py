@@ -10,16 +10,13 @@ from tests.naive import forgive as naive
 from tests.unit.behaviour_rows import as_float, maybe
 
 from nextbest.behaviour.forgive import (
-    ForgiveCase,
     ForgiveInput,
     ForgiveMode,
     forgive_mode,
     forgive_modes,
     forgive_term,
-    lessons_by_reason,
 )
 from nextbest.behaviour.index import default_stage_parameters
-from nextbest.errors import InvalidInput
 
 PARAMETERS = default_stage_parameters()
 NAMES = tuple(column.name.lower() for column in ForgiveInput)
@@ -88,35 +85,6 @@ def test_the_larger_above_nothing_decides(win, damage, mode):
 def test_never_silence(unknown):
     """Where nothing pays or nothing is known, an apology still goes out."""
     assert choose(PROFITABLE | {"back_ltv": 10.0, "reach": 0.0} | unknown)[0] is ForgiveMode.APOLOGY
-
-
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [({"reason_code": " "}, "reason_code"), ({"closed_at": 5.0}, "closed_at")],
-)
-def test_a_case_needs_a_reason_and_a_sound_end(fields, field):
-    """A case without a reason code, or closed before it opened, is refused."""
-    sound = {"reason_code": "late", "mode": ForgiveMode.APOLOGY, "opened_at": 10.0}
-    with pytest.raises(InvalidInput) as error:
-        ForgiveCase(**(sound | fields))
-    assert [violation.field for violation in error.value.violations] == [field]
-
-
-def test_lessons_are_counted_by_reason():
-    """Cases aggregate by reason code, most frequent first, open ones included."""
-    late = ForgiveCase(reason_code="late", mode=ForgiveMode.WIN_BACK, opened_at=0.0)
-    rude = ForgiveCase(reason_code="rude", mode=ForgiveMode.APOLOGY, opened_at=0.0)
-    cases = [
-        rude.close(5.0, won_back=False, lesson="train the desk"),
-        late,
-        late.close(3.0, won_back=True, lesson="call before noon"),
-    ]
-    found = lessons_by_reason(cases)
-    assert list(found) == ["late", "rude"]
-    assert (found["late"].cases, found["late"].closed, found["late"].won_back) == (2, 1, 1)
-    assert found["rude"].lessons == ("train the desk",)
-    assert late.is_open
-    assert math.isnan(late.closed_at)
 
 
 @settings(max_examples=100, deadline=None)

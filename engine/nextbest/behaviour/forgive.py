@@ -4,14 +4,11 @@ Source: domain model, section 6, forgive mode.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 
-from nextbest.errors import InvalidInput, Violation
 from nextbest.kernels import kernel, lean_kernel
 from nextbest.model import F64, I64
 from nextbest.parameters import StageParameter
@@ -127,70 +124,3 @@ def forgive_modes(cases: F64, parameters: F64) -> ForgiveChoice:
         damage[i] = damage_value(cases[i], parameters)
         mode[i] = forgive_mode(win[i], damage[i])
     return ForgiveChoice(mode, win, damage)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForgiveCase:
-    """One broken trust: why, what was done about it, and how it ended.
-
-    Raises:
-        InvalidInput: the reason code is empty, or the case closes before it opens.
-    """
-
-    reason_code: str
-    """Why trust failed; `StageCause` names serve where staff give none."""
-    mode: ForgiveMode
-    opened_at: float
-    """Epoch seconds."""
-    closed_at: float = math.nan
-    """Epoch seconds, NaN = still open."""
-    won_back: bool = False
-    lesson: str = ""
-    """What the company learnt; one short sentence."""
-
-    def __post_init__(self) -> None:
-        problems: list[Violation] = []
-        if not self.reason_code.strip():
-            problems.append(Violation("reason_code", "must not be empty"))
-        if self.closed_at < self.opened_at:
-            problems.append(Violation("closed_at", f"`{self.closed_at}` is before the case was opened"))
-        if problems:
-            raise InvalidInput(problems)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the case still waits for its closing message."""
-        return math.isnan(self.closed_at)
-
-    def close(self, at: float, *, won_back: bool, lesson: str = "") -> "ForgiveCase":
-        """The same case after its closing message, whether or not the customer came back."""
-        return replace(self, closed_at=at, won_back=won_back, lesson=lesson)
-
-
-@dataclass(frozen=True, slots=True)
-class LessonCount:
-    """What happened for one reason code."""
-
-    cases: int
-    closed: int
-    won_back: int
-    lessons: tuple[str, ...]
-    """Distinct, in order of first appearance."""
-
-
-def lessons_by_reason(cases: Iterable[ForgiveCase]) -> Mapping[str, LessonCount]:
-    """Aggregate cases by reason code, the most frequent first."""
-    grouped: dict[str, list[ForgiveCase]] = {}
-    for case in cases:
-        grouped.setdefault(case.reason_code, []).append(case)
-    ordered = sorted(grouped.items(), key=lambda item: (-len(item[1]), item[0]))
-    return {code: _count(group) for code, group in ordered}
-
-
-def _count(cases: list[ForgiveCase]) -> LessonCount:
-    return LessonCount(
-        cases=len(cases),
-        closed=sum(not case.is_open for case in cases),
-        won_back=sum(case.won_back for case in cases),
-        lessons=tuple(dict.fromkeys(case.lesson for case in cases if case.lesson)),
-    )
