@@ -21,6 +21,8 @@ FIRST_TIME_S, LAST_TIME_S = -62_135_596_800.0, 253_402_300_799.0
 """Years 1 to 9999. Milliseconds mistaken for seconds fall outside."""
 PURCHASE_FACTS = ("repeat_purchases", "recency_weeks", "observed_weeks")
 """x, t_x and T, which must agree: 0 ≤ t_x ≤ T and x = 0 ⇔ t_x = 0 (domain model, section 1)."""
+REPEAT_VALUE = "mean_repeat_value"
+"""zbar, above 0 where x is: Gamma-Gamma knows no purchases that are worth nothing (section 4)."""
 
 
 _LONGEST_NAME = 80
@@ -190,8 +192,8 @@ class FactChecks:
             yield Misfit(self._names[column], np.flatnonzero(bad[:, column]), _describe(values, text))
 
     def _disagreements(self, numbers: F64) -> Iterator[Misfit]:
-        columns = [self._catalogue.column(name) for name in PURCHASE_FACTS]
-        x, t_x, observed = (numbers[:, c] if c >= 0 else np.full(len(numbers), np.nan) for c in columns)
+        columns = [self._catalogue.column(name) for name in (*PURCHASE_FACTS, REPEAT_VALUE)]
+        x, t_x, observed, zbar = (numbers[:, c] if c >= 0 else np.full(len(numbers), np.nan) for c in columns)
         known = ~np.isnan(x) & ~np.isnan(t_x)
         rules = (
             (t_x < 0, "must not be negative"),
@@ -201,6 +203,10 @@ class FactChecks:
         for broken, text in rules:
             if broken.any():
                 yield Misfit(PURCHASE_FACTS[1], np.flatnonzero(broken), _describe(t_x, f"`{{}}` {text}"))
+        worthless = (x > 0) & (zbar == 0)  # below 0 it is out of the fact's bounds
+        if worthless.any():
+            text = "`{}` must be above 0 where `repeat_purchases` is; leave it out if it is not known"
+            yield Misfit(REPEAT_VALUE, np.flatnonzero(worthless), _describe(zbar, text))
 
 
 def _bound(fact: Fact, declared: float | None, time: float, other: float) -> float:

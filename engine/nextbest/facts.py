@@ -185,11 +185,20 @@ class Catalogue:
     def _changes(self, old: Fact) -> Iterable[str]:
         new = self._by_name.get(old.name)
         if new is None:
-            yield f"fact `{old.name}` was removed: a catalogue is append-only"
+            yield (
+                f"fact `{old.name}` was removed: a catalogue is append-only, because stored rows hold it; put"
+                " it back in facts.yaml, and name it under `retired` if nothing fills it any more"
+            )
         elif new.type is not old.type:
-            yield f"fact `{old.name}` changed from {old.type} to {new.type}"
+            yield (
+                f"fact `{old.name}` changed from {old.type} to {new.type}: a catalogue is append-only; make"
+                f" it {old.type} again, and declare the {new.type} as a fact of another name"
+            )
         elif new.values[: len(old.values)] != old.values:
-            yield f"fact `{old.name}` must keep its values {list(old.values)} in this order"
+            yield (
+                f"fact `{old.name}` must keep its values {list(old.values)} in this order, because stored"
+                " rows hold their places; put new ones after them"
+            )
 
     def to_json(self) -> str:
         """The layout as JSON, as stored under its fingerprint."""

@@ -174,7 +174,14 @@ STANDARD_FACTS: tuple[Fact, ...] = (
     _fact(
         "observed_weeks", _T.DOUBLE, _G.TRANSACTION, "length of observation T", unit="weeks", bounds=(0, None)
     ),
-    _fact("mean_repeat_value", _T.DOUBLE, _G.TRANSACTION, "mean value of repeat purchases", unit="money"),
+    _fact(
+        "mean_repeat_value",
+        _T.DOUBLE,
+        _G.TRANSACTION,
+        "mean value of repeat purchases",
+        unit="money",
+        bounds=(0, None),
+    ),
     _fact("revenue_net", _T.DOUBLE, _G.TRANSACTION, "yearly revenue after immediate discounts", unit="money"),
     _fact("cogs", _T.DOUBLE, _G.TRANSACTION, "yearly cost of goods sold", unit="money", bounds=(0, None)),
     _fact(

@@ -121,9 +121,17 @@ def test_everything_that_is_no_extension_is_said_at_once():
     )
     problems = changed.extension_problems(SMALL)
     assert len(problems) == 3
-    assert "`age` was removed" in problems[0]
-    assert "`open` changed from bool to double" in problems[1]
-    assert "`tier` must keep its values" in problems[2]
+    removed, retyped, reordered = problems
+    assert removed == (
+        "fact `age` was removed: a catalogue is append-only, because stored rows hold it; put it back in"
+        " facts.yaml, and name it under `retired` if nothing fills it any more"
+    )
+    assert retyped == (
+        "fact `open` changed from bool to double: a catalogue is append-only; make it bool again, and declare"
+        " the double as a fact of another name"
+    )
+    assert reordered.startswith("fact `tier` must keep its values")
+    assert reordered.endswith("put new ones after them")
 
 
 def test_an_inconsistent_catalogue_is_refused_with_every_problem():

@@ -13,6 +13,7 @@ from nextbest.errors import CatalogueError, CustomerUnknown, InvalidFact, Snapsh
 from nextbest.facts import Catalogue, Fact, FactGroup, FactType
 from nextbest.id_check import id_check, id_checks_of
 from nextbest.rows import RowCodec, RowProblem, split_rows
+from nextbest.standard_facts import STANDARD_FACTS
 
 AS_OF = 1_500_000_000.0
 
@@ -35,6 +36,7 @@ PURCHASES = (
     fact("recency_weeks", FactType.DOUBLE, low=0),
     fact("observed_weeks", FactType.DOUBLE, low=0),
 )
+REPEAT_VALUE = next(fact for fact in STANDARD_FACTS if fact.name == "mean_repeat_value")
 CATALOGUE = Catalogue(FACTS)
 CODEC = RowCodec(CATALOGUE)
 VALUES = {
@@ -165,6 +167,33 @@ def test_purchase_figures_must_agree(x, t_x, observed, text):
     codec = RowCodec(Catalogue(PURCHASES))
     facts = dict(zip([f.name for f in PURCHASES], (x, t_x, observed), strict=True))
     assert violations(codec, facts) == {("facts.recency_weeks", text)}
+
+
+WORTHLESS = "`0` must be above 0 where `repeat_purchases` is; leave it out if it is not known"
+
+
+@pytest.mark.parametrize(
+    ("x", "zbar", "said"),
+    [
+        (2, -3.0, "`-3` is below 0"),
+        (2, 0.0, WORTHLESS),
+        (0, -3.0, "`-3` is below 0"),
+        (None, -0.01, "`-0.01` is below 0"),
+        (0, 0.0, None),
+        (None, 0.0, None),
+        (2, 0.01, None),
+        (2, None, None),
+    ],
+)
+def test_repeat_purchases_are_worth_something(x, zbar, said):
+    """The mean value of repeat purchases is above 0 where there are any, never below, or not known."""
+    codec = RowCodec(Catalogue((*PURCHASES, REPEAT_VALUE)))
+    bought = {} if x is None else {"repeat_purchases": x, "recency_weeks": 10.0 * (x > 0)}
+    facts = bought | ({} if zbar is None else {"mean_repeat_value": zbar})
+    if said is None:
+        codec.encode(b"c1", AS_OF, facts)
+    else:
+        assert violations(codec, facts) == {("facts.mean_repeat_value", said)}
 
 
 @pytest.mark.parametrize(
