@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import replace
+from io import StringIO
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from tests.builders.shop import SEGMENTS, write_shop
 
 from nextbest.assembly import FittedGrid
+from nextbest.batch import grid_files, pictures
 from nextbest.batch.grid_page import cell_labels, page
 from nextbest.batch.ladder import BAND_OF_STEP, hidden_cells, hidden_steps, steps_of, too_small
 from nextbest.batch.overview import (
@@ -25,6 +29,7 @@ from nextbest.batch.overview import (
 )
 from nextbest.batch.portraits import KEPT, Portraits
 from nextbest.behaviour.index import LADDER
+from nextbest.cli.grid import show_grid
 from nextbest.facts import Figure
 from nextbest.potential.grid import PeerGrid
 from nextbest.rulebook.compile import compile_rulebook
@@ -51,6 +56,7 @@ def people(n=400, seed=1, **given_columns):
         "action": draw.integers(-1, 3, n).astype(np.int32),
         "cost": draw.random(n),
         "effort": draw.random((n, 2)),
+        "margin_assumed": np.zeros(n, np.uint8),
         "served": draw.random((n, 1)),
     }
     return Portraits(**(columns | given_columns))
@@ -324,6 +330,47 @@ def test_that_known_customers_cost_less_is_checked(shop, new, known, found, said
     assert shown["known_customers_cost_less"] is found
     assert shown["per_customer"]["know_me"] == new
     assert f"cost less each to serve {said}" in page(report, "t")
+
+
+CASES_OF_MARGIN = [
+    (400, "400"),
+    (399, "all but fewer than ten"),
+    (390, "390"),
+    (12, "12"),
+    (9, "fewer than ten"),
+    (0, None),
+]
+
+
+@pytest.mark.parametrize(("assumed", "who"), CASES_OF_MARGIN)
+def test_an_assumed_margin_is_said_wherever_profit_is_shown(shop, tmp_path, assumed, who):
+    """Page, picture, screen and data say whose profit rests on the default margin; nobody's, nothing."""
+    marks = (np.arange(400) < assumed).astype(np.uint8)
+    found = overview(people(margin_assumed=marks), fitted()[0], shop, scenario="")
+    text = page(found, "t")
+    drawn = []
+    with mock.patch.object(pictures, "draw_grid", lambda *given: drawn.append(given)):
+        grid_files.write_overview(tmp_path, "grid", found)
+    ((_, panels, _, _, title),) = drawn
+    screen = Console(record=True, width=300, file=StringIO())
+    show_grid(screen, found, 1000, [])
+    shown = " ".join(screen.export_text().split())
+    profits = [panel.title for panel in panels if "profit" in panel.title]
+    if who is None:
+        assert "ssumed margin" not in text + title + shown
+        assert "margin partly assumed" not in text + shown + "".join(profits)
+        assert document(found)["assumed_margin"]["note"] == ""
+        return
+    note = f"Assumed margin: of {who} of 400 customers"
+    assert note in text
+    assert note in title
+    assert note in shown
+    assert f"default, {shop.value.default_margin_rate:.0%} of revenue" in shown
+    assert len(profits) == 2
+    assert all("margin partly assumed" in profit for profit in profits)
+    assert shown.count("margin partly assumed") == 4
+    expected = int(who) if who.isdigit() else None
+    assert document(found)["assumed_margin"]["customers"] == expected
 
 
 @pytest.mark.parametrize("objective", ["share_of_market", "share_of_wallet", "share_of_life"])

@@ -22,9 +22,9 @@ def write_overview(directory: Path, stem: str, found: Overview) -> list[Path]:
     panels: tuple[tuple[str, F64], ...] = (
         ("customers", grid.count.astype(np.float64)),
         (f"potential value, mean a customer ({money} a year)", grid.potential[VALUE]),
-        (f"potential profit, mean a customer ({money} a year)", grid.potential[PROFIT]),
+        (f"potential profit, mean a customer ({money} a year{found.margin.mark})", grid.potential[PROFIT]),
         (f"customer value gap, sum ({money} a year)", grid.gap[VALUE]),
-        (f"company profit gap, sum ({money} a year)", grid.gap[PROFIT]),
+        (f"company profit gap, sum ({money} a year{found.margin.mark})", grid.gap[PROFIT]),
     )
     nothing = grid.hidden | (grid.count == 0)
     maps = [
@@ -52,8 +52,8 @@ def write_overview(directory: Path, stem: str, found: Overview) -> list[Path]:
 
 def _title(found: Overview) -> str:
     """What the picture says of itself: it travels without the page."""
-    lines = [f"{found.customers:,} customers. {NOT_A_FORECAST}", *found.caveats]
-    return "\n".join(lines)
+    lines = [f"{found.customers:,} customers. {NOT_A_FORECAST}", *found.caveats, found.margin.note]
+    return "\n".join(filter(None, lines))
 
 
 def _write_cells(path: Path, found: Overview) -> None:

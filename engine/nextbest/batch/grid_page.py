@@ -39,13 +39,13 @@ FEW: Final = "Figures of fewer than ten are not shown, nor what would tell them:
 
 def page(found: Overview, title: str) -> str:
     """The whole page."""
-    grid, money = found.positions, found.currency
+    grid, money, mark = found.positions, found.currency, found.margin.mark
     maps = [
         _map("customers", grid.count.astype(np.float64), found),
         _map(f"potential value, mean a customer ({money} a year)", grid.potential[VALUE], found),
-        _map(f"potential profit, mean a customer ({money} a year)", grid.potential[PROFIT], found),
+        _map(f"potential profit, mean a customer ({money} a year{mark})", grid.potential[PROFIT], found),
         _map(f"customer value gap, sum ({money} a year)", grid.gap[VALUE], found),
-        _map(f"company profit gap, sum ({money} a year)", grid.gap[PROFIT], found),
+        _map(f"company profit gap, sum ({money} a year{mark})", grid.gap[PROFIT], found),
     ]
     leaks = (f"<p class=note>Accepted at the fit: {escape(leak)}</p>" for leak in found.leaks)
     parts = [
@@ -53,6 +53,7 @@ def page(found: Overview, title: str) -> str:
         f"<p class=quiet>{found.customers:,} customers. {FEW}</p>",
         f"<p class=note>{escape(NOT_A_FORECAST)}</p>",
         *(f"<p class=note>{escape(caveat)}</p>" for caveat in found.caveats),
+        *([f"<p class=note>{escape(found.margin.note)}</p>"] if found.margin.note else []),
         *leaks,
         "<h2>Position grid: ladder band × lifetime value</h2>",
         f"<div class=maps>{''.join(maps)}</div>",
@@ -60,7 +61,7 @@ def page(found: Overview, title: str) -> str:
         _ladder(found),
         "<h2>Effort over the stages</h2>",
         _effort(found),
-        "<h2>Mutual value segments</h2>",
+        f"<h2>Mutual value segments{found.margin.mark}</h2>",
         _mutual(found),
         "<h2>Segments</h2>",
         _segments(found),
@@ -68,7 +69,7 @@ def page(found: Overview, title: str) -> str:
         _shares(found),
         "<h2>Cost to serve, by stage and activity</h2>",
         _served(found),
-        "<h2>Peer cells</h2>",
+        f"<h2>Peer cells{found.margin.mark}</h2>",
         _cells(found),
     ]
     head = f"<meta charset=utf-8><title>{escape(title)}</title><style>{_STYLE}</style>"

@@ -13,6 +13,7 @@ from typing import Final, cast
 import numpy as np
 
 from nextbest.assembly import PROFIT, VALUE, FittedGrid
+from nextbest.batch.assumed_margin import AssumedMargin
 from nextbest.batch.ladder import Step, hidden_cells, steps_of, too_small
 from nextbest.batch.portraits import Portraits
 from nextbest.batch.served import Served
@@ -153,6 +154,7 @@ class Overview:
     """By size, the largest first."""
     small_cells: int
     """Cells of fewer than ten customers: these have their parent's figures."""
+    margin: AssumedMargin
 
 
 def overview(
@@ -191,6 +193,9 @@ def overview(
         leaks=fitted.accepted_leaks,
         cells=cells,
         small_cells=len(fitted.grid.tree.parent) - len(cells),
+        margin=AssumedMargin(
+            int(people.margin_assumed.sum()), len(people), rulebook.value.default_margin_rate
+        ),
     )
 
 
@@ -343,6 +348,7 @@ def document(found: Overview) -> Mapping[str, object]:
     return {
         "note": NOT_A_FORECAST,
         "caveats": list(found.caveats),
+        "assumed_margin": found.margin.document(),
         "currency": found.currency,
         "customers": found.customers,
         "stretch_quantile": found.tau,

@@ -22,9 +22,10 @@ from nextbest.data.learnt_state import load_state
 from nextbest.data.store import Store
 from nextbest.decide import history_columns
 from nextbest.facts import Figure
-from nextbest.figures import figures_of
+from nextbest.figures import figures_of, valued_of
 from nextbest.model import F64, I32, I64, U8, U64, Bools, Histories, Ring, Rows, Stage
 from nextbest.potential.shares import share_of_life
+from nextbest.potential.value import ValueFlag
 from nextbest.rings import HistoryCodec, entries_at
 from nextbest.rulebook.matching import holds, inputs_of, match, no_suppression
 from nextbest.valuation import take_columns
@@ -69,6 +70,8 @@ class Portraits:
     effort: F64
     """(n, 2) benefit and expected cost of the best action in stage Grow me, NaN = none, or another stage."""
 
+    margin_assumed: U8
+    """(n,) 1 where the strategy's default margin stands in for one that is not known."""
     served: F64
     """(n, activities) cost to serve by activity, money a year; what is not counted costs 0."""
 
@@ -124,7 +127,7 @@ async def read_portraits(
 def portraits_of(model: Model, rows: Rows, histories: Histories, now: F64, over: Scenario) -> Portraits:
     """What the reports need of n customers."""
     catalogue, n = model.rulebook.catalogue, len(rows)
-    figures = figures_of(model, rows, now)
+    figures, valued = figures_of(model, rows, now), valued_of(model, rows)
     stage = figures[:, Figure.STAGE].astype(np.int64)
     first = first_recommendations(model, rows, histories, now, over)
     names = np.array([catalogue.column("revenue_net"), catalogue.column("share_of_wallet")], np.int64)
@@ -141,6 +144,7 @@ def portraits_of(model: Model, rows: Rows, histories: Histories, now: F64, over:
         action=first.action,
         cost=_cost(first),
         effort=_effort(model, rows, histories, now, over, stage == Stage.GROW_ME),
+        margin_assumed=((valued.worth.flags & ValueFlag.MARGIN_DEFAULTED) != 0).astype(np.uint8),
         served=np.nan_to_num(take_columns(rows.numbers, model.worth.activities)) * model.worth.activity_costs,
     )
 
@@ -157,6 +161,7 @@ def _nobody(activities: int) -> Portraits:
         none.astype(np.int32),
         none,
         np.empty((0, 2)),
+        none.astype(np.uint8),
         np.empty((0, activities)),
     )
 

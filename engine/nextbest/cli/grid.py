@@ -79,17 +79,18 @@ def show(
         return found, write_overview(out, stem, found)
 
     found, written = asyncio.run(run())
-    _show(Console(highlight=False), found, cells, written)
+    show_grid(Console(highlight=False), found, cells, written)
 
 
-def _show(console: Console, found: Overview, cells: int, written: list[Path]) -> None:
+def show_grid(console: Console, found: Overview, cells: int, written: list[Path]) -> None:
+    """Print an overview, with so many peer cells at most, and name the files that were written."""
     grid, money = found.positions, found.currency
     for title, values in (
         ("customers", grid.count.astype("float64")),
         (f"potential value, mean a customer ({money} a year)", grid.potential[VALUE]),
         (f"customer value gap, sum ({money} a year)", grid.gap[VALUE]),
-        (f"potential profit, mean a customer ({money} a year)", grid.potential[PROFIT]),
-        (f"company profit gap, sum ({money} a year)", grid.gap[PROFIT]),
+        (f"potential profit, mean a customer ({money} a year{found.margin.mark})", grid.potential[PROFIT]),
+        (f"company profit gap, sum ({money} a year{found.margin.mark})", grid.gap[PROFIT]),
     ):
         console.print(_position_table(title, values, found))
     console.print(
@@ -98,6 +99,8 @@ def _show(console: Console, found: Overview, cells: int, written: list[Path]) ->
     )
     for caveat in found.caveats:
         console.print(f"caveat: {caveat}", markup=False)
+    if found.margin.note:
+        console.print(found.margin.note, markup=False)
     console.print(_ladder(found))
     console.print(_effort(found))
     console.print(_mutual(found))
@@ -145,7 +148,7 @@ def _effort(found: Overview) -> Table:
 
 
 def _mutual(found: Overview) -> Table:
-    title = f"mutual value segments ({found.without_segment} customers without figures)"
+    title = f"mutual value segments ({found.without_segment} customers without figures{found.margin.mark})"
     table = Table("customers", *(f"{level} profit" for level in LEVELS), title=title)
     for k in reversed(range(len(LEVELS))):
         counts = ("few" if math.isnan(value) else number(value) for value in found.mutual[k].tolist())
@@ -196,9 +199,8 @@ def _served(found: Overview) -> Table:
 def _cells(found: Overview, cells: int) -> Table:
     tau = f"{found.tau:.0%}"
     heads = ("peers", "customers", "value, half", f"value, {tau}", "profit, half", f"profit, {tau}")
-    table = Table(
-        *heads, title=f"peer cells: what half and {tau} of the peers stay below ({found.currency} a year)"
-    )
+    unit = f"{found.currency} a year{found.margin.mark}"
+    table = Table(*heads, title=f"peer cells: what half and {tau} of the peers stay below ({unit})")
     for column in table.columns[1:]:
         column.justify = "right"
     for cell in found.cells[:cells]:
