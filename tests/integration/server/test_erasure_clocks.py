@@ -169,6 +169,19 @@ async def test_replies_are_erased_whatever_the_clock_said(redis_process, ruleboo
         assert keys == [service.store.keys.tombstone(CUSTOMER)]
 
 
+@pytest.mark.parametrize("jump", [timedelta(days=400), -timedelta(days=400)])
+async def test_a_retry_after_the_clock_has_jumped(redis_process, rulebook, jump):
+    """A retry gets the same decision whatever the clock says meanwhile, and new questions are decided."""
+    async with serving(redis_process, rulebook, NOW) as (_, client, clock):
+        await put(client, NOW)
+        request = decide_request(CUSTOMER, channel="pos", request_id="r")
+        first = await client.decide(request)
+        await client.capture_outcomes(CUSTOMER, [rejected(NOW, "k")])
+        clock.at += jump
+        assert await client.decide(request) == first
+        assert not is_fallback(await client.decide(decide_request(CUSTOMER, channel="pos")))
+
+
 async def test_the_tombstone_of_a_clock_far_ahead_ends_with_its_guard(redis_process, rulebook):
     """After an erasure by a clock far ahead, outcomes are refused until the guard ends, and no longer."""
     async with serving(redis_process, rulebook, NOW) as (service, client, clock):

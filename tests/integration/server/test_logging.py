@@ -10,7 +10,7 @@ import pytest
 from tests.builders.redis_process import RedisProcess
 from tests.builders.small import NOW, regular
 
-from loyalty.nextbest.v1 import common_pb2, decision_pb2
+from loyalty.nextbest.v1 import common_pb2, decision_pb2, interaction_pb2
 from nextbest.data.decision_log import LogLimits
 from nextbest.data.store import StoreOptions, past_of
 from nextbest.model import Degraded
@@ -19,7 +19,14 @@ from nextbest.server.app import ServiceOptions, running_service
 from nextbest.server.decision_log import Fate, LogOptions, WhenFull
 from nextbest.server.replayer import Replayer
 from nextbest.server.replaying import Verdict
-from nextbest_client import AsyncNextBestClient, ClientOptions, customer_snapshot, decide_request
+from nextbest_client import (
+    AsyncNextBestClient,
+    ClientOptions,
+    NotFound,
+    customer_snapshot,
+    decide_request,
+    outcome_of,
+)
 from nextbest_client.errors import ClientError
 
 PATIENT = ClientOptions(timeout_ms=60_000.0, max_attempts=1)
@@ -182,6 +189,24 @@ async def test_the_log_stays_short(redis_process, rulebook, fates):
         await until(lambda: fates[Fate.WRITTEN] == 300)
         await service.store.decisions.trim()
         assert set(await everything(service)) == {item.decision.decision_id for item in items[-50:]}
+
+
+async def test_a_decision_that_has_expired(redis_process, rulebook, fates):
+    """What is kept no longer cannot be explained, and says so; what became of it can still be captured."""
+    async with started(redis_process, rulebook) as (service, client):
+        decision = await client.decide(asking())
+        explained = await client.explain(decision.decision_id, customer_id=CUSTOMER)
+        assert explained.decision == decision
+
+        record = service.store.keys.decision(CUSTOMER, bytes.fromhex(decision.decision_id))
+        assert await service.store.connection.execute("PEXPIRE", record, 1) == 1
+        await asyncio.sleep(0.05)
+        assert not (await client.export(CUSTOMER)).decisions
+        with pytest.raises(NotFound, match="was never logged, or is no longer kept"):
+            await client.explain(decision.decision_id, customer_id=CUSTOMER)
+        outcome = outcome_of(decision, decision.results[0], common_pb2.OUTCOME_ACCEPTED)
+        (result,) = await client.capture_outcomes(CUSTOMER, [outcome])
+        assert result.status == interaction_pb2.RECORD_STATUS_RECORDED
 
 
 async def test_retries_are_logged_once(redis_process, rulebook, fates):
