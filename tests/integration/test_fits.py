@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
+from tests.builders.command_line import nextbest
 from tests.builders.shop import AS_OF, WEEK, customers, write_shop
 from tests.builders.stored_shop import Shop
 
@@ -21,6 +22,7 @@ from nextbest.batch.grid_runs import GridOptions, Told, fit_grid
 from nextbest.batch.operations import load_artifacts, load_model, population
 from nextbest.batch.purchase_histories import HISTORY_FACTS
 from nextbest.batch.writing import changing
+from nextbest.data.snapshots import SnapshotStore
 from nextbest.errors import ArtifactError, FitError, InvalidInput
 from nextbest.facts import Figure
 from nextbest.figures import figures_of
@@ -270,6 +272,74 @@ def test_a_dimension_that_follows_an_outcome_is_refused_by_name(tmp_path, redis_
     document = json.loads(next(shop.out.glob("grid-*-overview.json")).read_text())
     assert document["accepted_leaks"] == list(leaks)
     assert isinstance(shop.cli("fit", "grid", "--accept-leak", "nonsense").exception, InvalidInput)
+
+
+def test_customers_who_go_while_they_are_counted_are_no_damage(shop, monkeypatch):
+    """Who is erased after the ids are listed is left out and said, and not called unreadable."""
+
+    async def fitted(store):
+        ids = await grid_runs.customer_ids(store)
+
+        async def scanned(*_):
+            await store.connection.execute("DEL", *map(store.keys.snapshot, ids[100:103]))
+            return ids
+
+        monkeypatch.setattr(grid_runs, "customer_ids", scanned)
+        return await fit_grid(store, shop.rulebook, now=AS_OF)
+
+    run = shop.run(fitted)
+    assert (run.gone, run.unreadable, run.seen) == (3, 0, N - 3)
+    assert "removed" not in shop.cli("fit", "grid").output
+
+
+def test_a_customer_whom_redis_names_twice_counts_once(shop, monkeypatch):
+    """SCAN may give a key again; the grid is the same."""
+    assert shop.cli("fit", "grid").exit_code == 0
+    once, scan = shop.active(), SnapshotStore.scan
+
+    async def again(store, **options):
+        async for ids in scan(store, **options):
+            yield ids
+            yield ids[:3]
+
+    monkeypatch.setattr(SnapshotStore, "scan", again)
+    result = shop.cli("fit", "grid")
+    assert f"of {N} customers counted" in result.output
+    assert shop.active() == once
+
+
+@pytest.mark.parametrize("what", ["ltv", "grid"])
+def test_a_full_disk_replaces_nothing_and_leaves_nothing(shop, monkeypatch, what):
+    """What cannot be written is an error with the place, exit code 1; no half file stays behind."""
+    assert shop.cli("fit", what).exit_code == 0
+    before, written = shop.active(), sorted(shop.out.iterdir())
+    shop.load(customers(N, seed=4))
+    monkeypatch.setenv("NEXTBEST_PREFIX", shop.options.prefix)
+    where = ("--rulebook", shop.rulebook_directory, "--redis-url", shop.options.redis_url, "--out", shop.out)
+    code = (
+        "import resource, sys; from nextbest.cli import main;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900)); main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "fit", what, *map(str, where)]
+    said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert said.returncode == 1, said.stderr
+    assert "File too large" in said.stderr.splitlines()[-1]
+    assert "Traceback" not in said.stderr
+    assert (shop.active(), sorted(shop.out.iterdir())) == (before, written)
+
+
+def test_a_place_that_cannot_be_written_to_is_named(shop, monkeypatch):
+    """An output that is no directory is said with its path; nothing is put into use."""
+    monkeypatch.setenv("NEXTBEST_PREFIX", shop.options.prefix)
+    shop.out.write_text("a file")
+    for what in ("ltv", "grid"):
+        said = nextbest(
+            *("fit", what, "--rulebook", shop.rulebook_directory, "--out", shop.out),
+            *("--redis-url", shop.options.redis_url),
+        )
+        assert said.code == 1
+        assert f"`{shop.out}`" in said.err
+    assert shop.active() == {}
 
 
 class _PulledPlugError(Exception):

@@ -10,6 +10,7 @@ from tests.naive import backtest as naive_figures
 from tests.naive import rolling_origin as naive
 
 from nextbest.errors import FitError
+from nextbest.learning import rolling_origin
 from nextbest.learning.propensity import PropensityModel
 from nextbest.learning.propensity_fit import fit_propensity
 from nextbest.learning.rolling_origin import (
@@ -20,6 +21,7 @@ from nextbest.learning.rolling_origin import (
     rolling_scores,
     validate,
 )
+from nextbest.learning.validation import Replicates
 
 
 def labelled(rows, x=None, accepted=None):
@@ -139,3 +141,26 @@ def test_fit_that_does_not_converge_is_an_error(monkeypatch):
     rows = world()
     with pytest.raises(FitError, match="no convergence within 1 steps"):
         fit_propensity("m", ("a",), rows.x, rows.accepted, groups=rows.groups)
+
+
+def test_figures_are_the_same_however_many_replicates_are_drawn_at_once():
+    """Drawing replicates in parts, to keep memory small, changes no figure."""
+    households = np.random.default_rng(3).integers(0, 40, 200)
+    whole = Replicates.of_households(households, replicates=25, seed=4).weights
+    for at_once in (1, 2, 7, 26, 100):
+        parts = list(Replicates.in_parts(households, replicates=25, seed=4, at_once=at_once))
+        assert max(len(part.weights) for part in parts) <= at_once
+        assert np.array_equal(np.concatenate([part.weights for part in parts]), whole)
+
+
+def test_a_validation_is_the_same_in_little_memory(monkeypatch):
+    """Intervals do not depend on how many replicates are in memory at once."""
+    draw = np.random.default_rng(8)
+    rows = [(f"g{k}", 10.0 * k, 10.0 * k + 5) for k in range(5) for _ in range(60)]
+    x = draw.normal(size=(len(rows), 1))
+    one = labelled(rows, x, (draw.random(len(rows)) < 1 / (1 + np.exp(-x[:, 0]))).astype(float))
+    found = []
+    for cells in (1, 1000, rolling_origin.CELLS_AT_ONCE):
+        monkeypatch.setattr(rolling_origin, "CELLS_AT_ONCE", cells)
+        found.append(validate(one, lambda past: fit_labelled("m", past, log_facts=())).to_dict())
+    assert found[0] == found[1] == found[2]

@@ -72,6 +72,8 @@ class GridRun:
     """Customers looked at."""
     unreadable: int = 0
     """Customers left out because their row cannot be read."""
+    gone: int = 0
+    """Customers who were there when the ids were listed, and not when they were read."""
     resumed: int = 0
     """Customers that an interrupted run had looked at already."""
     rejected: int = 0
@@ -99,15 +101,16 @@ async def fit_grid(
     """
     options, told = options or GridOptions(), told or Told()
     counter, last = await _resumed(store, rulebook) if not options.restart else (GridCounter(rulebook), "")
-    resumed, unreadable, saved = counter.seen, 0, counter.seen
+    resumed, unreadable, gone, saved = counter.seen, 0, 0, counter.seen
     ids = await customer_ids(store)
     told.expect(len(ids))
     rest = ids.filter(ids > last)
     told.progress(len(ids) - len(rest))
     async for batch in population(store, rest):
         counter.add(batch.rows, id_checks_of([customer.encode() for customer in batch.customer_ids]))
-        told.progress(len(batch.rows) + batch.unreadable)
+        told.progress(len(batch.rows) + batch.unreadable + batch.gone)
         unreadable += batch.unreadable
+        gone += batch.gone
         if counter.seen - saved >= options.save_every and batch.customer_ids:
             saved = counter.seen
             await _save(store, counter, rulebook, batch.customer_ids[-1])
@@ -115,7 +118,7 @@ async def fit_grid(
     await store.connection.execute("DEL", store.keys.fit_progress)
     fit = counter.finish(m=options.m, ltv=await _ltv_in_use(store), accepted_leaks=options.accepted_leaks)
     digest = await _use(store, fit.fitted, rulebook, now, options.files)
-    return GridRun(fit, digest, counter.seen, unreadable=unreadable, resumed=resumed)
+    return GridRun(fit, digest, counter.seen, unreadable=unreadable, gone=gone, resumed=resumed)
 
 
 async def fit_grid_of_file(

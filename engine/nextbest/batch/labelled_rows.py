@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from nextbest.batch.room import MB, require_room
 from nextbest.data.casting import cast_numbers, cast_times, text_of
 from nextbest.data.row_columns import faults_of
 from nextbest.data.table_files import RowFault, TableBatch, TableFile
@@ -21,6 +22,11 @@ NUMBERS = (FactType.INT, FactType.DOUBLE)
 """Types of facts that a model reads: a code or a time is no quantity."""
 SHOWN_FAULTS = 50
 """Bad cells that are listed one by one; the others are counted."""
+_CONSTANT_MB = 250
+"""Of a fit: libraries' threads, and replicates while figures are computed; measured."""
+_BYTES_A_ROW = 100
+_BYTES_A_CELL = 48
+"""Of a row and fact: as read, standardised, without the part that is held out, and within the regression."""
 _TRUE, _FALSE = ("true", "1", "1.0"), ("false", "0", "0.0")
 
 
@@ -74,11 +80,13 @@ def read_labelled(path: Path, catalogue: Catalogue, columns: Columns, *, now: fl
     Raises:
         InvalidInput: with every column that is missing or is no number of the catalogue, or with
             every cell that cannot be used; nothing is left out silently.
+        NoRoom: the process may not take the memory that a fit of this file takes; nothing was begun.
 
-    Cost: 8 bytes a row and fact.
+    Cost: 8 bytes a row and fact, twice that while they are joined; only the columns named are read.
     """
     table = TableFile(path)
     names = _facts(table.columns, catalogue, columns)
+    require_room("`fit propensity`", memory_of_file(len(names), table.row_count or 0))
     facts = [catalogue[name] if name in catalogue else _plain(name) for name in names]
     gathered, checks = _Gathered(), RowCodec(catalogue).checks
     wanted = [*dict.fromkeys([*columns.roles.values(), *names])]
@@ -89,6 +97,11 @@ def read_labelled(path: Path, catalogue: Catalogue, columns: Columns, *, now: fl
             gathered.faults += _out_of_bounds(batch, gathered.numbers[-1], names, catalogue, checks.misfits)
     _require_no(gathered.faults)
     return _labelled(names, gathered)
+
+
+def memory_of_file(facts: int, rows: int) -> int:
+    """Bytes that a fit on so many rows takes beyond what the process has taken; 0 rows = not known."""
+    return _CONSTANT_MB * MB + (_BYTES_A_ROW + _BYTES_A_CELL * facts) * rows
 
 
 def _facts(found: Sequence[str], catalogue: Catalogue, columns: Columns) -> list[str]:

@@ -192,11 +192,24 @@ def _retention(contracts: Contracts) -> tuple[RetentionModel | None, list[str]]:
 
 
 def write_check(run: BuyersFit, directory: Path) -> None:
-    """Write the calibration as a plot (PNG) and as data (JSON, CSV)."""
-    from nextbest.batch.pictures import draw_calibration  # noqa: PLC0415  (matplotlib costs every start 0.5 s)
+    """Write the calibration as a plot (PNG) and as data (JSON, CSV), or nothing.
 
+    Raises:
+        OSError: it cannot be written.
+    """
     base = directory / run.stem
     directory.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_check(run, base)
+    except OSError:
+        for ending in (".png", ".json", ".csv"):
+            base.with_suffix(ending).unlink(missing_ok=True)
+        raise
+
+
+def _write_check(run: BuyersFit, base: Path) -> None:
+    from nextbest.batch.pictures import draw_calibration  # noqa: PLC0415  (matplotlib costs every start 0.5 s)
+
     title = f"lifetime value {run.digest[:SHORT_DIGEST]}: {run.parameters.n} buyers"
     draw_calibration(base.with_suffix(".png"), run.check, title)
     base.with_suffix(".json").write_text(json.dumps(document(run), indent=1) + "\n", encoding="utf-8")

@@ -38,6 +38,8 @@ class PopulationBatch:
     rows: Rows
     unreadable: int
     """Customers of this batch that were left out because their row cannot be read."""
+    gone: int = 0
+    """Customers of this batch who were erased, or whose snapshot expired, since the ids were listed."""
 
 
 def no_progress(_customers: int) -> None:
@@ -74,9 +76,12 @@ async def read_batch(store: Store, customer_ids: list[str]) -> PopulationBatch:
     readable = decoded.problems == RowProblem.NONE
     if readable.all():
         return PopulationBatch(customer_ids, decoded.rows, 0)
-    kept = np.flatnonzero(readable)
+    kept, gone = np.flatnonzero(readable), int((decoded.problems == RowProblem.ABSENT).sum())
     return PopulationBatch(
-        [customer_ids[i] for i in kept], _picked(decoded.rows, kept), int(len(readable) - len(kept))
+        [customer_ids[i] for i in kept],
+        _picked(decoded.rows, kept),
+        len(readable) - len(kept) - gone,
+        gone,
     )
 
 

@@ -34,6 +34,7 @@ from nextbest.cli.score import score_population
 from nextbest.errors import InvalidInput, NextBestError
 from nextbest_client import ClientError
 
+_NOT_WRITTEN = "what is in use stays in use; free space, or name another place, and run it again"
 _OUT_OF_MEMORY = (
     "what is in use stays in use, and nothing unfinished is; let the process take more, and run it again"
 )
@@ -79,20 +80,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error of ours is said without a traceback and ends with exit code 1."""
     try:
         app(args=arguments)
-    except (NextBestError, ClientError, ValidationError, MemoryError) as error:
+    except (NextBestError, ClientError, ValidationError, MemoryError, OSError) as error:
         console = Console(stderr=True, highlight=False)
         for line in _lines(error):
             console.print(f"error: {line}", markup=False, soft_wrap=True)
         sys.exit(1)
 
 
-def _lines(error: NextBestError | ClientError | ValidationError | MemoryError) -> list[str]:
+def _lines(error: NextBestError | ClientError | ValidationError | MemoryError | OSError) -> list[str]:
     """One line for each thing that is wrong."""
     match error:
         case InvalidInput() | ClientError() if error.violations:
             return [f"{v.field}: {v.description}" for v in error.violations]
         case ValidationError():
             return [f"NEXTBEST_{e['loc'][0]}".upper() + f": {e['msg']}" for e in error.errors()]
+        case OSError() if error.filename is not None:
+            return [f"`{error.filename}`: {error.strerror}: {_NOT_WRITTEN}"]
+        case OSError():
+            return [f"{error}: {_NOT_WRITTEN}"]
         case MemoryError():
             return [f"out of memory ({error}): {_OUT_OF_MEMORY}".replace(" ()", "")]
         case _:

@@ -229,6 +229,9 @@ def _show_grid(console: Console, run: GridRun) -> None:
         )
     text = f"{fit.customers} of {run.seen} customers counted, in {cells} cells by {dimensions}"
     console.print(text, highlight=False)
+    if run.gone:
+        text = f"{run.gone} customers were removed while they were counted, and are not in it"
+        console.print(text, highlight=False)
     if run.unreadable:
         console.print(f"warning: {run.unreadable} snapshots cannot be read", highlight=False)
     if fit.choice is None:

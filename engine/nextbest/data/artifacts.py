@@ -176,15 +176,20 @@ class ArtifactFiles:
 
         Raises:
             ArtifactError: the bytes are no artifact.
+            OSError: it cannot be written; nothing is left of it.
         """
         artifact = unpack(data)
         self._directory.mkdir(parents=True, exist_ok=True)
         path = self._directory / f"{artifact.kind}-{artifact.digest}{_SUFFIX}"
         with tempfile.NamedTemporaryFile(dir=self._directory, delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+            try:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink()
+                raise
         return path
 
     def get(self, digest: str, *, kind: str | None = None) -> Artifact:

@@ -25,7 +25,9 @@ MOST_ORIGINS = 30
 MOST_REPLICATES = 500
 LEAST_REPLICATES = 20
 CELLS = 10_000_000
-"""Replicates × rows that are drawn at most: some 500 MB while figures are computed."""
+"""Replicates × rows that are drawn at most."""
+CELLS_AT_ONCE = 1_000_000
+"""Of them while figures are computed: some 80 MB; one replicate at least."""
 SEED = 20170626
 SUSPICIOUS_AUC = 0.99
 """Whoever ranks this well has probably looked at the outcome."""
@@ -190,10 +192,7 @@ def _fitted(past: Labelled, ended: int, fit: Callable[[Labelled], PropensityMode
 
 def _figures(rows: Labelled, scores: F64, skipped: Mapping[str, str]) -> Validation:
     count = min(max(CELLS // len(scores), LEAST_REPLICATES), MOST_REPLICATES)
-    draws = Replicates.of_households(rows.customers, replicates=count, seed=SEED)
-    auc = draws.interval(auc_within(scores, rows.accepted, rows.groups, draws))
-    top = draws.interval(captured(scores, rows.accepted, rows.groups, draws, share=TOP))
-    error = draws.interval(calibration_error(scores, rows.accepted, draws))
+    auc, top, error = map(Replicates.interval, _drawn(rows, scores, count))
     parts = [part for part in np.array_split(np.argsort(scores, kind="stable"), BINS) if len(part)]
     starts, _ = _spans(rows)
     tested = [int(group) for group in np.argsort(starts, kind="stable") if np.isfinite(starts[group])]
@@ -209,6 +208,21 @@ def _figures(rows: Labelled, scores: F64, skipped: Mapping[str, str]) -> Validat
         came=np.array([rows.accepted[part].mean() for part in parts]),
         warnings=tuple(_warnings(auc)),
     )
+
+
+def _drawn(rows: Labelled, scores: F64, count: int) -> F64:
+    """(3, 1 + count) AUC, acceptances in the top and calibration error, some replicates at a time."""
+    at_once = max(1, CELLS_AT_ONCE // len(scores))
+    draws = Replicates.in_parts(rows.customers, replicates=count, seed=SEED, at_once=at_once)
+    figures = [
+        (
+            auc_within(scores, rows.accepted, rows.groups, some),
+            captured(scores, rows.accepted, rows.groups, some, share=TOP),
+            calibration_error(scores, rows.accepted, some),
+        )
+        for some in draws
+    ]
+    return np.concatenate(figures, axis=1)
 
 
 def _warnings(auc: Interval) -> list[str]:

@@ -6,6 +6,7 @@ Ties count as in a random order among them. Every figure takes weights, and a bo
 nothing but weights: how often each household was drawn.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,17 +50,33 @@ class Replicates:
             replicates: how many draws; 0 gives values without intervals.
             seed: seed of the draws.
         """
+        return next(cls.in_parts(households, replicates=replicates, seed=seed, at_once=replicates + 1))
+
+    @classmethod
+    def in_parts(cls, households: I64, *, replicates: int, seed: int, at_once: int) -> Iterator["Replicates"]:
+        """The same weights some at a time, of which the first are of all rows once.
+
+        Args:
+            households: (n,) household of each row.
+            replicates: how many draws.
+            seed: seed of the draws.
+            at_once: draws of a part at most, at least 1; the figures are the same with any number.
+        """
         names, member = np.unique(households, return_inverse=True)
-        rng = np.random.default_rng(seed)
-        counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=replicates)
-        drawn = np.vstack([np.ones((1, len(names))), counts.astype(np.float64)])
-        return cls(drawn[:, member])
+        rng, chances = np.random.default_rng(seed), np.full(len(names), 1 / len(names))
+        part = np.ones((1, len(names)))
+        for start in range(0, replicates + 1, at_once):
+            drawn = min(at_once, replicates + 1 - start) - len(part)
+            counts = rng.multinomial(len(names), chances, size=drawn).astype(np.float64)
+            yield cls(np.vstack([part, counts])[:, member])
+            part = np.empty((0, len(names)))
 
     def take(self, rows: npt.NDArray[np.bool_]) -> "Replicates":
         """Keep the weights of some rows."""
         return Replicates(self.weights[:, rows])
 
-    def interval(self, figures: F64) -> Interval:
+    @staticmethod
+    def interval(figures: F64) -> Interval:
         """Summarise (1 + replicates,) figures; replicates in which it is not defined are left out."""
         drawn = figures[1:][~np.isnan(figures[1:])]
         if not len(drawn):
