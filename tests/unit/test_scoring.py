@@ -120,9 +120,8 @@ def test_reasons_count_where_every_action_of_a_customer_ended(seed):
     crowd = Crowd(seed, reasons=True)
     who, book = crowd.customers, crowd.world.rulebook
     contexts = crowd.scoring.situation.contexts(len(who))
-    _, trace = explain(
-        crowd.model, who.rows, who.histories, contexts, crowd.state, crowd.now, np.zeros(len(who), np.uint64)
-    )
+    seeds = seeds_of(who.checks, crowd.now, 0)
+    _, trace = explain(crowd.model, who.rows, who.histories, contexts, crowd.state, crowd.now, seeds)
     scored = crowd.score()
     first = scored.frame.filter(pl.col("rank") == 1)
     for name, reason in REASON_COLUMNS.items():
