@@ -15,7 +15,8 @@ PATIENCE_S = 60.0
 class RedisProcess:
     """A redis-server on a socket in a directory; what was written is there again after a restart."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, **options):
+        self._options = options
         self._directory = Path(directory)
         self._socket = self._directory / "redis.sock"
         self._process = None
@@ -28,6 +29,7 @@ class RedisProcess:
     def start(self):
         """Start it; ready when this returns."""
         options = {"port": 0, "unixsocket": self._socket, "dir": self._directory, "appendonly": "yes"}
+        options |= self._options
         arguments = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
         command = [find_binary(), *arguments, "--save", ""]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

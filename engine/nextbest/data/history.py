@@ -19,8 +19,8 @@ from nextbest.rings import DecodedHistories, HistoryCodec
 DEFAULT_CAPACITY = 128
 """Entries a ring holds; the oldest make way."""
 
-# KEYS: a ring, notes, tombstone, row, hash, lessons. ARGV: low half of the id check, capacity, retention in
-# seconds (inf = for ever), n, n entries, n notes (empty = none), n lessons (likewise).
+# KEYS: a ring, notes, tombstone, row, hash, and lessons if there are any. ARGV: low half of the id check,
+# capacity, retention in seconds (inf = for ever), n, n entries, n notes (empty = none), n lessons (likewise).
 # Entry bytes: 1..8 time, 65..72 idempotency key (Lua counts from 1). Gives per entry:
 # 1 recorded, 2 recorded before, 3 another content was recorded under its key (then nothing is written),
 # 4 older than all that the ring keeps, 5 of a customer who was erased since.
@@ -186,8 +186,9 @@ class HistoryStore:
             self._keys.tombstone(customer_id),
             self._keys.snapshot(customer_id),
             self._keys.hash_snapshot(customer_id),
-            self._keys.lessons,
         ]
+        if any(lessons):  # of all customers, so in another slot of a cluster
+            guards.append(self._keys.lessons)
         for ring, where in (
             (self._keys.contacts(customer_id), np.flatnonzero(~is_event)),
             (self._keys.events(customer_id), np.flatnonzero(is_event)),
