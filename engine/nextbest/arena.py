@@ -5,13 +5,15 @@ hundred arrays that never change: handing them over one by one costs a single cu
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from nextbest.model import F64, I32, I64
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class Arena(NamedTuple):
@@ -36,6 +38,19 @@ def pack(arrays: Iterable[npt.NDArray[np.generic]]) -> Arena:
     # from bytes, hence read-only
     words = np.frombuffer(b"".join(parts), np.int64)
     return Arena(words, np.frombuffer(np.array(places, np.int64).tobytes(), np.int64).reshape(-1, 6))
+
+
+def fixed(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """The array as contiguous and read-only memory, whoever made it.
+
+    numba compiles a kernel anew for every mixture of read-only and writable arrays, which takes half a
+    minute, and the first request with another mixture would wait for it.
+    """
+    flags = array.flags
+    if flags.writeable or not flags.c_contiguous:
+        array = np.ascontiguousarray(array).view()
+        array.setflags(write=False)
+    return array
 
 
 _inlined = numba.njit(inline="always", error_model="numpy")

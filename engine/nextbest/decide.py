@@ -6,20 +6,18 @@ the same call, and the same arguments give the same answer.
 
 from functools import lru_cache
 from threading import get_ident
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from nextbest.action.admission import n_words
 from nextbest.action.arbitration import arbitrate
+from nextbest.action.block import n_rows, n_words
 from nextbest.action.contact import fill_cooling
-from nextbest.action.lanes import n_rows
 from nextbest.action.posteriors import ROOT_ONLY
 from nextbest.action.tables import Batch, Code, Raw
 from nextbest.action.terms import Learnt, pack_state
 from nextbest.action.tracing import settle_reasons, trace_arbitration
-from nextbest.arena import Arena, pack
+from nextbest.arena import Arena, fixed, pack
 from nextbest.assembly import Model
 from nextbest.figures import figures_of
 from nextbest.learning.propensity import score_propensity
@@ -48,8 +46,6 @@ from nextbest.valuation import take_columns
 
 DEFAULT_RESULTS = 3
 
-Scalar = TypeVar("Scalar", bound=np.generic)
-
 
 def decide(
     model: Model,
@@ -61,6 +57,7 @@ def decide(
     seed: U64,
     *,
     max_results: int = DEFAULT_RESULTS,
+    out: Decisions | None = None,
 ) -> Decisions:
     """Rank the actions of n customers by expected mutual value; doing nothing scores 0 and competes.
 
@@ -73,6 +70,7 @@ def decide(
         now: (n,) epoch seconds; nothing reads a clock.
         seed: (n,) what is drawn at random follows from, see `action.draws.seeds_of`.
         max_results: Answers kept a customer, at least 1.
+        out: Arrays for as many customers and answers to be filled and returned, instead of new ones.
 
     Returns:
         Figures, ranked actions and their score terms.
@@ -80,7 +78,7 @@ def decide(
     Cost: see docs/performance.md.
     Source: domain model, sections 6, 8 and 9. Oracle: tests/naive/decide.py.
     """
-    task = _task(model, rows, histories, contexts, state, now, seed, max_results)
+    task = _task(model, rows, histories, contexts, state, now, seed, max_results, out=out)
     arbitrate(*task.given, task.room.scores, task.room.picks, task.room.pool, *task.answers)
     return task.decisions
 
@@ -149,25 +147,35 @@ def _task(
     max_results: int,
     *,
     assumed: F64 | None = None,
+    out: Decisions | None = None,
 ) -> _Task:
     n, now = len(rows), fixed(now)
     room = _room(model, n, max_results, placing=contexts.preference.shape[1] > 0)
     learnt = prepared(model, state)
     batch = _batch(model, rows, histories, contexts, learnt, now, seed, room, assumed)
-    decisions = Decisions(
-        figures=batch.figures,
-        action=np.empty((n, max_results), np.int32),
-        treatment=np.empty((n, max_results), np.int32),
-        placement=np.empty((n, max_results), np.int32),
-        terms=np.empty((n, max_results, _TERMS)),
-        count=np.empty(n, np.int32),
-        fired=np.empty_like(room.cooling),
-    )
+    if out is None:
+        decisions = new_decisions(model, max_results, batch.figures)
+    else:
+        decisions, out.figures[:] = out, batch.figures
     given = (_arena(model), _raw(model, rows, contexts, now), batch, learnt.terms)
     return _Task(given, room, decisions)
 
 
 _TERMS = len(Term)
+
+
+def new_decisions(model: Model, results: int, figures: F64) -> Decisions:
+    """Memory for the decisions about n customers, with so many answers each, around their `figures`."""
+    n = len(figures)
+    return Decisions(
+        figures=figures,
+        action=np.empty((n, results), np.int32),
+        treatment=np.empty((n, results), np.int32),
+        placement=np.empty((n, results), np.int32),
+        terms=np.empty((n, results, _TERMS)),
+        count=np.empty(n, np.int32),
+        fired=np.empty((len(model.rulebook.triggers), n_blocks(n)), np.uint64),
+    )
 
 
 def _new_trace(rows: int, actions: int) -> tuple[Trace, F64]:
@@ -244,7 +252,7 @@ def _new_room(model: Model, n: int, results: int, pooled: int) -> _Room:
         pressure=np.empty((n, 3)),
         seen=np.empty((actions + groups + 1, lanes), np.uint16),
         words=np.empty(n_words(model.tables), np.uint64),
-        lanes=np.empty((n_rows(program.n_values, len(model.propensities)), lanes)),
+        lanes=np.empty(n_rows(program.n_values, len(model.propensities)) * LANES),
         scores=np.empty((lanes, max(results, pooled))),
         picks=np.empty(lanes, np.int64),
         pool=np.empty((lanes, pooled), np.int32),
@@ -336,19 +344,6 @@ def _batch(
         places=_posterior_places(model, rows, learnt, room),
         seeds=fixed(seed),
     )
-
-
-def fixed(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
-    """The array as contiguous and read-only memory, whoever made it.
-
-    numba compiles a kernel anew for every mixture of read-only and writable arrays, which takes half a
-    minute, and the first request with another mixture would wait for it.
-    """
-    flags = array.flags
-    if flags.writeable or not flags.c_contiguous:
-        array = np.ascontiguousarray(array).view()
-        array.setflags(write=False)
-    return array
 
 
 def _match(

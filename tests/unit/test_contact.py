@@ -17,7 +17,7 @@ from tests.naive import contact as naive
 from tests.naive.plain import Channel as PlainChannel
 from tests.naive.plain import Entry, History, Limit
 
-from nextbest.action.contact import contact_pressure
+from nextbest.action.contact import contact_pressure, halved
 from nextbest.decide import explain
 from nextbest.model import NO_NAME, Direction, EntryFlag, EntryKind, Outcome, Reason
 from nextbest.rings import new_entries
@@ -110,6 +110,15 @@ def test_pressure_agrees_with_the_oracle(entries):
     assert pressure == pytest.approx(expected, rel=1e-12, abs=1e-15)
     latest = naive.latest_location_push(history, NOW, {"location"})
     assert located == (-math.inf if latest is None else latest)
+
+
+@given(st.one_of(st.floats(), st.floats(0.0, 600.0), st.integers(0, 500).map(float)))
+@settings(max_examples=100, deadline=None)
+def test_halvings_agree_with_the_power(half_lives):
+    """What halves with time is the power of two to rounding, exact at whole halvings, and nothing outside."""
+    inside = 0.0 <= half_lives <= 500.0
+    expected = 2.0**-half_lives if inside else 0.0
+    assert halved(half_lives) == (expected if half_lives.is_integer() else pytest.approx(expected, rel=1e-15))
 
 
 @pytest.mark.parametrize(

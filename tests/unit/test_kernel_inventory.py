@@ -139,6 +139,9 @@ COMPARED = {
         "behaviour.index.level_of": "level_equals_the_oracle",
         "behaviour.index.purchase_frequencies": "frequencies_equal_the_oracle",
     },
+    "unit/test_local_time.py": {
+        "local_time.": "hour_is_that_on_the_wall",
+    },
     "unit/test_ltv.py": {
         "potential.ltv.berger_nasr_ltv": "berger_nasr_is_the_sum_of_its_terms",
         "potential.ltv.investment_ceiling_rows": "the_ceiling_equals_the_oracle",

@@ -110,7 +110,7 @@ def _outbound(n):
 def test_second_of_the_day_has_the_bits_of_the_remainder(days, beside):
     """Beside and on midnight, before and after 1970, the second of the day has the bits of the remainder."""
     local = np.array([day * 86400.0 + beside for day in days])
-    assert second_of_day(local).tolist() == [value % 86400.0 for value in local.tolist()]
+    assert [second_of_day(value) for value in local.tolist()] == [value % 86400.0 for value in local.tolist()]
 
 
 def test_without_a_zone_the_strategys_holds(rulebook):

@@ -21,7 +21,7 @@ def bits(decisions):
 @pytest.mark.parametrize(("seed", "part", "threads"), [(1, 64, 2), (2, 128, 3), (3, 1024, 1)])
 def test_parts_and_threads_change_nothing(seed, part, threads, monkeypatch):
     """A population decided in parts on several threads gets what one call gives, bit for bit."""
-    monkeypatch.setattr(population, "PART", part)
+    monkeypatch.setattr(population, "MOST", part)
     rng = random.Random(seed)
     world = World(RulebookGenerator(rng).documents(9))
     generator = CaseGenerator(rng, world.plain)

@@ -9,41 +9,16 @@ INVARIANT: a customer's bit is set for a treatment exactly if all gates of `trac
 are not asked again in `arbitration.score_open`.
 """
 
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 
+from nextbest.action.block import Lane, Word, row_of
 from nextbest.action.gates import disturbs, is_little_known, is_sell_held, pauses, pressure_gate
 from nextbest.action.tables import Batch, Code, Number, Policy, Tables, TreatmentCode
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel, lowest_bit
 from nextbest.model import U64, Direction, Stage
-
-
-class Word(IntEnum):
-    """Places in `Batch.words`; behind them one word a channel and one a shared policy."""
-
-    STAGES = 0
-    """16 words by set of stages: customers in one of them."""
-    INBOUND = 16
-    AWAKE = 17
-    """No quiet hours in the request's channel."""
-    WELL_KNOWN = 18
-    MAY_BE_SOLD_TO = 19
-    NOT_NEW = 20
-    """Not in Know me."""
-    CALM = 21
-    """The pressure gate passes in the request's channel."""
-    ANYWHERE = 22
-    """Any placement will do."""
-    CONSENT = 32
-    """64 words by consent given."""
-    TOPIC = 96
-    """64 words by topic blocked."""
-    PLACEMENT = 160
-    """64 words by placement asked for."""
-    CHANNEL = 224
 
 
 class Bounds(NamedTuple):
@@ -62,6 +37,7 @@ _ONE, _ZERO, _ALL = np.uint64(1), np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
 _OUTBOUND, _KNOW = int(Direction.OUTBOUND), int(Stage.KNOW_ME)
 _N_STAGES = len(Stage)
 _STAGE, _AGE = int(Figure.STAGE), int(Figure.SNAPSHOT_AGE_DAYS)
+_NOW, _OWN_AGE, _OWN_AUTHORITY = row_of(Lane.NOW), row_of(Lane.AGE), row_of(Lane.AUTHORITY)
 _INBOUND_WORD, _AWAKE, _KNOWN_WORD, _SOLD, _NOT_NEW, _CALM = (
     int(Word.INBOUND),
     int(Word.AWAKE),
@@ -103,11 +79,6 @@ _T_CHANNEL, _T_PLACEMENT, _T_CONSENT = (
     int(TreatmentCode.CONSENT),
 )
 _SHARED = int(Policy.SHARED)
-
-
-def n_words(tables: Tables) -> int:
-    """Length of `Batch.words`."""
-    return int(Word.CHANNEL) + len(tables.channels) + len(tables.shared_policies)
 
 
 @lean_kernel
@@ -189,19 +160,18 @@ def _any_trigger(tables: Tables, batch: Batch, block: int, action: int) -> np.ui
 
 
 @lean_kernel
-def _admitted(tables: Tables, batch: Batch, bounds: Bounds, first: int, last: int, action: int) -> np.uint64:
+def _admitted(tables: Tables, batch: Batch, bounds: Bounds, n: int, action: int) -> np.uint64:
     """Customers whom authority, validity and age of the snapshot admit; mostly all of them are."""
-    authority, oldest = tables.codes[action, _AUTHORITY], tables.numbers[action, _MAX_AGE]
+    authority, oldest = float(tables.codes[action, _AUTHORITY]), tables.numbers[action, _MAX_AGE]
     start, end = tables.numbers[action, _VALID_FROM], tables.numbers[action, _VALID_UNTIL]
     whole = start <= bounds.earliest and bounds.latest < end
     if whole and bounds.authority >= authority and not bounds.oldest > oldest:
         return _ALL
-    found = _ZERO
-    for i in range(first, last):
-        now = batch.now[i]
-        valid = start <= now < end and batch.requests[i, 3] >= authority
-        if valid and not batch.figures[i, _AGE] > oldest:
-            found |= _ONE << np.uint64(i & 63)
+    lanes, found = batch.lanes, _ZERO
+    for i in range(np.uint64(n)):
+        now = lanes[_NOW + i]
+        admits = start <= now < end and lanes[_OWN_AUTHORITY + i] >= authority
+        found |= _ONE << i if admits and not lanes[_OWN_AGE + i] > oldest else _ZERO
     return found
 
 
@@ -234,7 +204,7 @@ def open_customers(
     if word == _ZERO:
         return word
     word &= _any_segment(tables, batch, block, action) & _any_trigger(tables, batch, block, action)
-    return word & _admitted(tables, batch, bounds, first, last, action) if word != _ZERO else word
+    return word & _admitted(tables, batch, bounds, last - first, action) if word != _ZERO else word
 
 
 @lean_kernel

@@ -9,9 +9,9 @@ kept of an answer come from the same `score_survivor`, so that an explanation ca
 import numpy as np
 
 from nextbest.action.admission import Bounds, fill_words, open_customers, reachable
+from nextbest.action.block import Lane, row_of
 from nextbest.action.exploration import draws_propensity, explored, is_exploring, luckier, show_first
 from nextbest.action.lanes import (
-    Lane,
     fill_acceptance,
     fill_asked,
     fill_context_weight,
@@ -43,7 +43,7 @@ _MANDATORY_CODE = int(Code.MANDATORY)
 _FIRST_TREATMENT, _LAST_TREATMENT = int(Code.FIRST_TREATMENT), int(Code.LAST_TREATMENT)
 _RHO, _Q, _MU = int(Term.RELEVANCE), int(Term.PRESSURE_FACTOR), int(Term.CONTACT_PRICE)
 _TERM_SCORE = int(Term.SCORE)
-_P, _DRAWN, _SCORE, _FLOOR = int(Lane.PROPENSITY), int(Lane.DRAWN), int(Lane.SCORE), int(Lane.FLOOR)
+_P, _SCORE, _FLOOR = row_of(Lane.PROPENSITY), row_of(Lane.SCORE), row_of(Lane.FLOOR)
 _CHOSEN, _MANDATORY, _WORSE = (
     int(Reason.CHOSEN),
     int(Reason.MANDATORY),
@@ -141,7 +141,7 @@ def survivors(
         word &= fitting(tables, batch, action)
     if word == _ZERO:
         return word
-    fill_acceptance(tables, batch, terms, first, last, action)
+    fill_acceptance(tables, batch, terms, first, n, action)
     fill_asked(tables, batch, n, first >> 6, action)
     word &= worth_it(tables, batch, n, action)
     if word == _ZERO:
@@ -153,16 +153,15 @@ def survivors(
 
 
 @lean_kernel
-def fill_drawn(
-    tables: Tables, batch: Batch, terms: Terms, first: int, last: int, action: int, word: np.uint64
+def draw_propensities(
+    tables: Tables, batch: Batch, terms: Terms, first: int, action: int, word: np.uint64
 ) -> None:
-    """Write the propensity to score with: the mean, or what the rulebook's exploration draws."""
-    drawn, mean = batch.lanes[_DRAWN], batch.lanes[_P]
-    for i in range(last - first):
-        drawn[i] = mean[i]
+    """Put what the rulebook's exploration draws in place of the mean propensity, which gates have read."""
+    lanes = batch.lanes
     while draws_propensity(tables, terms, action) and word != _ZERO:
         lane = lowest_bit(word)
-        drawn[lane] = explored(tables, batch, terms, first + lane, action, mean[lane])
+        at = _P + np.uint64(lane)
+        lanes[at] = explored(tables, batch, terms, first + lane, action, lanes[at])
         word &= word - _ONE
 
 
@@ -174,12 +173,12 @@ def enter(
 
     Once there are as many as may be, the last one's score is the floor for others: `FLOOR` is its lane.
     """
-    lane = customer & 63
-    count = insert_scored(tables, action, batch.lanes[_SCORE, lane], ranked, scores, count)
+    lane = np.uint64(customer & 63)
+    count = insert_scored(tables, action, batch.lanes[_SCORE + lane], ranked, scores, count)
     if count == len(ranked):
         last = ranked[count - 1]
         mandatory = tables.codes[last, _MANDATORY_CODE] == 1
-        batch.lanes[_FLOOR, lane] = np.inf if mandatory else scores[count - 1]
+        batch.lanes[_FLOOR + lane] = np.inf if mandatory else scores[count - 1]
     return count
 
 
@@ -233,7 +232,7 @@ def rank_block(
         word = survivors(tables, batch, terms, bounds, first, last, action)
         if word == _ZERO:
             continue
-        fill_drawn(tables, batch, terms, first, last, action, word)
+        draw_propensities(tables, batch, terms, first, action, word)
         fill_context_weight(tables, batch, last - first, first >> 6, action)
         entering = fill_scores(tables, batch, last - first, action)
         if tables.codes[action, _MANDATORY_CODE] == 0:
@@ -243,7 +242,7 @@ def rank_block(
             lane = lowest_bit(word)
             i = first + lane
             if asks(batch, i):
-                pool[lane, count[i]], scores[lane, count[i]] = action, batch.lanes[_SCORE, lane]
+                pool[lane, count[i]], scores[lane, count[i]] = action, batch.lanes[_SCORE + np.uint64(lane)]
                 count[i] += 1
             else:
                 count[i] = enter(tables, batch, i, action, ranked[i], scores[lane], count[i])
@@ -255,7 +254,7 @@ def draw_lots(batch: Batch, terms: Terms, first: int, action: int, exploring: np
     """Let an action take part in the lottery of customers who explore, where it is worth something."""
     while exploring != _ZERO:
         lane = lowest_bit(exploring)
-        if batch.lanes[_SCORE, lane] > 0.0:
+        if batch.lanes[_SCORE + np.uint64(lane)] > 0.0:
             picks[lane] = luckier(batch, terms, first + lane, picks[lane], action)
         exploring &= exploring - _ONE
 

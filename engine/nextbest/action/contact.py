@@ -46,6 +46,10 @@ _SCOPE, _OUTCOMES, _AT_LEAST, _CHANNEL, _PERIOD = (
 )
 _CAP_COUNT, _CAP_PERIOD = int(Cap.COUNT), int(Cap.PERIOD)
 
+_HALF_LIFE_S = PRESSURE_HALF_LIFE_DAYS * DAY_S
+_STEPS, _LN2 = 32, float(np.log(2.0))
+_WHOLE, _PARTS = np.exp2(-np.arange(501.0)), np.exp2(-np.arange(_STEPS) / _STEPS)
+"""2^−k, and 2^(−k/32)."""
 SEEN_CONTACT, SEEN_REJECTED_LATELY = 1 << 10, 1 << 11
 """Marks of `fill_seen` beside one for each outcome: a contact; a rejection within 60 days."""
 SEEN_OPTED_OUT = 1 << int(Outcome.OPTED_OUT)
@@ -78,22 +82,39 @@ def contact_pressure(
     Source: domain model, section 8. Oracle: tests/naive/contact.py.
     """
     pressure, streak, located = 0.0, 0, -np.inf
-    for e in range(first, last):
-        time = numbers[e, 0]
-        if time > now or octets[e, 10] != _OUTBOUND:
-            continue
-        kind, channel, outcome = octets[e, 8], octets[e, 9], octets[e, 12]
-        if kind == _OUTCOME:
-            if outcome == _IGNORED:
-                streak += 1
-            elif (_ANSWERS >> np.int64(outcome)) & 1:
-                streak = 0
-        elif kind == _CONTACT and channel < len(channels):
-            age_days = (now - time) / DAY_S
-            pressure += channels[channel, _OUTBOUND_WEIGHT] * np.exp2(-age_days / PRESSURE_HALF_LIFE_DAYS)
-            if channels[channel, _LOCATION_BOUND] == 1.0:
-                located = max(located, time)
+    for e in range(np.uint64(first), np.uint64(last)):
+        # without branches: whether an entry is a contact, and whose, is a coin that no processor guesses
+        time, kind, channel, outcome = numbers[e, 0], octets[e, 8], octets[e, 9], octets[e, 12]
+        ours = (time <= now) & (octets[e, 10] == _OUTBOUND)
+        answered = ours & (kind == _OUTCOME) & ((_ANSWERS >> np.int64(outcome)) & 1 == 1)
+        ignored = ours & (kind == _OUTCOME) & (outcome == _IGNORED)
+        streak = 0 if answered else streak + (1 if ignored else 0)
+        counts = ours & (kind == _CONTACT) & (channel < len(channels))
+        known = np.uint64(channel if channel < len(channels) else 0)
+        left = halved((now - time) / _HALF_LIFE_S)
+        pressure += channels[known, _OUTBOUND_WEIGHT] * left if counts else 0.0
+        local = counts & (channels[known, _LOCATION_BOUND] == 1.0)
+        located = time if local & (time > located) else located
     return pressure * (1.0 + IGNORED_STEP * streak), located
+
+
+@lean_kernel
+def halved(half_lives: float) -> float:
+    """2^−x to a unit in the last place or two; 0 where x is NaN, negative or above 500 (scalar kernel).
+
+    Whole powers and thirty-second parts come from tables, the rest is a Taylor series: a call of `exp2` takes
+    three times as long, and nothing else may go on meanwhile.
+
+    Oracle: `2.0 ** -x`.
+    """
+    inside = 0.0 <= half_lives <= 500.0
+    x = half_lives if inside else 0.0
+    steps = np.floor(x * _STEPS + 0.5)
+    step, rest = np.uint64(steps), (steps / _STEPS - x) * _LN2
+    series = 1.0 / 24.0 + rest * (1.0 / 120.0 + rest * (1.0 / 720.0))
+    series = rest * (1.0 + rest * (1.0 / 2.0 + rest * (1.0 / 6.0 + rest * series)))
+    power = _WHOLE[step // np.uint64(_STEPS)] * _PARTS[step % np.uint64(_STEPS)]
+    return power + power * series if inside else 0.0
 
 
 @lean_kernel
@@ -128,7 +149,7 @@ def fill_cooling(
         if direction[i] == _OUTBOUND and truncated[i] > -np.inf:
             for trigger in range(len(tables.trigger_cool_down)):
                 _cool(trigger, i, max(now[i] - truncated[i], 0.0), tables.trigger_cool_down, cooling)
-        for e in range(starts[i], starts[i + 1]):
+        for e in range(np.uint64(starts[i]), np.uint64(starts[i + 1])):
             age = now[i] - numbers[e, 0]
             # age first: entries mostly come by time, so that it is guessed right, and a kind is not
             if not 0.0 <= age < longest or octets[e, 8] != _CONTACT:
@@ -165,7 +186,7 @@ def fill_seen(tables: Tables, batch: Batch, customer: int) -> None:
     """
     seen, lane, now, actions = batch.seen, customer & 63, batch.now[customer], len(tables.codes)
     everything = 0
-    for e in range(batch.starts[customer], batch.starts[customer + 1]):
+    for e in range(np.uint64(batch.starts[customer]), np.uint64(batch.starts[customer + 1])):
         time, action = batch.entry_numbers[e, 0], np.int64(batch.entry_codes[e, 4])
         if time > now:
             continue
@@ -253,10 +274,12 @@ def policy_state(
         return _state_in_period(tables, batch, customer, action, channel, policy)
     now, truncated = batch.now[customer], batch.truncated[customer]
     within, pause = tables.policy_seconds[policy, 0], tables.policy_seconds[policy, 1]
-    first, last = batch.starts[customer], batch.starts[customer + 1]
+    first, last = np.uint64(batch.starts[customer]), np.uint64(batch.starts[customer + 1])
     ends = -np.inf
     unknown = truncated > now - pause
-    if tables.policies[policy, _OUTCOMES] & _seen_in_scope(tables, batch, customer, policy, action) == 0:
+    outcomes = tables.policies[policy, _OUTCOMES]
+    seen = _seen_in_scope(tables, batch, customer, policy, action)
+    if outcomes & seen == 0 or not _any_since(batch, first, last, now - pause, now, outcomes):
         return (UNKNOWN if unknown else PASSES), ends
     for e in range(first, last):
         time = batch.entry_numbers[e, 0]
@@ -272,6 +295,18 @@ def policy_state(
     if ends > -np.inf:
         return PAUSED, ends
     return (UNKNOWN if unknown else PASSES), -np.inf
+
+
+@lean_kernel
+def _any_since(
+    batch: Batch, first: np.uint64, last: np.uint64, since: float, now: float, outcomes: int
+) -> bool:
+    """Whether an entry in (since, now] has one of some outcomes; without a branch, for mostly none has."""
+    found = False
+    for e in range(first, last):
+        time, outcome = batch.entry_numbers[e, 0], np.int64(batch.entry_bytes[e, 12])
+        found |= (since < time) & (time <= now) & ((outcomes >> outcome) & 1 == 1)
+    return found
 
 
 @lean_kernel
@@ -345,7 +380,7 @@ def cap_state(tables: Tables, batch: Batch, customer: int, action: int, cap: int
     """Whether a per-customer cap is reached: `PASSES`, `PAUSED` or `UNKNOWN`, and the contacts counted."""
     now = batch.now[customer]
     before = opens_after(batch, customer, tables.caps[cap, _CAP_PERIOD], tables.cap_seconds[cap])
-    count, first, last = 0, batch.starts[customer], batch.starts[customer + 1]
+    count, first, last = 0, np.uint64(batch.starts[customer]), np.uint64(batch.starts[customer + 1])
     if batch.seen[action, customer & 63] & SEEN_CONTACT == 0:
         last = first
     for e in range(first, last):

@@ -7,11 +7,9 @@ INVARIANT: each operation is the one that `score` and `relevance` do for one cus
 answers are ranked by these scores and explained by those.
 """
 
-from enum import IntEnum
-
 import numpy as np
 
-from nextbest.action.admission import Word
+from nextbest.action.block import LANES, Lane, Word, holds_in, row_of
 from nextbest.action.contact import SEEN_OPTED_OUT, SEEN_REJECTED_LATELY
 from nextbest.action.relevance import CREATED_NEED_FACTOR, REJECTED_FACTOR, STOCK_PUSH_CAP
 from nextbest.action.score import contact_price, customer_weight, is_classic, known
@@ -22,62 +20,35 @@ from nextbest.kernels import lean_kernel
 from nextbest.model import F64, Stage
 from nextbest.rulebook.rulebook import PropensityKind
 
-
-class Lane(IntEnum):
-    """Rows of `Batch.lanes`; behind them one row a value output and one a fitted model."""
-
-    NOW = 0
-    TRUNCATED = 1
-    VALUE_GAP = 2
-    """Missing gaps count 0, a missing multiplier 1."""
-    PROFIT_GAP = 3
-    LIFETIME = 4
-    CUSTOMER_WEIGHT = 5
-    SHADOW_PRICE = 6
-    PRESSURE_FACTOR = 7
-    CEILING = 8
-    THRESHOLD = 9
-    """Of relevance."""
-    CONTACT_PRICE = 10
-    FLOOR = 11
-    """Score below which nothing enters the answers any more."""
-    PROPENSITY = 12
-    DRAWN = 13
-    """The propensity to score with."""
-    RELEVANCE = 14
-    CONTEXT_WEIGHT = 15
-    SCORE = 16
-    VALUES = 17
-
-
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
-_STAGE_WORDS, _N_STAGES = int(Word.STAGES), len(Stage)
-_NOW, _TRUNCATED, _GAP_C, _GAP_P, _LIFETIME, _LAMBDA, _PRICE, _Q, _CEILING = (
-    int(Lane.NOW),
-    int(Lane.TRUNCATED),
-    int(Lane.VALUE_GAP),
-    int(Lane.PROFIT_GAP),
-    int(Lane.LIFETIME),
-    int(Lane.CUSTOMER_WEIGHT),
-    int(Lane.SHADOW_PRICE),
-    int(Lane.PRESSURE_FACTOR),
-    int(Lane.CEILING),
+_HEAR_ME, _GROW_ME, _FORGIVE_ME = (
+    int(Word.STAGES) + (1 << stage) for stage in (Stage.HEAR_ME, Stage.GROW_ME, Stage.FORGIVE_ME)
 )
-_THRESHOLD, _MU, _FLOOR, _P, _DRAWN, _RHO, _W, _SCORE, _VALUES = (
-    int(Lane.THRESHOLD),
-    int(Lane.CONTACT_PRICE),
-    int(Lane.FLOOR),
-    int(Lane.PROPENSITY),
-    int(Lane.DRAWN),
-    int(Lane.RELEVANCE),
-    int(Lane.CONTEXT_WEIGHT),
-    int(Lane.SCORE),
-    int(Lane.VALUES),
-)
-_STAGE, _MULTIPLIER, _INVESTMENT = (
+_ROW = np.uint64(LANES)
+_NOW = row_of(Lane.NOW)
+_TRUNCATED = row_of(Lane.TRUNCATED)
+_GAP_C = row_of(Lane.VALUE_GAP)
+_GAP_P = row_of(Lane.PROFIT_GAP)
+_LIFETIME = row_of(Lane.LIFETIME)
+_LAMBDA = row_of(Lane.CUSTOMER_WEIGHT)
+_PRICE = row_of(Lane.SHADOW_PRICE)
+_Q = row_of(Lane.PRESSURE_FACTOR)
+_CEILING = row_of(Lane.CEILING)
+_THRESHOLD = row_of(Lane.THRESHOLD)
+_MU = row_of(Lane.CONTACT_PRICE)
+_FLOOR = row_of(Lane.FLOOR)
+_P = row_of(Lane.PROPENSITY)
+_RHO = row_of(Lane.RELEVANCE)
+_W = row_of(Lane.CONTEXT_WEIGHT)
+_SCORE = row_of(Lane.SCORE)
+_AGE_ROW = row_of(Lane.AGE)
+_AUTHORITY_ROW = row_of(Lane.AUTHORITY)
+_VALUES = row_of(Lane.VALUES)
+_STAGE, _MULTIPLIER, _INVESTMENT, _AGE = (
     int(Figure.STAGE),
     int(Figure.MULTIPLIER),
     int(Figure.INVESTMENT_CEILING),
+    int(Figure.SNAPSHOT_AGE_DAYS),
 )
 _VALUE_GAP, _PROFIT_GAP = int(Figure.VALUE_GAP), int(Figure.PROFIT_GAP)
 _INBOUND_THRESHOLD = int(ChannelNumber.INBOUND_THRESHOLD)
@@ -93,112 +64,138 @@ _CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_CO
 _BASE, _LEVER, _CLASSIC_VALUE = int(Number.BASE_PROPENSITY), int(Number.LEVER), int(Number.CLASSIC_VALUE)
 
 
-def n_rows(values: int, models: int) -> int:
-    """Rows of `Batch.lanes`."""
-    return len(Lane) + values + models
-
-
 @lean_kernel
 def fill_lane(tables: Tables, batch: Batch, terms: Terms, customer: int) -> None:
     """Write what is the same for every action into a customer's lane; `fill_situation` has been called."""
-    lanes, lane, figures = batch.lanes, customer & 63, batch.figures
+    lanes, lane, figures = batch.lanes, np.uint64(customer & 63), batch.figures
     stage, multiplier = np.int64(figures[customer, _STAGE]), figures[customer, _MULTIPLIER]
-    lanes[_NOW, lane], lanes[_TRUNCATED, lane] = batch.now[customer], batch.truncated[customer]
-    lanes[_GAP_C, lane] = known(figures[customer, _VALUE_GAP])
-    lanes[_GAP_P, lane] = known(figures[customer, _PROFIT_GAP])
-    lanes[_LIFETIME, lane] = 1.0 if np.isnan(multiplier) else multiplier
-    lanes[_LAMBDA, lane], lanes[_PRICE, lane] = customer_weight(tables, batch, customer), terms.prices[stage]
-    lanes[_Q, lane], lanes[_CEILING, lane] = batch.pressure[customer, 2], figures[customer, _INVESTMENT]
-    lanes[_FLOOR, lane] = -np.inf
+    lanes[_NOW + lane], lanes[_TRUNCATED + lane] = batch.now[customer], batch.truncated[customer]
+    lanes[_GAP_C + lane] = known(figures[customer, _VALUE_GAP])
+    lanes[_GAP_P + lane] = known(figures[customer, _PROFIT_GAP])
+    lanes[_LIFETIME + lane] = 1.0 if np.isnan(multiplier) else multiplier
+    lanes[_LAMBDA + lane] = customer_weight(tables, batch, customer)
+    lanes[_PRICE + lane] = terms.prices[stage]
+    lanes[_Q + lane], lanes[_CEILING + lane] = batch.pressure[customer, 2], figures[customer, _INVESTMENT]
+    lanes[_FLOOR + lane] = -np.inf
+    lanes[_AGE_ROW + lane] = figures[customer, _AGE]
+    lanes[_AUTHORITY_ROW + lane] = batch.requests[customer, 3]
     channel, direction = batch.requests[customer, 0], batch.requests[customer, 1]
-    lanes[_THRESHOLD, lane], lanes[_MU, lane] = np.inf, 0.0
+    lanes[_THRESHOLD + lane], lanes[_MU + lane] = np.inf, 0.0
     if 0 <= channel < len(tables.channels):
-        lanes[_THRESHOLD, lane] = tables.channels[channel, _INBOUND_THRESHOLD + direction]
-        lanes[_MU, lane] = contact_price(tables, batch, terms, customer)
+        lanes[_THRESHOLD + lane] = tables.channels[channel, _INBOUND_THRESHOLD + direction]
+        lanes[_MU + lane] = contact_price(tables, batch, terms, customer)
+    given = _VALUES + lane
     for k in range(batch.values.shape[1]):
-        lanes[_VALUES + k, lane] = batch.values[customer, k]
+        lanes[given] = batch.values[customer, k]
+        given += _ROW
     for k in range(batch.models.shape[1]):
-        lanes[_VALUES + batch.values.shape[1] + k, lane] = batch.models[customer, k]
+        lanes[given] = batch.models[customer, k]
+        given += _ROW
 
 
 @lean_kernel
-def fill_acceptance(tables: Tables, batch: Batch, terms: Terms, first: int, last: int, action: int) -> None:
-    """Write the propensity of customers `first` to `last`, a block; as `arbitration.acceptance`."""
-    kind, index, p = tables.codes[action, _KIND], tables.codes[action, _INDEX], batch.lanes[_P]
+def _row_of_value(place: int) -> np.uint64:
+    """Where the row of a value output or, behind them, a fitted model begins."""
+    return _VALUES + _ROW * np.uint64(place)
+
+
+@lean_kernel
+def fill_acceptance(tables: Tables, batch: Batch, terms: Terms, first: int, n: int, action: int) -> None:
+    """Write the propensity of a block's n customers, from `first`; as `arbitration.acceptance`."""
+    kind, index, lanes = tables.codes[action, _KIND], tables.codes[action, _INDEX], batch.lanes
     if kind == _POSTERIOR and len(terms.propensity) == 1:
-        for stage in range(_N_STAGES):
-            word, mean = batch.words[_STAGE_WORDS + (1 << stage)], terms.propensity[0, stage, action]
-            for i in range(last - first):
-                p[i] = mean if (word >> np.uint64(i)) & _ONE != _ZERO else p[i]
+        _spread_means(batch, terms, n, action)
     elif kind == _POSTERIOR:
-        for i in range(last - first):
-            place = batch.places[first + i]
+        for i in range(np.uint64(n)):
+            place = batch.places[first + np.int64(i)]
             row = place if place >= 0 else -1 - place
-            p[i] = terms.propensity[row, np.int64(batch.figures[first + i, _STAGE]), action]
+            stage = np.int64(batch.figures[first + np.int64(i), _STAGE])
+            lanes[_P + i] = terms.propensity[row, stage, action]
     else:
-        given = batch.lanes[_VALUES + index + (0 if kind == _EXPRESSION else batch.values.shape[1])]
-        for i in range(last - first):
-            value = given[i]
-            p[i] = np.nan if np.isnan(value) else min(max(value, 0.0), 1.0)
+        given = _row_of_value(index + (0 if kind == _EXPRESSION else batch.values.shape[1]))
+        for i in range(np.uint64(n)):
+            value = lanes[given + i]
+            lanes[_P + i] = np.nan if np.isnan(value) else min(max(value, 0.0), 1.0)
     if is_classic(tables):
-        for i in range(last - first):
-            p[i] = 1.0 if np.isnan(p[i]) else p[i]
+        for i in range(np.uint64(n)):
+            lanes[_P + i] = 1.0 if np.isnan(lanes[_P + i]) else lanes[_P + i]
+
+
+@lean_kernel
+def _spread_means(batch: Batch, terms: Terms, n: int, action: int) -> None:
+    """Write the posterior mean of each customer's stage, where all cells share them."""
+    words, means, lanes = batch.words, terms.propensity[0], batch.lanes
+    hear_me, grow_me, forgive_me = words[_HEAR_ME], words[_GROW_ME], words[_FORGIVE_ME]
+    know, hear, grow, forgive = means[0, action], means[1, action], means[2, action], means[3, action]
+    for i in range(np.uint64(n)):
+        mean = hear if holds_in(hear_me, i) else know
+        mean = grow if holds_in(grow_me, i) else mean
+        lanes[_P + i] = forgive if holds_in(forgive_me, i) else mean
 
 
 @lean_kernel
 def _add_evidence(tables: Tables, batch: Batch, n: int, block: int, k: int) -> np.uint64:
     """Add evidence k to ρ; gives the customers for whom it is above 0."""
-    condition, weight, rho = tables.evidence[k, 0], tables.evidence_weights[k], batch.lanes[_RHO]
+    condition, weight, lanes = tables.evidence[k, 0], tables.evidence_weights[k], batch.lanes
     if condition >= 0:
         word = batch.true[block, condition]
-        for i in range(n):
-            strength = 1.0 if (word >> np.uint64(i)) & _ONE != _ZERO else 0.0
-            rho[i] += weight * strength * (1.0 - rho[i])
+        for i in range(np.uint64(n)):
+            rho, strength = lanes[_RHO + i], 1.0 if holds_in(word, i) else 0.0
+            lanes[_RHO + i] = rho + weight * strength * (1.0 - rho)
         return word
-    given, word = batch.lanes[_VALUES + tables.evidence[k, 1]], _ZERO
-    for i in range(n):
-        value = given[i]
+    given, word = _row_of_value(tables.evidence[k, 1]), _ZERO
+    for i in range(np.uint64(n)):
+        rho, value = lanes[_RHO + i], lanes[given + i]
         strength = 0.0 if np.isnan(value) else min(max(value, 0.0), 1.0)
-        rho[i] += weight * strength * (1.0 - rho[i])
-        word |= _ONE << np.uint64(i) if strength > 0.0 else _ZERO
+        lanes[_RHO + i] = rho + weight * strength * (1.0 - rho)
+        word |= _ONE << i if strength > 0.0 else _ZERO
     return word
+
+
+@lean_kernel
+def _dampen(batch: Batch, n: int, action: int) -> None:
+    """Multiply ρ by what the history of the action says: an opt-out, a recent rejection."""
+    seen, lanes, marks = batch.seen[action], batch.lanes, 0
+    for i in range(np.uint64(n)):
+        marks |= seen[i]
+    if marks & (SEEN_OPTED_OUT | SEEN_REJECTED_LATELY) == 0:
+        return
+    for i in range(np.uint64(n)):
+        rho = 0.0 if seen[i] & SEEN_OPTED_OUT != 0 else lanes[_RHO + i]
+        lanes[_RHO + i] = rho * (REJECTED_FACTOR if seen[i] & SEEN_REJECTED_LATELY != 0 else 1.0)
 
 
 @lean_kernel
 def fill_asked(tables: Tables, batch: Batch, n: int, block: int, action: int) -> None:
     """Write the ask-likelihood ρ of a block's n customers; as `relevance.relevance`."""
-    codes, rho, declared = tables.codes, batch.lanes[_RHO], _ZERO
-    rho[:] = 0.0
+    codes, lanes, declared = tables.codes, batch.lanes, _ZERO
+    for i in range(np.uint64(n)):
+        lanes[_RHO + i] = 0.0
     for k in range(codes[action, _FIRST_EVIDENCE], codes[action, _LAST_EVIDENCE]):
         word = _add_evidence(tables, batch, n, block, k)
         declared |= word if tables.evidence[k, 2] == 1 else _ZERO
-    seen, marks = batch.seen[action], 0
-    for i in range(n):
-        marks |= seen[i]
-    if marks & (SEEN_OPTED_OUT | SEEN_REJECTED_LATELY) != 0:
-        for i in range(n):
-            rho[i] = 0.0 if seen[i] & SEEN_OPTED_OUT != 0 else rho[i]
-            rho[i] *= REJECTED_FACTOR if seen[i] & SEEN_REJECTED_LATELY != 0 else 1.0
+    _dampen(batch, n, action)
     if codes[action, _CREATES_NEED] == 1:
-        for i in range(n):
-            rho[i] *= CREATED_NEED_FACTOR
+        for i in range(np.uint64(n)):
+            lanes[_RHO + i] *= CREATED_NEED_FACTOR
     if codes[action, _INSIDE_OUT] == 1:
-        for i in range(n):
-            if (declared >> np.uint64(i)) & _ONE == _ZERO:
-                rho[i] = min(rho[i], STOCK_PUSH_CAP)
+        for i in range(np.uint64(n)):
+            rho = lanes[_RHO + i]
+            lanes[_RHO + i] = rho if holds_in(declared, i) else min(rho, STOCK_PUSH_CAP)
 
 
 @lean_kernel
 def fill_context_weight(tables: Tables, batch: Batch, n: int, block: int, action: int) -> None:
     """Write W of a block's n customers; as `score.context_weight`."""
-    weight = batch.lanes[_W]
-    weight[:] = 1.0
+    lanes = batch.lanes
+    for i in range(np.uint64(n)):
+        lanes[_W + i] = 1.0
     for k in range(tables.codes[action, _FIRST_CONTEXT], tables.codes[action, _LAST_CONTEXT]):
         word, more = batch.true[block, tables.contexts[k]], tables.context_weights[k] / 100.0
-        for i in range(n):
-            weight[i] = weight[i] + more if (word >> np.uint64(i)) & _ONE != _ZERO else weight[i]
-    for i in range(n):
-        weight[i] = max(weight[i], 0.0)
+        for i in range(np.uint64(n)):
+            lanes[_W + i] = lanes[_W + i] + more if holds_in(word, i) else lanes[_W + i]
+    for i in range(np.uint64(n)):
+        lanes[_W + i] = max(lanes[_W + i], 0.0)
 
 
 @lean_kernel
@@ -220,28 +217,29 @@ def fill_scores(tables: Tables, batch: Batch, n: int, action: int) -> np.uint64:
     )
     ltv, lever = 0.0 if short else numbers[_LTV_GAIN], numbers[_LEVER]
     contact, accepted = numbers[_CONTACT_COST], numbers[_ACCEPTED_COST]
-    p, rho, weight, score = lanes[_DRAWN], lanes[_RHO], lanes[_W], lanes[_SCORE]
-    gap_c, gap_p, life = lanes[_GAP_C], lanes[_GAP_P], lanes[_LIFETIME]
-    share, q, price, mu = lanes[_LAMBDA], lanes[_Q], lanes[_PRICE], lanes[_MU]
-    for i in range(n):
-        m = 1.0 + psi * ((1.0 if short else life[i]) - 1.0)
-        gain_c = (f_c * gap_c[i] + yearly) * m + once
-        gain_p = f_p * gap_p[i] * m + ltv
-        benefit = (p[i] - base) * (share[i] * gain_c + (1.0 - share[i]) * gain_p)
-        benefit *= rho[i] * weight[i] * lever * q[i] if benefit > 0.0 else 1.0
-        score[i] = benefit - (1.0 + price[i]) * (contact + p[i] * accepted) - mu[i]
+    for i in range(np.uint64(n)):
+        p, share = lanes[_P + i], lanes[_LAMBDA + i]
+        m = 1.0 + psi * ((1.0 if short else lanes[_LIFETIME + i]) - 1.0)
+        gain_c = (f_c * lanes[_GAP_C + i] + yearly) * m + once
+        gain_p = f_p * lanes[_GAP_P + i] * m + ltv
+        benefit = (p - base) * (share * gain_c + (1.0 - share) * gain_p)
+        factors = lanes[_RHO + i] * lanes[_W + i] * lever * lanes[_Q + i]
+        benefit *= factors if benefit > 0.0 else 1.0
+        cost = (1.0 + lanes[_PRICE + i]) * (contact + p * accepted)
+        lanes[_SCORE + i] = benefit - cost - lanes[_MU + i]
     if is_classic(tables):
         value = numbers[_CLASSIC_VALUE]
-        for i in range(n):
-            score[i] = p[i] * weight[i] * value * lever
-    return _entering(score, lanes[_FLOOR], n)
+        for i in range(np.uint64(n)):
+            lanes[_SCORE + i] = lanes[_P + i] * lanes[_W + i] * value * lever
+    return _entering(lanes, n)
 
 
 @lean_kernel
-def _entering(score: F64, floor: F64, n: int) -> np.uint64:
+def _entering(lanes: F64, n: int) -> np.uint64:
     word = _ZERO
-    for i in range(n):
-        score[i] = score[i] if np.isfinite(score[i]) else -np.inf
-        enters = score[i] > 0.0 and score[i] >= floor[i]
-        word |= _ONE << np.uint64(i) if enters else _ZERO
+    for i in range(np.uint64(n)):
+        score = lanes[_SCORE + i] if np.isfinite(lanes[_SCORE + i]) else -np.inf
+        lanes[_SCORE + i] = score
+        enters = score > 0.0 and score >= lanes[_FLOOR + i]
+        word |= _ONE << i if enters else _ZERO
     return word

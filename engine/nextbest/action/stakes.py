@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from nextbest.action.admission import Word
+from nextbest.action.block import Lane, Word, row_of
 from nextbest.action.contact import SEEN_CONTACT
 from nextbest.action.exploration import reach_gate
 from nextbest.action.gates import cap_gate, pauses
-from nextbest.action.lanes import Lane
 from nextbest.action.tables import Batch, Cap, Code, Number, Policy, Setting, Tables
 from nextbest.action.terms import Terms
 from nextbest.facts import Figure
@@ -16,15 +15,13 @@ from nextbest.rulebook.rulebook import PolicyScope
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _INBOUND, _STAGE_WORDS = int(Word.INBOUND), int(Word.STAGES)
-_NOW, _TRUNCATED, _GAP, _CEILING, _THRESHOLD, _P, _RHO = (
-    int(Lane.NOW),
-    int(Lane.TRUNCATED),
-    int(Lane.VALUE_GAP),
-    int(Lane.CEILING),
-    int(Lane.THRESHOLD),
-    int(Lane.PROPENSITY),
-    int(Lane.RELEVANCE),
-)
+_NOW = row_of(Lane.NOW)
+_TRUNCATED = row_of(Lane.TRUNCATED)
+_GAP = row_of(Lane.VALUE_GAP)
+_CEILING = row_of(Lane.CEILING)
+_THRESHOLD = row_of(Lane.THRESHOLD)
+_P = row_of(Lane.PROPENSITY)
+_RHO = row_of(Lane.RELEVANCE)
 _STAGE = int(Figure.STAGE)
 _FORGIVE = 1 << int(Stage.FORGIVE_ME)
 _MANDATORY, _REPAIRS, _GROUP = int(Code.MANDATORY), int(Code.REPAIRS), int(Code.GROUP)
@@ -51,12 +48,11 @@ def worth_it(tables: Tables, batch: Batch, n: int, action: int) -> np.uint64:
     effort = numbers[_MINUTES] * tables.settings[_VALUE_OF_TIME]
     share, yearly, once = numbers[_F_C], numbers[_YEARLY], numbers[_ONCE]
     mandatory = tables.codes[action, _MANDATORY] == 1
-    p, gap, rho, threshold = lanes[_P], lanes[_GAP], lanes[_RHO], lanes[_THRESHOLD]
     word = _ZERO
-    for i in range(n):
-        worth = p[i] * (share * gap[i] + yearly + once) - effort  # NaN where p is
-        passes = worth >= 0.0 and (mandatory or rho[i] >= threshold[i])
-        word |= _ONE << np.uint64(i) if passes else _ZERO
+    for i in range(np.uint64(n)):
+        worth = lanes[_P + i] * (share * lanes[_GAP + i] + yearly + once) - effort  # NaN where p is
+        passes = worth >= 0.0 and (mandatory or lanes[_RHO + i] >= lanes[_THRESHOLD + i])
+        word |= _ONE << i if passes else _ZERO
     return word
 
 
@@ -64,9 +60,9 @@ def worth_it(tables: Tables, batch: Batch, n: int, action: int) -> np.uint64:
 def affordable(tables: Tables, batch: Batch, n: int, action: int) -> np.uint64:
     """Customers of a block whose investment ceiling the expected cost does not exceed."""
     contact, accepted = tables.numbers[action, _CONTACT_COST], tables.numbers[action, _ACCEPTED_COST]
-    p, ceiling, word = batch.lanes[_P], batch.lanes[_CEILING], _ZERO
-    for i in range(n):
-        word |= _ZERO if contact + p[i] * accepted > ceiling[i] else _ONE << np.uint64(i)
+    lanes, word = batch.lanes, _ZERO
+    for i in range(np.uint64(n)):
+        word |= _ZERO if contact + lanes[_P + i] * accepted > lanes[_CEILING + i] else _ONE << i
     if tables.codes[action, _REPAIRS] == 1:
         word |= batch.words[_STAGE_WORDS + _FORGIVE]
     return word
@@ -75,9 +71,9 @@ def affordable(tables: Tables, batch: Batch, n: int, action: int) -> np.uint64:
 @lean_kernel
 def _lost_since(batch: Batch, n: int, seconds: float) -> np.uint64:
     """Customers whose history may have lost an entry in the last so many seconds, if we start the contact."""
-    now, truncated, word = batch.lanes[_NOW], batch.lanes[_TRUNCATED], _ZERO
-    for i in range(n):
-        word |= _ONE << np.uint64(i) if truncated[i] > now[i] - seconds else _ZERO
+    lanes, word = batch.lanes, _ZERO
+    for i in range(np.uint64(n)):
+        word |= _ONE << i if lanes[_TRUNCATED + i] > lanes[_NOW + i] - seconds else _ZERO
     return word & ~batch.words[_INBOUND]
 
 
@@ -86,9 +82,10 @@ def _lost_in(batch: Batch, first: int, n: int, period: int, seconds: float) -> n
     """`_lost_since` of a window that rolls, or else of a calendar period."""
     if period < 0:
         return _lost_since(batch, n, seconds)
-    truncated, word = batch.lanes[_TRUNCATED], _ZERO
-    for i in range(n):
-        word |= _ONE << np.uint64(i) if truncated[i] > batch.periods[first + i, 2 * period] else _ZERO
+    lanes, word = batch.lanes, _ZERO
+    for i in range(np.uint64(n)):
+        opens = batch.periods[first + np.int64(i), 2 * period]
+        word |= _ONE << i if lanes[_TRUNCATED + i] > opens else _ZERO
     return word & ~batch.words[_INBOUND]
 
 
@@ -96,8 +93,8 @@ def _lost_in(batch: Batch, first: int, n: int, period: int, seconds: float) -> n
 def _marked(batch: Batch, n: int, row: int, marks: int) -> np.uint64:
     """Customers whose history holds one of these marks of an action or group."""
     seen, word = batch.seen[row], _ZERO
-    for i in range(n):
-        word |= _ONE << np.uint64(i) if seen[i] & marks != 0 else _ZERO
+    for i in range(np.uint64(n)):
+        word |= _ONE << i if seen[i] & marks != 0 else _ZERO
     return word
 
 

@@ -271,9 +271,9 @@ class Batch(NamedTuple):
     """(A + groups + 1, lanes) scratch of 64 customers at a time: what the history holds of each action, of
     each group and of anything, see `contact.fill_seen`; customer i has lane i % 64."""
     words: U64
-    """(`admission.n_words`,) scratch: what holds of the 64 customers of a block, a bit each."""
+    """(`block.n_words`,) scratch: what holds of the 64 customers of a block, a bit each."""
     lanes: F64
-    """(`lanes.n_rows`, lanes) scratch: what scores read of the customers of a block, see `lanes.Lane`."""
+    """(`block.n_rows` · LANES,) scratch: what scores read of the customers of a block, see `block.Lane`."""
 
 
 def pack_rulebook(rulebook: Rulebook) -> Tables:

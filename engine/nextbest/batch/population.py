@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from nextbest.assembly import Model
-from nextbest.decide import DEFAULT_RESULTS, decide
+from nextbest.decide import DEFAULT_RESULTS, decide, new_decisions
 from nextbest.facts import Figure
-from nextbest.model import F64, U64, Contexts, Decisions, DecisionState, Histories, Ring, Rows, Term
+from nextbest.model import F64, U64, Contexts, Decisions, DecisionState, Histories, Ring, Rows
 from nextbest.rulebook.matching import n_blocks
 
-PART = 1024
-"""Customers of one call: their rows, histories and answers stay in a core's cache, and what a call costs
-whatever its size is spread thin. A multiple of 64, so that parts share no word of `Decisions.fired`."""
+MOST = 4096
+"""Customers of one call at most: what a call costs whatever its size is spread thin, and threads that
+end together need enough parts to share."""
 
 
 def decide_in_threads(
@@ -44,48 +44,53 @@ def decide_in_threads(
     Returns:
         What `decide` returns for all of them in one call, bit for bit.
     """
-    n = len(rows)
-    decisions = _room(model, n, max_results)
+    n, workers = len(rows), threads or os.cpu_count() or 1
+    decisions = new_decisions(model, max_results, np.empty((n, len(Figure))))
+    size = part_size(n, workers)
 
     def run(first: int) -> None:
-        last = min(first + PART, n)
-        part = slice(first, last)
+        last = min(first + size, n)
         found = decide(
             model,
             rows_part(rows, first, last),
             histories_part(histories, first, last),
             contexts_part(contexts, first, last),
             state,
-            now[part],
-            seed[part],
+            now[first:last],
+            seed[first:last],
             max_results=max_results,
+            out=_decisions_part(decisions, first, last),
         )
-        decisions.figures[part], decisions.terms[part] = found.figures, found.terms
-        decisions.action[part], decisions.treatment[part] = found.action, found.treatment
-        decisions.placement[part] = found.placement
-        decisions.count[part] = found.count
         decisions.fired[:, first >> 6 : n_blocks(last)] = found.fired
 
-    firsts = range(0, n, PART)
+    firsts = range(0, n, size)
     if threads == 1:
         for first in firsts:
             run(first)
         return decisions
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(run, firsts):
             pass
     return decisions
 
 
-def _room(model: Model, n: int, results: int) -> Decisions:
+def part_size(n: int, workers: int) -> int:
+    """Customers of a part: as many parts for each worker, and a multiple of 64, so that none share a word."""
+    parts = workers * -(-n // (workers * MOST))
+    return 64 * max(-(-n // (64 * parts)), 1) if parts else 64
+
+
+def _decisions_part(decisions: Decisions, first: int, last: int) -> Decisions:
+    """Decisions `first` to `last`, without copying, but for `fired`, whose words are by trigger."""
+    part = slice(first, last)
     return Decisions(
-        figures=np.empty((n, len(Figure))),
-        action=np.empty((n, results), np.int32),
-        treatment=np.empty((n, results), np.int32),
-        placement=np.empty((n, results), np.int32),
-        terms=np.empty((n, results, len(Term))),
-        count=np.empty(n, np.int32),
-        fired=np.empty((len(model.rulebook.triggers), n_blocks(n)), np.uint64),
+        figures=decisions.figures[part],
+        action=decisions.action[part],
+        treatment=decisions.treatment[part],
+        placement=decisions.placement[part],
+        terms=decisions.terms[part],
+        count=decisions.count[part],
+        fired=np.empty((len(decisions.fired), n_blocks(last - first)), np.uint64),
     )
 
 
