@@ -303,3 +303,34 @@ async def test_the_end_does_not_wait_for_ever(fates):
                 log.add(answered(number))
     assert fates == {Fate.SHUTDOWN: 100}
     assert [event["count"] for event in said if event["event"] == "decisions_not_logged"] == [100]
+
+
+async def test_making_room_in_redis_does_not_hold_up_writing(fates):
+    """While the oldest decisions are being removed, new ones are written, however long that takes."""
+    redis, never = Redis(), asyncio.Event()
+
+    async def trim():
+        redis.trims += 1
+        await never.wait()
+
+    redis.trim = trim
+    async with log_to(redis).running(10.0) as log:
+        for _ in range(10):
+            for number in range(100):
+                log.add(answered(number))
+            await all_written(log)
+    assert redis.trims == 1
+    assert fates == {Fate.WRITTEN: 1000}
+
+
+async def test_what_came_in_one_turn_of_the_loop_is_sent_in_the_next(fates):
+    """However long turns are and however much comes in one, the writer does not fall behind."""
+    redis = Redis()
+    async with log_to(redis, queue=1200).running(10.0) as log:
+        for _ in range(20):
+            for number in range(1000):
+                log.add(answered(number))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        await all_written(log)
+    assert fates == {Fate.WRITTEN: 20_000}

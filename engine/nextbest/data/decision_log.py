@@ -30,9 +30,13 @@ _WRITE = Script(f"""
 local kept_s, status, time = tonumber(ARGV[1]), {{}}, redis.call('TIME')
 -- Redis' own clock, by which records expire: services may be told to live at another time.
 local now = time[1] + time[2] / 1000000
-for i = 1, (#ARGV - 1) / 5 do
+-- What can be asked once for all is: each call costs as much as what it does.
+local tombstones = {{}}
+for k = 3, #KEYS, 6 do tombstones[#tombstones + 1] = KEYS[k] end
+local erased = redis.call('MGET', unpack(tombstones))
+for i = 1, #tombstones do
   local k, a = 6 * i - 3, 5 * i - 3
-  if erased_since(ARGV[a], KEYS[k], KEYS[k + 1], KEYS[k + 2]) then
+  if erased[i] and erased_since(ARGV[a], KEYS[k], KEYS[k + 1], KEYS[k + 2]) then
     status[i] = 0
   else
     -- Listed first, or an erasure would not find what is written next. Microseconds apart, to keep the order
@@ -44,8 +48,9 @@ for i = 1, (#ARGV - 1) / 5 do
       redis.call('ZADD', KEYS[k + 3], now + i / 1000000, ARGV[a + 1])
     end
     redis.call('SET', KEYS[k + 4], ARGV[a + 2], 'EX', kept_s)
-    redis.call('ZREMRANGEBYSCORE', KEYS[k + 3], '-inf', '(' .. (now - kept_s))
     redis.call('EXPIRE', KEYS[k + 3], kept_s)
+    -- Ids of what has expired need not go at once.
+    if i % 8 == 1 then redis.call('ZREMRANGEBYSCORE', KEYS[k + 3], '-inf', '(' .. (now - kept_s)) end
     -- A batch that is repeated, since its reply was lost, must not stand in the stream twice.
     if redis.call('SET', KEYS[k + 5], ARGV[a + 4], 'NX', 'EX', kept_s) then
       redis.call('XADD', KEYS[1], '*', 'h', ARGV[a + 3], 'n', redis.call('INCR', KEYS[2]))
@@ -57,9 +62,8 @@ return status
 """)
 
 _HEX = """
-local function hex(text)
-  return (text:gsub('.', function(c) return string.format('%02x', c:byte()) end))
-end
+local HEX = ('%02x'):rep(16)
+local function hex(text) return #text == 16 and HEX:format(text:byte(1, 16)) or '' end
 """
 
 # KEYS: the stream. ARGV: decisions to keep, how many may go at once, what handles' keys begin with, what

@@ -23,8 +23,8 @@ from nextbest.telemetry import logger
 
 LINGER_S = 0.005
 """Wait for more decisions before a small batch is written."""
-IN_FLIGHT = 4
-"""Batches on their way at once: a busy loop sees a reply late, and would leave Redis idle meanwhile."""
+IN_FLIGHT = 32
+"""Batches on their way at once, 8 MB: a busy loop sees a reply late, and would leave Redis idle meanwhile."""
 PAUSE_S = 0.25
 """Wait before a batch that Redis did not take is tried again."""
 REFUSALS = 4
@@ -132,6 +132,7 @@ class DecisionLog:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._due = asyncio.Event()
+        self._written = asyncio.Event()
         self._closing = False
         self._sampled_below = round(options.sampling * 2.0**64)
         self._complained_at = float("-inf")
@@ -230,7 +231,8 @@ class DecisionLog:
         if not self._sampled_below:
             yield self
             return
-        writer, upkeep = asyncio.create_task(self._write_all()), asyncio.create_task(self._keep_up())
+        writer, trimmer = asyncio.create_task(self._write_all()), asyncio.create_task(self._trim_all())
+        upkeep = asyncio.create_task(self._keep_up())
         try:
             yield self
         finally:
@@ -239,7 +241,8 @@ class DecisionLog:
             self._wake.set()
             await asyncio.wait([writer], timeout=max(grace_s, LINGER_S))
             writer.cancel()
-            await asyncio.gather(writer, upkeep, return_exceptions=True)
+            trimmer.cancel()
+            await asyncio.gather(writer, trimmer, upkeep, return_exceptions=True)
             self._thread.shutdown(wait=False, cancel_futures=True)
             if self.backlog:
                 LOGGED[Fate.SHUTDOWN] += self.backlog
@@ -249,11 +252,12 @@ class DecisionLog:
         writing: set[asyncio.Task[None]] = set()
         try:
             while await self._has_work():
-                writing.add(asyncio.create_task(self._log(self._next_batch())))
-                if len(writing) < IN_FLIGHT:
-                    await asyncio.sleep(0)  # it is sent now
-                    writing = {task for task in writing if not task.done()}
-                else:
+                # All that came in the last turn of the loop goes in this one: a busy loop has long turns.
+                for _ in range(min(self._batches, IN_FLIGHT - len(writing))):
+                    writing.add(asyncio.create_task(self._log(self._next_batch())))
+                await asyncio.sleep(0)  # they are sent now
+                writing = {task for task in writing if not task.done()}
+                if len(writing) == IN_FLIGHT:
                     _, writing = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*writing)
         finally:
@@ -272,6 +276,10 @@ class DecisionLog:
         if len(waiting) < PER_SCRIPT and not self._closing:
             await asyncio.sleep(LINGER_S)
         return bool(waiting) or not self._closing
+
+    @property
+    def _batches(self) -> int:
+        return -(-len(self._queue.waiting) // PER_SCRIPT)
 
     def _next_batch(self) -> list[Answered]:
         waiting = self._queue.waiting
@@ -329,12 +337,20 @@ class DecisionLog:
         if not all(kept):
             LOGGED[Fate.ERASED] += len(kept) - sum(kept)
         self._let_go(len(records))
-        with contextlib.suppress(StoreUnavailable):
-            await self._store.trim()
+        self._written.set()
 
     def _let_go(self, count: int) -> None:
         self._queue.in_hand -= count
         self._room.set()
+
+    async def _trim_all(self) -> None:
+        """Make the oldest decisions give way whenever something was written; nothing is held up by it."""
+        while True:
+            await self._written.wait()
+            self._written.clear()
+            with contextlib.suppress(StoreUnavailable, StoreRefused):
+                while await self._store.trim():
+                    pass
 
     async def _keep_up(self) -> None:
         while True:
