@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import math
 import random
+import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, cast
@@ -153,6 +154,7 @@ class RedisConnection:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         max_in_flight: int = DEFAULT_MAX_IN_FLIGHT,
+        send_buffer: int = 0,
     ) -> None:
         """Prepare; `start` connects.
 
@@ -160,10 +162,13 @@ class RedisConnection:
             address: the server.
             timeout_s: longest wait for a reply; then the connection is dropped and opened anew.
             max_in_flight: commands that may wait for replies; more are refused at once.
+            send_buffer: bytes that the kernel may hold for Redis, as far as it allows; 0 = its default. What
+                does not fit waits for the next turn of the loop.
         """
         self.address = address
         self._timeout_s = timeout_s
         self._max_in_flight = max_in_flight
+        self._send_buffer = send_buffer
         self._wire: _Wire | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
@@ -279,11 +284,16 @@ class RedisConnection:
     async def _open(self) -> _Wire:
         loop, address = asyncio.get_running_loop(), self.address
         if address.socket_path:
-            _, wire = await loop.create_unix_connection(lambda: _Wire(self._timeout_s), address.socket_path)
+            transport, wire = await loop.create_unix_connection(
+                lambda: _Wire(self._timeout_s), address.socket_path
+            )
         else:
-            _, wire = await loop.create_connection(
+            transport, wire = await loop.create_connection(
                 lambda: _Wire(self._timeout_s), address.host, address.port, ssl=address.tls_context()
             )
+        if self._send_buffer:
+            wired = cast("socket.socket", transport.get_extra_info("socket"))
+            wired.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer)
         return wire
 
 

@@ -34,7 +34,7 @@ from nextbest.learning.until_fitted import how_to_fit
 from nextbest.rings import HistoryCodec
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.server.deciding import Answered, Serving
-from nextbest.server.decision_log import DecisionLog, LogOptions
+from nextbest.server.decision_log import SEND_BUFFER, DecisionLog, LogOptions
 from nextbest.server.decision_service import DecisionService
 from nextbest.server.health import Health
 from nextbest.server.interaction_service import InteractionService
@@ -135,7 +135,8 @@ async def _decision_log(
         records = zip(records_of(answered, build), answered, strict=True)
         return [masking.masked(record, one.serving.rows) for record, one in records]
 
-    async with RedisConnection(store.connection.address, timeout_s=options.log.timeout_s) as connection:
+    address, timeout_s = store.connection.address, options.log.timeout_s
+    async with RedisConnection(address, timeout_s=timeout_s, send_buffer=SEND_BUFFER) as connection:
         records = DecisionLogStore(connection, store.keys, store_options.log)
         log = DecisionLog(records, connection, pack, options.log, is_slow=is_left_to_chance)
         async with log.running(options.drain_s):

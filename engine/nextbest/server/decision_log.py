@@ -25,6 +25,9 @@ LINGER_S = 0.005
 """Wait for more decisions before a small batch is written."""
 IN_FLIGHT = 32
 """Batches on their way at once, 8 MB: a busy loop sees a reply late, and would leave Redis idle meanwhile."""
+SEND_BUFFER = 4 << 20
+"""Bytes that the kernel may hold for Redis. Its default for a socket of the same machine is 50 records, and a
+busy loop could refill it once a turn only."""
 PAUSE_S = 0.25
 """Wait before a batch that Redis did not take is tried again."""
 REFUSALS = 4
