@@ -17,7 +17,18 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("match", "decide", "ltv", "grid", "figures", "cross_sell", "rpc", "decision_log", "score")
+NAMES = (
+    "match",
+    "decide",
+    "ltv",
+    "grid",
+    "figures",
+    "cross_sell",
+    "rpc",
+    "decision_log",
+    "score",
+    "fit_memory",
+)
 
 
 def main() -> int:
