@@ -202,7 +202,7 @@ async def test_a_decision_that_has_expired(redis_process, rulebook, fates):
         assert await service.store.connection.execute("PEXPIRE", record, 1) == 1
         await asyncio.sleep(0.05)
         assert not (await client.export(CUSTOMER)).decisions
-        with pytest.raises(NotFound, match="was never logged, or is no longer kept"):
+        with pytest.raises(NotFound, match="was never logged, or is older than"):
             await client.explain(decision.decision_id, customer_id=CUSTOMER)
         outcome = outcome_of(decision, decision.results[0], common_pb2.OUTCOME_ACCEPTED)
         (result,) = await client.capture_outcomes(CUSTOMER, [outcome])
