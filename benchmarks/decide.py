@@ -5,15 +5,12 @@ scores and ranking, in parts shared over two threads, into memory of the round b
 may do (after the peer the system takes long to find new memory). The peer is polars with the same rules and
 ranking; its figures are handed to it. Both must give the same answers, every gate must stop somebody, and at
 least 20 actions a customer must reach the score, or there is no figure.
-
-The budget is on 20 survivors a customer, and the workload has some 20. Earlier figures are of one with 26: it
-is still measured, without the peer, under `decide.wide_…`.
 """
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +19,12 @@ import polars as pl
 
 from decide_frames import frames
 from decide_polars import Peer
-from decide_workload import NARROW, WIDE, Population, Script, compiled, model_of, population, script, state
+from decide_workload import Population, compiled, model_of, population, script, state
 from nextbest.assembly import Model
 from nextbest.batch.population import decide_in_threads
 from nextbest.decide import decide, explain
 from nextbest.figures import figures_of
 from nextbest.model import GATE_OF, Decisions, Gate, Reason, Term
-from nextbest.rulebook.rulebook import Rulebook
 
 CUSTOMERS, CUSTOMERS_QUICK = 100_000, 20_000
 TRACED = 5_000
@@ -127,47 +123,20 @@ def single_us(model: Model, people: Population) -> float:
     return 1e6 * statistics.median(seconds(call) for _ in range(20) for call in calls)
 
 
-class Work(NamedTuple):
-    """Rules, and customers to decide for."""
-
-    rules: Script
-    rulebook: Rulebook
-    people: Population
-    model: Model
-
-
-def work_of(kinds: Sequence[tuple[object, ...]], n: int) -> Work:
-    """A workload of n customers."""
-    rules = script(kinds)
-    with tempfile.TemporaryDirectory() as directory:
-        rulebook = compiled(rules, Path(directory))
-    people = population(rulebook, n)
-    return Work(rules, rulebook, people, model_of(rulebook, people.rows))
-
-
-def wide(n: int, rounds: int) -> dict[str, float]:
-    """The workload with more survivors, without the peer."""
-    work = work_of(WIDE, n)
-    room = decided(work.model, work.people)
-    times = [taken(lambda: decided(work.model, work.people, room)) for _ in range(rounds)]
-    return {
-        "decide.wide_customers_per_s": n / statistics.median(one.wall_s for one in times),
-        "decide.wide_processor_us": 1e6 * statistics.median(one.processor_s for one in times) / n,
-        "decide.wide_survivors": survivors(work.model, work.people.part(0, min(n, TRACED))),
-    }
-
-
 def run(*, quick: bool) -> dict[str, float]:
     """Measure a population beside polars, and one customer.
 
     Returns:
         decide.customers_per_s, decide.ratio_to_polars, decide.single_us; processor time a customer of all
-        threads and its ratio, which hold on a busy machine too; what the work was: decide.survivors,
-        decide.conditions; and decide.wide_… of the workload with more survivors.
+        threads and its ratio, which hold on a busy machine too; and what the work was: decide.survivors,
+        decide.conditions.
     """
     n = CUSTOMERS_QUICK if quick else CUSTOMERS
-    rounds = ROUNDS_QUICK if quick else ROUNDS
-    rules, rulebook, people, model = work_of(NARROW, n)
+    rules = script()
+    with tempfile.TemporaryDirectory() as directory:
+        rulebook = compiled(rules, Path(directory))
+    people = population(rulebook, n)
+    model = model_of(rulebook, people.rows)
     reached = survivors(model, people.part(0, min(n, TRACED)))
     peer = Peer(rules, rulebook)
     customers, entries = frames(rulebook, people, figures_of(model, people.rows, people.now))
@@ -175,7 +144,7 @@ def run(*, quick: bool) -> dict[str, float]:
     check_same(room, peer.run(customers, entries))
     ours: list[Taken] = []
     theirs: list[Taken] = []
-    for _ in range(rounds):
+    for _ in range(ROUNDS_QUICK if quick else ROUNDS):
         theirs.append(taken(lambda: peer.run(customers, entries)))
         ours.append(taken(lambda: decided(model, people, room)))
     # Paired, because what else the machine does changes over the rounds.
@@ -190,7 +159,6 @@ def run(*, quick: bool) -> dict[str, float]:
         "decide.single_us": single_us(model, people),
         "decide.survivors": reached,
         "decide.conditions": rulebook.program.n_conditions,
-        **wide(n, rounds),
     }
 
 

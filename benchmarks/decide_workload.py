@@ -7,7 +7,6 @@ from a seed. Conditions are kept in two forms: as rule files write them and as p
 
 import json
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,11 +75,6 @@ LIMITS = (
     {"scope": "all", "outcome": "complained", "at_least": 1, "within": "30d", "pause": "20d"},
 )
 """Of every action."""
-NARROW = ((2, "||"), (2, "||"), (2, "||"), (2,), (2,))
-"""Predicates of an action's own condition, and how they are joined: about 20 actions a customer survive the
-gates, as many as the budget asks for."""
-WIDE = ((2, "||"), (2, "||"), (2, "||"), (1,), (2,))
-"""The same with about 26 survivors, which was the only workload once."""
 OUTCOMES = ("accepted", "rejected", "ignored", "clicked", "complained", "opted_out")
 OUTCOME_ODDS = (0.25, 0.3, 0.25, 0.15, 0.03, 0.02)
 WINDOWS = (("rejected", 30), ("accepted", 60), ("ignored", 14))
@@ -97,9 +91,9 @@ class Script:
     peers: dict[str, pl.Expr] = field(default_factory=dict)
 
 
-def script(kinds: Sequence[tuple[object, ...]] = NARROW) -> Script:
-    """Draw the rules; `kinds` are those of actions' own conditions, see `NARROW` and `WIDE`."""
-    draw = _Draw(random.Random(SEED), kinds)
+def script() -> Script:
+    """Draw the rules."""
+    draw = _Draw(random.Random(SEED))
     segments = [{"id": f"segment_{i:02}", "when": draw.condition(1)} for i in range(SEGMENTS)]
     triggers = [
         {"id": f"trigger_{i:02}", "when": draw.condition(1), "cool_down": f"{draw.rng.choice((10, 20, 30))}d"}
@@ -112,8 +106,8 @@ def script(kinds: Sequence[tuple[object, ...]] = NARROW) -> Script:
 class _Draw:
     """Draws conditions and actions."""
 
-    def __init__(self, rng: random.Random, conditions: Sequence[tuple[object, ...]]) -> None:
-        self.rng, self._conditions = rng, conditions
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
         kinds = {"d": FactType.DOUBLE, "i": FactType.INT, "e": FactType.ENUM, "b": FactType.BOOL}
         facts = [
             Fact(
@@ -177,7 +171,7 @@ class _Draw:
             "group": f"group_{rng.randrange(GROUPS)}",
             "reason": "For you",
             "stages": sorted(rng.sample(STAGES, 3)),
-            "when": self.condition(*rng.choice(self._conditions)),
+            "when": self.condition(*rng.choice(((2, "||"), (2, "||"), (2, "||"), (1,), (2,)))),
             "treatments": dict.fromkeys(self.places(i), text),
             "effect": self.effect(),
             "cost": {"contact": 0.01, "accepted": round(rng.uniform(0.1, 3), 2)},
