@@ -56,6 +56,7 @@ class RulebookService(rulebook_pb2_grpc.RulebookServiceServicer):
                 rulebook_pb2.ArtifactInfo(kind=role.split("/")[0], name=role, digest=digest)
                 for role, digest in model.artifacts.digests.items()
             ],
+            reason_codes=rulebook.strategy.reason_codes,
         )
 
     @guarded

@@ -12,7 +12,7 @@ from loyalty.nextbest.v1 import (
     interaction_pb2,
     rulebook_pb2,
 )
-from nextbest_client import decide_request
+from nextbest_client import decide_request, outcome_of
 
 PACKAGE = "loyalty.nextbest.v1"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -33,6 +33,18 @@ def test_revision_and_digests(described, rulebook, client):
     assert {(a.kind, a.name) for a in described.artifacts} == {("ltv", "ltv"), ("grid", "grid")}
     assert (described.name, described.currency, list(described.languages)) == ("small", "DKK", ["en", "da"])
     assert list(described.roles) == ["till", "agent", "lead"]
+
+
+def test_reason_codes(described, client):
+    """Describe lists the codes that captured outcomes may give as their reason, and those are what is taken."""
+    assert list(described.reason_codes) == ["late_delivery", "no_oven", "other"]
+    decision = client.decide(decide_request("p0001", channel="pos"))
+    rejected, first = common_pb2.OUTCOME_REJECTED, decision.results[0]
+    outcomes = [outcome_of(decision, first, rejected, reason_code=code) for code in described.reason_codes]
+    for outcome in outcomes:
+        outcome.idempotency_key = outcome.reason_code
+    results = client.capture_outcomes("p0001", outcomes)
+    assert [r.status for r in results] == [interaction_pb2.RECORD_STATUS_RECORDED] * 3
 
 
 def test_channels(described):

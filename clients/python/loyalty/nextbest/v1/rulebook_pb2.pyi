@@ -268,6 +268,7 @@ class DescribeResponse(_message.Message):
     TRIGGERS_FIELD_NUMBER: _builtins.int
     ACTIONS_FIELD_NUMBER: _builtins.int
     ARTIFACTS_FIELD_NUMBER: _builtins.int
+    REASON_CODES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the rulebook, such as `grocery`."""
     model_digest: _builtins.str
@@ -316,6 +317,10 @@ class DescribeResponse(_message.Message):
     def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArtifactInfo]:
         """Fitted models that decide together with the rulebook."""
 
+    @_builtins.property
+    def reason_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Codes that captured outcomes may give as their reason, in the strategy's order."""
+
     def __init__(
         self,
         *,
@@ -333,10 +338,11 @@ class DescribeResponse(_message.Message):
         triggers: _abc.Iterable[Global___NameInfo] | None = ...,
         actions: _abc.Iterable[Global___ActionInfo] | None = ...,
         artifacts: _abc.Iterable[Global___ArtifactInfo] | None = ...,
+        reason_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "artifacts", b"artifacts", "catalogue_fingerprint", b"catalogue_fingerprint", "channels", b"channels", "contexts", b"contexts", "currency", b"currency", "facts", b"facts", "languages", b"languages", "model_digest", b"model_digest", "name", b"name", "revision", b"revision", "roles", b"roles", "segments", b"segments", "triggers", b"triggers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "artifacts", b"artifacts", "catalogue_fingerprint", b"catalogue_fingerprint", "channels", b"channels", "contexts", b"contexts", "currency", b"currency", "facts", b"facts", "languages", b"languages", "model_digest", b"model_digest", "name", b"name", "reason_codes", b"reason_codes", "revision", b"revision", "roles", b"roles", "segments", b"segments", "triggers", b"triggers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
