@@ -14,6 +14,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PHONE = re.compile(r"\+[1-9][0-9]{5,14}")
 """E.164: at most fifteen digits, the country's first."""
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_SHORTEST_QUOTED = 5
+"""What is shorter may stand in a text by chance, within another word."""
+_NATIONAL_DIGITS = 8
+"""By so many of its last digits a phone number is told without its country's code."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,3 +104,28 @@ def _formed(kind: str, value: str) -> str:
 def distinct(identifiers: Iterable[Identifier]) -> list[Identifier]:
     """Each identifier once, in order."""
     return list(dict.fromkeys(identifiers))
+
+
+def naming(text: str, customer_id: str, identifiers: Iterable[Identifier]) -> list[str]:
+    """By what a free text names a customer: `id`, or types of identifiers; in any spelling, never the value.
+
+    An id counts as a word of its own, a phone number without its country's code, too.
+    """
+    found = ["id"] if _has_word(text, customer_id) else []
+    return found + sorted({one.type for one in identifiers if _quotes(text, one)})
+
+
+def _quotes(text: str, identifier: Identifier) -> bool:
+    bare = _bare(identifier.value)
+    if len(bare) < _SHORTEST_QUOTED:
+        return _has_word(text, identifier.value)
+    return (bare[-_NATIONAL_DIGITS:] if identifier.type == "phone" else bare) in _bare(text)
+
+
+def _bare(text: str) -> str:
+    """Letters and digits alone: how a number is grouped makes it no other."""
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _has_word(text: str, word: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", text.casefold()) is not None

@@ -106,6 +106,10 @@ class IdentifierStore:
         """A customer's identifiers, in order."""
         return await self._listed(self._keys.identifiers(customer_id))
 
+    async def remembered(self, customer_id: str) -> list[Identifier]:
+        """As `of`, and those that an interrupted erasure has still to remove."""
+        return await self.of(customer_id) + await self._listed(self._keys.erased_identifiers(customer_id))
+
     async def claim(
         self, customer_id: str, identifiers: Sequence[Identifier], *, beside: bool, field: str
     ) -> list[Claim]:

@@ -7,7 +7,7 @@ import grpc.aio
 from loyalty.nextbest.v1 import common_pb2, snapshot_pb2, snapshot_pb2_grpc
 from nextbest.batch.writing import advanced_row
 from nextbest.clock import Clock
-from nextbest.data.identifier_forms import Identifier, checked, distinct
+from nextbest.data.identifier_forms import Identifier, checked, distinct, naming
 from nextbest.data.identifiers import MAX_IDENTIFIERS
 from nextbest.data.keys import id_violations
 from nextbest.data.snapshots import Advance, SnapshotStore
@@ -156,6 +156,8 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
         found = id_violations(request.customer_id)
         if len(request.reason.encode()) > MAX_REASON_BYTES:
             found.append(Violation("reason", f"is over {MAX_REASON_BYTES} bytes long"))
+        elif request.reason and not found:
+            found = await self._named_in_reason(request)
         if found:
             raise InvalidInput(found)
         erased = await self._store.erasures.erase(
@@ -168,6 +170,14 @@ class SnapshotService(snapshot_pb2_grpc.SnapshotServiceServicer):
             history_entries_erased=erased.history_entries,
             decisions_erased=erased.decisions,
         )
+
+    async def _named_in_reason(self, request: snapshot_pb2.EraseRequest) -> list[Violation]:
+        """The reason outlives the customer, so it must not name them."""
+        known = await self._store.identifiers.remembered(request.customer_id)
+        return [
+            Violation("reason", f"names the customer by their {kind}, and is kept when they are gone")
+            for kind in naming(request.reason, request.customer_id, known)
+        ]
 
 
 def _require_id(customer_id: str) -> None:

@@ -36,7 +36,7 @@ def test_revision_and_digests(described, rulebook, client):
 
 
 def test_reason_codes(described, client):
-    """Describe lists the codes that captured outcomes may give as their reason, and those are what is taken."""
+    """Describe lists the codes that captured outcomes may give as their reason, and each is taken."""
     assert list(described.reason_codes) == ["late_delivery", "no_oven", "other"]
     decision = client.decide(decide_request("p0001", channel="pos"))
     rejected, first = common_pb2.OUTCOME_REJECTED, decision.results[0]

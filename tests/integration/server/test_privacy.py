@@ -3,13 +3,14 @@
 import io
 import json
 import time
+import zlib
 
 import pytest
 from tests.builders.command_line import nextbest
 from tests.builders.small import NOW, days_ago, regular
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, interaction_pb2, snapshot_pb2
-from nextbest_client import NotFound, customer_snapshot, decide_request, outcome_of, timestamp
+from nextbest_client import InvalidRequest, NotFound, customer_snapshot, decide_request, outcome_of, timestamp
 
 OUTBOUND = common_pb2.DIRECTION_OUTBOUND
 UNKNOWN = decision_pb2.FALLBACK_REASON_CUSTOMER_UNKNOWN
@@ -100,6 +101,33 @@ def test_nothing_is_left_after_an_erasure(client, told, store, service, customer
             gone()
     assert client.decide(decide_request(card, channel="pos")).fallback.reason == UNKNOWN
     assert client.erase(customer_id) == snapshot_pb2.EraseResponse()
+
+
+@pytest.mark.parametrize(
+    ("reason", "kinds"),
+    [
+        ("letter of {id}", ["id", "card"]),
+        ("card {card} was lost", ["card"]),
+        ("wants {spaced} gone, and {id}", ["id", "card"]),
+        ("called from {national}", ["phone"]),
+    ],
+)
+def test_a_reason_names_nobody(client, told, store, customer_id, card, reason, kinds):
+    """A reason for an erasure that holds the customer's id or number, in any spelling, is refused."""
+    digits = f"{zlib.crc32(customer_id.encode()) % 10**8:08d}"
+    phone = common_pb2.Identifier(type="phone", value=f"+45{digits}")
+    snapshot = customer_snapshot(customer_id, as_of=NOW, facts=regular())
+    client.put_snapshot(snapshot, identifiers=[card, phone])
+    spaced = "-".join(card.value[i : i + 3].lower() for i in range(0, len(card.value), 3))
+    national = f"{digits[:2]}-{digits[2:4]} {digits[4:]}"
+    said = reason.format(id=customer_id, card=card.value, spaced=spaced, national=national)
+    with pytest.raises(InvalidRequest) as refused:
+        client.erase(customer_id, reason=said)
+    assert [(v.field, v.description) for v in refused.value.violations] == [
+        ("reason", f"names the customer by their {kind}, and is kept when they are gone") for kind in kinds
+    ]
+    assert client.get_snapshot(customer_id)
+    assert client.erase(customer_id, reason="letter 17 of the 4th").snapshot_erased
 
 
 def test_a_retry_after_an_erasure_gets_no_old_answer(client, told, customer_id):

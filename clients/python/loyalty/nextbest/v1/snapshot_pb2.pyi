@@ -338,7 +338,9 @@ class EraseRequest(_message.Message):
     customer_id: _builtins.str
     """The customer's id; required."""
     reason: _builtins.str
-    """Why, for the record of erasures, up to 200 bytes; must hold nothing that identifies the customer."""
+    """Why, for the record of erasures, up to 200 bytes; must hold nothing that identifies the customer.
+    One that holds the customer's id or an identifier of theirs is refused.
+    """
     def __init__(
         self,
         *,
