@@ -22,7 +22,7 @@ import random
 import sys
 import time
 from collections import Counter
-from itertools import pairwise
+from itertools import combinations
 
 import numpy as np
 from tests.builders.customers import CaseGenerator
@@ -61,10 +61,34 @@ def close(ours, expected):
     return ours == expected or abs(ours - expected) <= TOLERANCE * max(1e-3, abs(expected))
 
 
-def nearly_tied(expected):
-    """Whether two scores differ by rounding alone, so that sums in another order may rank otherwise."""
-    scores = sorted(v.terms["score"] for v in expected.verdicts.values() if v.terms is not None)
-    return any(low < high <= low + 1e-13 * abs(low) for low, high in pairwise([*scores, math.inf]))
+def nearly_tied(ours, expected):
+    """Whether two scores, or one and doing nothing's 0, are ordered otherwise by rounding alone.
+
+    Args:
+        ours: score by action, of the kernels.
+        expected: what plain Python decides.
+    """
+    scored = {name: v.terms for name, v in expected.verdicts.items() if v.terms is not None}
+    competitors = [(ours[name], terms["score"], summands(terms)) for name, terms in scored.items()]
+    return any(turned(one, other) for one, other in combinations([*competitors, (0.0, 0.0, 0.0)], 2))
+
+
+def turned(one, other):
+    """Whether (our score, the expected one, size of its summands) of two are in another order, but barely."""
+    ours, theirs, size = one[0] - other[0], one[1] - other[1], max(one[2], other[2])
+    if np.sign(ours) == np.sign(theirs):
+        return False
+    return max(abs(ours), abs(theirs)) <= 1e-13 * size < math.inf
+
+
+def summands(terms):
+    """Size of what a score is summed from: that is what rounding is relative to, not what is left of it."""
+    weight = terms["customer_weight"]
+    gain = weight * abs(terms["customer_gain"]) + (1 - weight) * abs(terms["profit_gain"])
+    factors = math.prod(terms[name] for name in ("relevance", "context_weight", "lever", "pressure_factor"))
+    benefit = (terms["propensity"] + terms["base_propensity"]) * gain * max(1.0, factors)
+    costs = (1 + terms["shadow_price"]) * (terms["contact_cost"] + terms["accepted_cost"])
+    return benefit + costs + terms["contact_price"]
 
 
 def on_a_threshold(world, trace, row, expected):
@@ -82,6 +106,11 @@ def same_but_for_rounding(actual, required):
     if actual is None or required is None:
         return False
     return 0 < abs(actual - required) <= 1e-13 * max(1.0, abs(required))
+
+
+def scores(world, trace, row):
+    """Our score by action; NaN where none was made."""
+    return {a.id: trace.terms[row, index, Term.SCORE] for index, a in enumerate(world.rulebook.actions)}
 
 
 def name_of(names, index):
@@ -136,7 +165,9 @@ def check_rulebook(seed):
         )
     for row, case in enumerate(drawn.cases):
         expected = drawn.oracle(case)
-        if nearly_tied(expected) or on_a_threshold(drawn.world, trace, row, expected):
+        if nearly_tied(scores(drawn.world, trace, row), expected) or on_a_threshold(
+            drawn.world, trace, row, expected
+        ):
             COUNTED["nearly_tied"] += 1
         else:
             compare(drawn.world, row, decisions, trace, expected)
