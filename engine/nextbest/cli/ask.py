@@ -1,6 +1,7 @@
 """`nextbest decide` and `nextbest why`: ask a running service, as an agent's desktop would."""
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -10,13 +11,18 @@ from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
 from nextbest.behaviour.quality import NO_ATTITUDE
 from nextbest.cli.options import Address, service_client
 from nextbest.errors import InvalidInput, Violation
-from nextbest_client import decide_request
+from nextbest_client import Value, decide_request
 
 Customer = Annotated[str, typer.Argument(help="The customer's id.")]
 Channel = Annotated[str, typer.Option(help="Channel, as the rulebook names it.")]
 Outbound = Annotated[bool, typer.Option("--outbound", help="The company starts the contact.")]
 Role = Annotated[str, typer.Option(help="Role of the caller, as the rulebook names it.")]
 Language = Annotated[str, typer.Option(help="Language of the texts, such as en or da.")]
+Placements = Annotated[
+    list[str] | None,
+    typer.Option("--placement", help="Placement asked for, the preferred one first; none = any."),
+]
+Keys = Annotated[list[str] | None, typer.Option("--key", help="A context key, as `intent=service`.")]
 
 _MONEY = (
     "ltv",
@@ -35,12 +41,15 @@ def decide(
     channel: Channel,
     outbound: Outbound = False,
     role: Role = "",
+    placement: Placements = None,
+    key: Keys = None,
     language: Language = "",
     address: Address = None,
 ) -> None:
     """Ask for a customer's next best actions."""
+    situation = _Situation(channel, outbound, role, placement or [], key or [], language)
+    request = _request(customer, situation)
     with service_client(address) as client:
-        request = _request(customer, channel, outbound=outbound, role=role, language=language)
         response = client.decide(request)
     console = _console()
     if response.HasField("fallback"):
@@ -52,6 +61,7 @@ def decide(
         score = f"{result.score:.2f}" if result.HasField("score") else ""
         table.add_row(str(result.rank), result.action, result.treatment.say, score, result.staff_reason)
     console.print(table)
+    console.print(f"decision {response.decision_id}")
 
 
 def _print_figures(console: Console, response: decision_pb2.DecideResponse) -> None:
@@ -86,13 +96,16 @@ def why(
     action: Annotated[list[str] | None, typer.Argument(help="Actions to explain; none = all.")] = None,
     outbound: Outbound = False,
     role: Role = "",
+    placement: Placements = None,
+    key: Keys = None,
     language: Language = "",
     address: Address = None,
 ) -> None:
-    """Ask why each action was and was not chosen, with the actual values."""
+    """Ask why each action was and was not chosen, with the actual values, and how many each gate stopped."""
     if bool(channel) == bool(decision):
         raise InvalidInput([Violation("--channel", "is required, or else --decision")])
-    asked = decision or _request(customer, channel, outbound=outbound, role=role, language=language)
+    situation = _Situation(channel, outbound, role, placement or [], key or [], language)
+    asked = decision or _request(customer, situation)
     with service_client(address) as client:
         response = client.explain(asked, customer_id=customer, actions=action or [], language=language)
     title = f"{customer} · {channel or decision}"
@@ -100,11 +113,64 @@ def why(
     for candidate in response.candidates:
         where = f"rank {candidate.rank}" if candidate.rank else _GATES.get(candidate.gate, "")
         table.add_row(candidate.action, where, candidate.sentence, candidate.remedy)
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    console.print(_funnel(response.funnel))
 
 
-def _request(
-    customer: str, channel: str, *, outbound: bool, role: str, language: str
-) -> decision_pb2.DecideRequest:
-    direction = common_pb2.DIRECTION_OUTBOUND if outbound else common_pb2.DIRECTION_INBOUND
-    return decide_request(customer, channel=channel, direction=direction, caller_role=role, language=language)
+def _funnel(steps: Iterable[explanation_pb2.FunnelStep]) -> Table:
+    """The gates that candidates came to, in order; those after which nobody was left are left out."""
+    table = Table("gate", "entered", "stopped", title="funnel of all actions")
+    for step in steps:
+        if step.entered:
+            table.add_row(_GATES[step.gate], str(step.entered), str(step.stopped))
+    return table
+
+
+class _Situation(NamedTuple):
+    """The options that both commands describe the situation by."""
+
+    channel: str
+    outbound: bool
+    role: str
+    placements: list[str]
+    keys: list[str]
+    language: str
+
+
+def _request(customer: str, situation: _Situation) -> decision_pb2.DecideRequest:
+    return decide_request(
+        customer,
+        channel=situation.channel,
+        direction=common_pb2.DIRECTION_OUTBOUND if situation.outbound else common_pb2.DIRECTION_INBOUND,
+        placements=situation.placements,
+        contexts=_contexts(situation.keys),
+        caller_role=situation.role,
+        language=situation.language,
+    )
+
+
+def _contexts(pairs: Iterable[str]) -> dict[str, Value]:
+    """What is known of the situation; a value that looks like a number or a truth value is one.
+
+    Raises:
+        InvalidInput: a pair that is none.
+    """
+    split = [pair.partition("=") for pair in pairs]
+    found = [
+        Violation("--key", f"`{key}{sign}{text}` is not of the form KEY=VALUE")
+        for key, sign, text in split
+        if not (key and sign)
+    ]
+    if found:
+        raise InvalidInput(found)
+    return {key: _value(text) for key, _, text in split}
+
+
+def _value(text: str) -> Value:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text

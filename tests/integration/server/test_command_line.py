@@ -1,6 +1,8 @@
 """The command line as its users type it: load, fit, advance, ask, why, check; what it says and exits with."""
 
+import itertools
 import json
+import time
 from pathlib import Path
 
 import polars as pl
@@ -155,6 +157,47 @@ def test_why(service, put, customer_id):
     one = nextbest(*asked, "welcome", "--language", "da").out
     assert "kunden er i hear_me" in one
     assert "wine" not in one
+
+
+def test_decide_names_its_decision(service, put, customer_id):
+    """What `decide` says its decision is called is what `why --decision` explains."""
+    put(customer_id, regular())
+    said = nextbest("decide", customer_id, "--channel", "pos", "--address", service.address)
+    word, decision_id = said.out.splitlines()[-1].split()
+    assert word == "decision"
+    asked = ("why", customer_id, "--decision", decision_id, "--address", service.address)
+    explained = nextbest(*asked)
+    for _ in range(500):  # the log is written behind the answer
+        if explained.code == 0:
+            break
+        time.sleep(0.02)
+        explained = nextbest(*asked)
+    assert decision_id in explained.out
+
+
+def test_placements_and_keys_are_passed_on(service, put, customer_id):
+    """Each placement that is named shows one action, and a key that the rulebook lacks is refused."""
+    put(customer_id, regular())
+    asked = ("decide", customer_id, "--channel", "pos", "--address", service.address)
+    anywhere = [line for line in nextbest(*asked).out.splitlines() if line.startswith("│")]
+    one = nextbest(*asked, "--placement", "receipt", "--key", "intent=question").out.splitlines()
+    assert len(anywhere) > len([line for line in one if line.startswith("│")]) == 2
+    assert "contexts[0].key: `mood`" in nextbest(*asked, "--key", "mood=good").err
+    assert nextbest(*asked, "--key", "intent").err == "error: --key: `intent` is not of the form KEY=VALUE\n"
+
+
+def test_why_counts_the_funnel(service, put, customer_id, rulebook):
+    """`why` says how many actions came to each gate and how many it stopped, all of them at the first."""
+    put(customer_id, regular())
+    said = nextbest("why", customer_id, "wine", "--channel", "pos", "--address", service.address)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.out.splitlines()]
+    steps = [
+        (gate, int(entered), int(stopped)) for gate, entered, stopped in (c for c in cells if len(c) == 3)
+    ]
+    assert steps[0][:2] == ("treatment", len(rulebook.actions))
+    for (_, entered, stopped), (_, following, _) in itertools.pairwise(steps):
+        assert following == entered - stopped
+    assert sum(stopped for *_, stopped in steps) < len(rulebook.actions)
 
 
 def test_asking_wrongly(service):
