@@ -13,7 +13,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from loyalty.nextbest.v1 import common_pb2, decision_pb2, interaction_pb2
+import grpc
+
+from loyalty.nextbest.v1 import (
+    common_pb2,
+    decision_pb2,
+    interaction_pb2,
+    rulebook_pb2,
+    rulebook_pb2_grpc,
+)
 from nextbest_client import (
     ClientError,
     ClientOptions,
@@ -26,6 +34,7 @@ from nextbest_client import (
 )
 
 CHANNEL = "call_centre"
+DESCRIBE_TIMEOUT_S = 2.0
 ANSWERS = {
     "a": common_pb2.OUTCOME_ACCEPTED,
     "r": common_pb2.OUTCOME_REJECTED,
@@ -56,6 +65,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("customer", metavar="CUSTOMER", help="id of the customer on the line")
     parser.add_argument("--address", default="localhost:50051", help="the service (default: %(default)s)")
+    parser.add_argument(
+        "--rulebook-address", default="localhost:50052", help="the rulebook service (default: %(default)s)"
+    )
     parser.add_argument("--language", default="en", help="language of the texts, such as da or en")
     parser.add_argument("--role", default="agent", help="the agent's role in the rulebook")
     parser.add_argument(
@@ -111,7 +123,8 @@ def serve_call(client: NextBestClient, arguments: argparse.Namespace) -> int:
     if arguments.accept is not None and not 0 <= arguments.accept <= len(actions):
         print(f"\nThere is no action {arguments.accept}: nothing was recorded.", file=sys.stderr)
         return 1
-    record(client, decision, ask_outcomes(decision, actions, arguments.accept))
+    outcomes = ask_outcomes(decision, actions, arguments.accept, arguments.rulebook_address)
+    record(client, decision, outcomes)
     return 0
 
 
@@ -177,6 +190,7 @@ def ask_outcomes(
     decision: decision_pb2.DecideResponse,
     actions: list[decision_pb2.RankedAction],
     accepted_rank: int | None,
+    rulebook_address: str,
 ) -> list[interaction_pb2.CapturedOutcome]:
     """What came of the call: of the action the agent chose, or why none of them was used."""
     rank = accepted_rank if accepted_rank is not None else ask_rank(len(actions))
@@ -184,7 +198,40 @@ def ask_outcomes(
         return not_used(decision, actions, asked=accepted_rank is None)
     chosen = actions[rank - 1]
     answer = common_pb2.OUTCOME_ACCEPTED if accepted_rank is not None else ask_answer()
-    return [outcome_of(decision, chosen, outcome) for outcome in (common_pb2.OUTCOME_PRESENTED, answer)]
+    code = ask_reason_code(rulebook_address) if closes_repair(chosen, answer) else ""
+    return [
+        outcome_of(decision, chosen, common_pb2.OUTCOME_PRESENTED),
+        outcome_of(decision, chosen, answer, reason_code=code),
+    ]
+
+
+def closes_repair(action: decision_pb2.RankedAction, answer: common_pb2.Outcome.ValueType) -> bool:
+    """Whether a case is closed, so that the service wants to know what is to be learnt from it."""
+    repairs = action.desired_action == common_pb2.DESIRED_ACTION_REPAIR
+    return repairs and answer == common_pb2.OUTCOME_PROBLEM_SOLVED
+
+
+def ask_reason_code(rulebook_address: str) -> str:
+    """Ask why the case began: one of the strategy's codes, or any if those are not known."""
+    known = reason_codes(rulebook_address)
+    prompt = (
+        f"Why was there a problem? [{', '.join(known)}] " if known else "Why was there a problem? (code) "
+    )
+    while True:
+        answer = input(prompt).strip().lower()
+        if answer in known or (answer and not known):
+            return answer
+
+
+def reason_codes(rulebook_address: str) -> Sequence[str]:
+    """The codes that a desktop offers in a drop-down; none if the service cannot be asked."""
+    with grpc.insecure_channel(rulebook_address) as channel:
+        rulebooks = rulebook_pb2_grpc.RulebookServiceStub(channel)
+        try:
+            described = rulebooks.Describe(rulebook_pb2.DescribeRequest(), timeout=DESCRIBE_TIMEOUT_S)
+        except grpc.RpcError:
+            return ()
+    return described.reason_codes
 
 
 def not_used(

@@ -53,6 +53,25 @@ def test_agent_serves_a_call(service, put, recorded, customer_id, capsys):
     assert recorded(customer_id) == [accepted, presented]
 
 
+def test_agent_closes_a_repair_with_a_code(service, client, put, customer_id, capsys, monkeypatch):
+    """Who solved a problem is asked why there was one, until it is one of the rulebook's codes."""
+    put(customer_id, offended())
+    asked = []
+
+    def answer(prompt=""):
+        asked.append(prompt)
+        return next(typed)
+
+    typed = iter(["1", "s", "bad luck", "late_delivery"])
+    monkeypatch.setattr("builtins.input", answer)
+    arguments = [customer_id, "--address", service.address, "--rulebook-address", service.rulebook_address]
+    assert call_centre.main([*arguments, "--role", "lead", "--timeout-ms", "60000"]) == 0
+    assert "Recorded: 2 of 2" in capsys.readouterr().out
+    assert asked[2] == asked[3] == "Why was there a problem? [late_delivery, no_oven, other] "
+    history = client.get_history(interaction_pb2.GetHistoryRequest(customer_id=customer_id))
+    assert [entry.reason_code for entry in history.entries] == ["late_delivery", ""]
+
+
 def test_agent_gets_no_advice_about_nobody(service, capsys):
     """An unknown customer is no error for the agent: there is no advice, and why."""
     assert call_centre.main(["nobody", "--address", service.address, "--timeout-ms", "60000"]) == 3
