@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive import periods as naive
 
+from nextbest.fact_values import FIRST_TIME_S, LAST_TIME_S
+from nextbest.model import DAY_S
 from nextbest.rulebook.periods import Period, fill_periods
 
 CALENDARS = ("day", "week", "month", "quarter", "year")
@@ -50,6 +52,31 @@ def test_bounds_at_the_edges_of_clocks(calendar, zone):
     now = np.array([*local, *(t - 1 for t in local)])
     found = fill_periods([Period(calendar, zone)], now)
     assert found.tolist() == [expected(calendar, zone, t) for t in now.tolist()]
+
+
+@pytest.mark.parametrize("calendar", CALENDARS)
+@pytest.mark.parametrize(
+    ("zone", "set_back"),
+    [("America/St_Johns", 1289098860), ("America/Goose_Bay", 1289100660), ("Antarctica/Casey", 1267714800)],
+)
+def test_clocks_set_back_after_midnight(calendar, zone, set_back):
+    """A day to which clocks are set back goes on until midnight comes again; every moment is in a period."""
+    now = set_back + np.arange(-7200.0, 4 * 3600.0, 59.0)
+    found = fill_periods([Period(calendar, zone)], now)
+    assert (found[:, 0] < now).all()
+    assert (now < found[:, 1]).all()
+    ends = {dt.datetime.fromtimestamp(end, ZoneInfo(zone)).time() for end in found[:, 1].tolist()}
+    assert ends == {dt.time()}
+
+
+@pytest.mark.parametrize("calendar", CALENDARS)
+def test_the_last_periods_of_all(calendar):
+    """At the first and the last time that may be asked for, in the year 9999, a period holds it."""
+    now = np.array([FIRST_TIME_S + DAY_S, LAST_TIME_S - DAY_S])
+    for zone in ("UTC", "Pacific/Kiritimati", "Pacific/Niue"):
+        found = fill_periods([Period(calendar, zone)], now)
+        assert (found[:, 0] < now).all()
+        assert (now < found[:, 1]).all()
 
 
 @given(

@@ -1,6 +1,7 @@
 """Days, weeks, months, quarters and years of the calendar, which begin at local midnight in a named zone."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -53,20 +54,34 @@ def _bounds(period: Period, now: F64) -> F64:
 def _around(period: Period, now: float) -> tuple[float, float]:
     """When the period that holds `now` begins and ends, epoch seconds."""
     zone = zone_named(period.time_zone) or dt.UTC
-    day = dt.datetime.fromtimestamp(now, zone).date()
-    first, following = _days_around(period.calendar, day)
-    return _midnight(first, zone), _midnight(following, zone)
+    first = _first_day(period.calendar, dt.datetime.fromtimestamp(now, zone).date())
+    return _midnight(first, zone), _ends(period.calendar, first, zone, now)
 
 
-def _days_around(calendar: str, day: dt.date) -> tuple[dt.date, dt.date]:
+def _first_day(calendar: str, day: dt.date) -> dt.date:
     if calendar in _MONTHS:
         months = _MONTHS[calendar]
-        first = day.replace(month=(day.month - 1) // months * months + 1, day=1)
-        return first, (first + dt.timedelta(days=31 * months)).replace(day=1)
-    first = day - dt.timedelta(days=day.weekday() if calendar == "week" else 0)
-    return first, first + dt.timedelta(days=_DAYS[calendar])
+        return day.replace(month=(day.month - 1) // months * months + 1, day=1)
+    return day - dt.timedelta(days=day.weekday() if calendar == "week" else 0)
 
 
-def _midnight(day: dt.date, zone: dt.tzinfo) -> float:
-    """Where clocks skip midnight, the moment they do."""
-    return dt.datetime.combine(day, dt.time(), zone).timestamp()
+def _first_day_after(calendar: str, first: dt.date) -> dt.date:
+    if calendar in _MONTHS:
+        return (first + dt.timedelta(days=31 * _MONTHS[calendar])).replace(day=1)
+    return first + dt.timedelta(days=_DAYS[calendar])
+
+
+def _ends(calendar: str, first: dt.date, zone: dt.tzinfo, now: float) -> float:
+    """When the period that began on a day ends; inf after the year 9999."""
+    try:
+        after = _first_day_after(calendar, first)
+    except OverflowError:
+        return math.inf
+    ends = _midnight(after, zone)
+    # Where clocks are set back soon after midnight, the day before goes on until midnight comes again.
+    return ends if now < ends else _midnight(after, zone, fold=1)
+
+
+def _midnight(day: dt.date, zone: dt.tzinfo, *, fold: int = 0) -> float:
+    """Where clocks skip midnight, the moment they do; where it comes twice, `fold` says which one."""
+    return dt.datetime.combine(day, dt.time(fold=fold), zone).timestamp()
