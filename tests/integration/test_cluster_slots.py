@@ -81,7 +81,7 @@ async def test_what_is_one_customers(cluster):
     assert (await histories.append("c1", outcome(), [b"said"])).tolist() == [1]
     assert len((await histories.read("c1")).histories.contacts.entries) == 1
     assert await requests.keep("c1", "r", b"answer") == b"answer"
-    assert await requests.kept("c1", "r") == b"answer"
+    assert await requests.kept([("c1", "r")]) == [b"answer"]
     assert (await CustomerReader(cluster, keys).read("c1"))[0] is not None
     (answer,) = (await CustomerReader(cluster, keys).read_asked([("c1", "r")]))[-1:]
     assert answer == b"answer"

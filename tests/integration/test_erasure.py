@@ -135,10 +135,10 @@ async def test_a_later_put_is_a_new_customer(world):
     status = await world.append("c1", 19.0, 21.0)
     assert status.tolist() == [AppendStatus.ERASED, AppendStatus.RECORDED]
     await world.requests.keep("c1", "r1", b"old")
-    assert await world.requests.kept("c1", "r1") is None
+    assert await world.requests.kept([("c1", "r1")]) == [None]
     tombstone = await world.connection.execute("GET", world.keys.tombstone("c1"))
     await world.requests.keep("c1", "r1", b"new", tombstone=tombstone)
-    assert await world.requests.kept("c1", "r1") == b"new"
+    assert await world.requests.kept([("c1", "r1")]) == [b"new"]
     await world.put_identifier("c1")
     assert await world.identifiers.resolve(PHONE) == "c1"
 

@@ -10,7 +10,7 @@ async def test_the_first_reply_wins(connection, keys):
     store = RequestStore(connection, keys)
     replies = await asyncio.gather(*(store.keep("c1", "r1", b"%d" % i) for i in range(20)))
     assert len(set(replies)) == 1
-    assert await store.kept("c1", "r1") == replies[0]
+    assert await store.kept([("c1", "r1")]) == [replies[0]]
 
 
 async def test_a_reply_is_replaced_only_by_who_knows_it(connection, keys):
@@ -19,14 +19,14 @@ async def test_a_reply_is_replaced_only_by_who_knows_it(connection, keys):
     await store.keep("c1", "r1", b"withdrawn")
     assert await store.keep("c1", "r1", b"new", instead_of=b"withdrawn") == b"new"
     assert await store.keep("c1", "r1", b"newer", instead_of=b"withdrawn") == b"new"
-    assert await store.kept("c1", "r1") == b"new"
+    assert await store.kept([("c1", "r1")]) == [b"new"]
 
 
 async def test_request_ids_are_a_customers_own(connection, keys):
     """The same request id of another customer is another request."""
     store = RequestStore(connection, keys)
     await store.keep("c1", "r1", b"one")
-    assert await store.kept("c2", "r1") is None
+    assert await store.kept([("c2", "r1")]) == [None]
     assert await store.keep("c2", "r1", b"two") == b"two"
 
 
@@ -47,4 +47,4 @@ async def test_names_of_expired_replies_make_way(connection, keys):
     assert await connection.execute("ZRANGE", keys.request_index("c1"), 0, -1) == [b"r49"]
     assert await store.erase("c1") > 0
     assert await connection.execute("EXISTS", keys.request_index("c1")) == 0
-    assert await store.kept("c1", "r49") is None
+    assert await store.kept([("c1", "r49")]) == [None]

@@ -210,3 +210,14 @@ async def test_racing_processes_do_not_log_over_each_other():
     assert world.noted == []
     assert [line["event"] for line in logged] == ["decision_not_kept"]
     assert await world.ask() == b"theirs"
+
+
+async def test_what_counts_is_given_at_the_deadline_once_it_is_known():
+    """A caller whose deadline comes with the reply that counts is given that, not another decision."""
+    redis = Redis()
+    redis.another = b"theirs"
+    redis.may_keep.set()
+    (one,) = decided(SimpleNamespace(questions=[question("r")]))
+    being = Keeping(redis, lambda _: None).keep(one)
+    await asyncio.wait([being.reply])
+    assert being.give() == b"theirs"

@@ -1,13 +1,15 @@
 """Decisions kept for their request id, so that a retry gets the same answer."""
 
+from collections.abc import Sequence
 from typing import cast
 
-from nextbest.data.connection import Commands, Reply
+from nextbest.data.connection import Commands, Reply, gather_replies
 from nextbest.data.keys import Keys
 from nextbest.data.scripts import UNLESS_ERASED, Script
 
 DEFAULT_KEPT_S = 10 * 60
 """Long enough for any client's retries, short enough to cost little memory."""
+_PER_READ = 256
 
 # KEYS: reply, index of request ids, tombstone, row, hash. ARGV: reply, seconds it is kept, the tombstone that
 # was read with the customer, request id, the reply that may be replaced (empty = none). The index goes by
@@ -73,11 +75,15 @@ class RequestStore:
         kept: Reply = await _KEEP.run(self._commands, mine, arguments)
         return kept if isinstance(kept, bytes) else reply
 
-    async def kept(self, customer_id: str, request_id: str) -> bytes | None:
-        """The reply kept for a request id, if there is one."""
-        return cast(
-            "bytes | None", await self._commands.execute("GET", self._keys.request(customer_id, request_id))
-        )
+    async def kept(self, asked: Sequence[tuple[str, str]]) -> list[bytes | None]:
+        """The replies kept for customers' request ids; None = there is none, or what is none of ours."""
+        keys = [self._keys.request(customer_id, request_id) for customer_id, request_id in asked]
+        # MGET, for GET of what another program left there would fail all others
+        parts = [
+            self._commands.execute("MGET", *keys[i : i + _PER_READ]) for i in range(0, len(keys), _PER_READ)
+        ]
+        replies = cast("list[list[bytes | None]]", await gather_replies(parts))
+        return [reply for part in replies for reply in part]
 
     async def erase(self, customer_id: str) -> int:
         """Remove every reply kept for a customer, then the list of them; their count."""

@@ -101,8 +101,8 @@ class Batches:
     async def _fill_kept(self, batch: "_Batch") -> None:
         """Answer the retries among a batch with the decisions kept for them."""
         retried = [(place, one) for place, one in batch.open() if one.request_id]
-        calls = (self._kept.kept(one.customer_id, one.request_id) for _, one in retried)
-        found = zip(retried, await asyncio.gather(*calls), strict=True)
+        kept = await self._kept.kept([(one.customer_id, one.request_id) for _, one in retried])
+        found = zip(retried, kept, strict=True)
         again = [(place, one, reply) for (place, one), reply in found if reply is not None]
         if not again:
             return

@@ -27,7 +27,9 @@ class BeingKept:
         """The reply that counts: this decision's, or that of another process which was first."""
 
     def give(self) -> bytes:
-        """The decision for a caller whose deadline is here."""
+        """What counts if that is known, else the decision, for a caller whose deadline is here."""
+        if self.reply.done() and self.reply.exception() is None:
+            return self.reply.result()
         self.is_given = True
         return self.decided.reply
 

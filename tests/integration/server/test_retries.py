@@ -88,6 +88,17 @@ def test_retry_within_and_across_batches(decisions, put, customer_id):
     assert decisions.Decide(asking(customer_id, "b2")) == items[1].decision
 
 
+def test_wrong_type_under_one_request_of_a_batch(decisions, put, store, customer_id):
+    """What another program left under one request's key keeps no other of the batch from being decided."""
+    put(customer_id, regular())
+    store.rpush(f"nextbest:{{{customer_id}}}:r:theirs", "x")
+    requests = [asking(customer_id, "theirs"), asking(customer_id, "mine")]
+    theirs, mine = decisions.DecideBatch(decision_pb2.DecideBatchRequest(requests=requests)).items
+    assert not theirs.decision.HasField("fallback")
+    assert not mine.decision.HasField("fallback")
+    assert decisions.Decide(asking(customer_id, "mine")) == mine.decision
+
+
 @pytest.mark.parametrize("request_id", ["{x}", "a:b", "r" * 64, "æøå"])
 def test_any_printable_request_id(decisions, put, customer_id, request_id):
     """Braces, colons and Unicode are fine in a request_id."""
