@@ -172,9 +172,10 @@ def change(record: DecisionRecord, serving: Serving) -> Changed:
         serving: the other rulebook, with what was learnt by then.
     """
     before = first_action(_decision(record))
-    if record.degraded is not None:
-        return Changed(record, before, before)
     try:
+        asked_again(record, serving)
+        if record.degraded is not None:
+            return Changed(record, before, before)
         (answer,) = answers(situation_again([record], serving))
     except InvalidInput as problem:
         return Changed(record, before, "", str(problem))

@@ -57,20 +57,24 @@ def rulebook():
 def data_directory():
     """An embedded Redis with a population, fitted and advanced through the command line."""
     with tempfile.TemporaryDirectory(prefix="nextbest-") as directory:
-        data = Path(directory) / "data"
-        file = Path(directory) / "population.parquet"
-        rows = [{"customer_id": i, "as_of": NOW, **facts} for i, facts in population().items()]
-        pl.DataFrame(rows, infer_schema_length=None).write_parquet(file)
-        where = ("--rulebook", DIRECTORY, "--data-directory", data)
-        for command in (
-            ("load", file),
-            ("fit", "ltv", "--as-of", NOW.isoformat()),
-            ("fit", "grid", "--as-of", NOW.isoformat()),
-            ("stages", "advance", "--as-of", NOW.isoformat()),
-        ):
-            said = nextbest(*command, *where)
-            assert said.code == 0, said.err
-        yield data
+        yield stocked(Path(directory))
+
+
+def stocked(directory):
+    """The data directory of an embedded Redis with the population, fitted and advanced."""
+    data, file = directory / "data", directory / "population.parquet"
+    rows = [{"customer_id": i, "as_of": NOW, **facts} for i, facts in population().items()]
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(file)
+    where = ("--rulebook", DIRECTORY, "--data-directory", data)
+    for command in (
+        ("load", file),
+        ("fit", "ltv", "--as-of", NOW.isoformat()),
+        ("fit", "grid", "--as-of", NOW.isoformat()),
+        ("stages", "advance", "--as-of", NOW.isoformat()),
+    ):
+        said = nextbest(*command, *where)
+        assert said.code == 0, said.err
+    return data
 
 
 @contextmanager
