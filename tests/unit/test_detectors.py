@@ -51,6 +51,10 @@ def scan(*series, parameters=PARAMETERS):
 def test_cusum_of_the_published_vector():
     """The published series gives the published z and C-, alarms in period five, and then restarts."""
     given_, out = VECTORS["cusum"]["in"], VECTORS["cusum"]["out"]
+    constants = PARAMETERS[
+        [DetectorParameter.EWMA_RATE, DetectorParameter.CUSUM_SLACK, DetectorParameter.CUSUM_LIMIT]
+    ]
+    assert constants.tolist() == [given_["alpha"], given_["k"], given_["h"]]
     baseline = Baseline(float(given_["m"]), float(given_["v"]), 0.0, 0.0, 6.0)
     for period, y in enumerate(given_["y"][: out["alarm_at"]]):
         baseline, verdict = advance_baseline(baseline, float(y), PARAMETERS)

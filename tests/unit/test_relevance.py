@@ -13,6 +13,8 @@ from tests.naive.plain import Entry
 from tests.naive.relevance import ask_likelihood
 from tests.naive.relevance import relevance as oracle
 
+from nextbest.rulebook.rulebook import EVIDENCE_WEIGHTS, Evidence
+
 VECTORS = {v["name"]: v for v in json.loads((Path(__file__).parents[1] / "vectors.json").read_text())}
 TWO = {"open_need": "true", "own_interest": "true"}
 """Evidence of weights .6 and .35, as in the vectors."""
@@ -26,6 +28,8 @@ def rho(case, **changes):
 
 def test_vector_relevance():
     """Evidence adds up as 1 minus the product of what each leaves open."""
+    for name in ("relevance", "relevance_rejected"):
+        assert VECTORS[name]["in"]["evidence"] == [EVIDENCE_WEIGHTS[Evidence[key.upper()]] for key in TWO]
     assert rho(customer(), relevance=TWO) == pytest.approx(VECTORS["relevance"]["out"], rel=1e-12)
 
 

@@ -42,7 +42,9 @@ def test_vector_arbitration():
     figures = {"value_gap": given_["G_C"], "profit_gap": given_["G_P"], "multiplier": given_["Lambda"]}
     case = customer(figures=figures)
     for name, score in expected.items():
-        assert world.terms(case, name)["score"] == pytest.approx(score, rel=1e-9)
+        terms = world.terms(case, name)
+        assert terms["score"] == pytest.approx(score, rel=1e-9)
+        assert terms["shadow_price"] == given_["pi"]
     assert world.ranking(case) == ["service", "cross_sell"]
     assert world.ends(case, "discount")[0] == "WORSE_THAN_DO_NOTHING"
 

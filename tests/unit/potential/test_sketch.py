@@ -37,6 +37,7 @@ def test_vector_sketch() -> None:
     assert (numbers - naive.OFFSET).tolist() == case["out"]["bucket"]
     assert representatives(numbers) == pytest.approx(case["out"]["representative"], rel=1e-9)
     assert pytest.approx(case["out"]["gamma"], rel=1e-9) == sketch.GAMMA
+    assert case["in"]["alpha"] == sketch.ALPHA
 
 
 def test_every_bound_is_the_largest_float_below_its_power() -> None:
