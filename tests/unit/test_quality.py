@@ -18,6 +18,7 @@ from nextbest.behaviour.quality import (
     attitude_known,
     attitude_tables,
     data_quality,
+    fact_state,
     fact_states,
     facts_to_collect,
     quality_tables,
@@ -127,6 +128,13 @@ def test_without_a_time_of_observation_the_snapshot_ages():
     """A fact that has no companion is as old as the snapshot."""
     assert quality_of(FULL, as_of=NOW - 11 * DAY)[0] == pytest.approx(8 / 9)
     assert quality_of(FULL, as_of=NOW - 31 * DAY)[0] == pytest.approx(7.5 / 9)
+
+
+@pytest.mark.parametrize("observed", [NOW, NOW - 9000 * DAY, math.nan, -math.inf])
+def test_what_never_ages_is_fresh_whenever_it_was_seen(observed):
+    """A fact without a limit to its age is fresh, even where nobody knows since when it is known."""
+    assert fact_state(1.0, observed, NOW, math.inf) == FRESH
+    assert fact_state(math.nan, observed, NOW, math.inf) == MISSING
 
 
 def test_nothing_required_means_nothing_lacking():

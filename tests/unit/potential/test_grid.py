@@ -232,6 +232,18 @@ def test_small_cells_show_their_parents_figures(people: list[tuple[float, ...]])
                 assert one == other or (math.isnan(one) and math.isnan(other))
 
 
+@pytest.mark.parametrize(("n", "own"), [(9, False), (10, True)])
+def test_ten_customers_are_a_cell_of_their_own(n: int, own: bool) -> None:
+    """From ten customers on a cell has figures that may be shown."""
+    people = [(0.0, math.nan, math.nan, 5.0, 5.0)] * n + [(1.0, math.nan, math.nan, 900.0, 900.0)] * 100
+    tables = build(people, m=0.0).tables(TAUS)
+    cell = tables.locate(np.array([[0.0, math.nan, math.nan]]))
+    assert tables.visible[0, cell[0]] == own
+    assert tables.sizes(0, cell)[0] == pytest.approx(n if own else math.nan, nan_ok=True)
+    assert (tables.quantiles[0, cell[0], 0, 0] < 10.0) == own
+    assert (tables.backed_off_mean[0, cell[0]] < 10.0) == own
+
+
 def test_means_equal_the_oracle() -> None:
     """Means come from counts alone, outliers clamped to the root's outer quantiles."""
     people = crowd(300, 11)

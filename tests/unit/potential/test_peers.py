@@ -115,6 +115,23 @@ def test_too_few_known_gives_no_figures() -> None:
     assert (peer_offers(found.figures(), own, np.zeros(9, np.uint64), np.ones(9, np.bool_), 3) == -1).all()
 
 
+@pytest.mark.parametrize(("n", "own"), [(9, False), (10, True)])
+def test_ten_known_customers_are_a_cell_of_their_own(n: int, own: bool) -> None:
+    """From ten customers on a cell shows its figures, below that its parent's."""
+    codes = np.repeat([[0.0], [1.0]], [n, 100], axis=0)
+    found, _, _ = rates(codes, np.repeat([1, 0], [n, 100]).astype(np.uint64), np.ones(n + 100, np.bool_))
+    share = found.figures()[1, 0, PeerFigure.PENETRATION]
+    assert share == pytest.approx(1.0 if own else n / (n + 100))
+
+
+def test_equally_common_categories_come_in_their_order() -> None:
+    """Ties go to the earlier category."""
+    table = np.zeros((1, 3, len(PeerFigure)))
+    table[0, :, PeerFigure.PENETRATION], table[0, :, PeerFigure.OFFER] = (0.3, 0.5, 0.3), 1.0
+    nothing = np.zeros(1, np.uint64), np.ones(1, np.bool_)
+    assert peer_offers(table, np.zeros(1, np.int32), *nothing, 3).tolist() == [[1, 0, 2]]
+
+
 def test_all_sixty_four_categories_count() -> None:
     """The highest bit of a set is a category like the others."""
     names = [f"c{j}" for j in range(64)]
