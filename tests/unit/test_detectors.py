@@ -130,7 +130,7 @@ def test_three_deviations_still_move_the_baseline(y, mean):
 @pytest.mark.parametrize("stored", [-1.0, -math.inf, math.nan])
 def test_a_damaged_sum_counts_from_nothing(stored):
     """A stored CUSUM below 0, or none, is read as 0 on both sides."""
-    for y in (110.0, 90.0):
+    for y in (150.0, 50.0):
         damaged, _ = advance_baseline(Baseline(100.0, 400.0, stored, stored, 6.0), y, PARAMETERS)
         sound, _ = advance_baseline(Baseline(100.0, 400.0, 0.0, 0.0, 6.0), y, PARAMETERS)
         assert damaged == sound
