@@ -29,6 +29,8 @@ class RedisProcess:
     def start(self):
         """Start it; ready when this returns."""
         options = {"port": 0, "unixsocket": self._socket, "dir": self._directory, "appendonly": "yes"}
+        # with the default, Redis may answer before it writes while the disk is busy; a kill would lose that
+        options["appendfsync"] = "always"
         options |= self._options
         arguments = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
         command = [find_binary(), *arguments, "--save", ""]

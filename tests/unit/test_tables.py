@@ -120,7 +120,7 @@ def test_policies_caps_and_treatments_lie_end_to_end():
     email = world.rulebook.channel_index["email"]
     assert tables.policies[:, Policy.CHANNEL].tolist() == [-1, email, -1, -1]
     assert tables.policy_seconds[0].tolist() == [15 * 86400, 30 * 86400]
-    assert (codes[1, Code.LAST_CAP], tables.caps.tolist()) == (1, [4])
+    assert (codes[1, Code.LAST_CAP], tables.caps.tolist()) == (1, [[4, -1]])
     assert tables.cap_seconds.tolist() == [7 * 86400]
     receipt = world.rulebook.placement_index["receipt"]
     assert tables.treatments[:, TreatmentCode.PLACEMENT].tolist() == [-1, -1, -1, receipt]

@@ -241,7 +241,7 @@ def test_unknown_decisions_are_not_found(client, put, customer_id):
     """An id that is not in the log, another customer's, and one that is none are told apart."""
     put(customer_id, regular())
     decision = client.decide(decide_request(customer_id, channel="pos"))
-    with pytest.raises(NotFound, match="was never logged, or is no longer kept"):
+    with pytest.raises(NotFound, match="was never logged, or is older than"):
         client.explain("0" * 32, customer_id=customer_id)
     with pytest.raises(NotFound):
         client.explain(decision.decision_id, customer_id="p0001")
