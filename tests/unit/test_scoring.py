@@ -2,6 +2,7 @@
 
 import pickle
 import random
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -12,8 +13,18 @@ from tests.builders.customers import CaseGenerator
 from tests.builders.rulebooks import RulebookGenerator
 from tests.builders.worlds import World
 
+from nextbest.batch import scoring
 from nextbest.batch.answer_columns import FIGURE_COLUMNS, REASON_COLUMNS, TERM_COLUMNS, schema_of
-from nextbest.batch.scoring import Customers, Scoring, sampled, score_batch, score_customers, seeds_of
+from nextbest.batch.scoring import (
+    Customers,
+    Scoring,
+    answer_schema,
+    sampled,
+    score_batch,
+    score_batches,
+    score_customers,
+    seeds_of,
+)
 from nextbest.batch.situation import situation_of
 from nextbest.batch.tally import Tally
 from nextbest.decide import decide, explain
@@ -274,6 +285,35 @@ def test_an_empty_record_batch_gives_an_empty_one():
     )
     assert len(found) == 0
     assert found.schema.names == list(schema_of(problem=True))
+
+
+def test_batches_that_come_one_by_one_are_answered_one_by_one():
+    """A large one is cut, an empty one gives nothing, the answers are as if all had come together."""
+    crowd = Crowd(2)
+    whole, taken = record_batch(pl.DataFrame(FACTS)), []
+
+    def come():
+        for batch in (whole[:0], whole[:2], whole[2:]):
+            taken.append(len(batch))
+            yield batch
+
+    with mock.patch.object(scoring, "BATCH_ROWS", 1):
+        answers = score_batches(crowd.model, crowd.state, NOW, come(), crowd.scoring)
+        found = [next(answers)]
+        assert taken == [0, 2]
+        found += answers
+    assert len(found) == 3
+    assert {batch.schema for batch in found} == {answer_schema(crowd.scoring)}
+    together = score_batch(crowd.model, crowd.state, NOW, whole, crowd.scoring)
+    assert pa.Table.from_batches(found).combine_chunks().to_batches()[0].equals(together)
+
+
+def test_other_engines_know_every_type_of_an_answer():
+    """Spark has no unsigned numbers: a column of such would keep the whole answer out."""
+    for figures in (False, True):
+        asked = Scoring(Crowd(2).scoring.situation, figures=figures, reasons=figures)
+        known = {pa.string(), pa.int32(), pa.int64(), pa.float64()}
+        assert set(answer_schema(asked).types) <= known
 
 
 def test_a_column_that_is_no_fact_is_refused():

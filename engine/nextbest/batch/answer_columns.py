@@ -28,8 +28,8 @@ def schema_of(*, figures: bool = False, reasons: bool = False, problem: bool = F
 
     customer_id, rank (from 1), action (`do_nothing` takes the place after the last ranked action, if there
     is one left), treatment (null for `do_nothing`), placement (which of those asked for; null where none was
-    named), seed of the decision, score and the terms behind it
-    (null where unknown, and for `do_nothing` but for its score 0); then what was asked for.
+    named), seed of the decision (its 64 bits as a signed number: Spark has no unsigned ones), score and the
+    terms behind it (null where unknown, and for `do_nothing` but for its score 0); then what was asked for.
     """
     columns: dict[str, pl.DataType] = {
         ID_COLUMN: pl.String(),
@@ -37,7 +37,7 @@ def schema_of(*, figures: bool = False, reasons: bool = False, problem: bool = F
         "action": pl.String(),
         "treatment": pl.String(),
         "placement": pl.String(),
-        "seed": pl.UInt64(),
+        "seed": pl.Int64(),
         **dict.fromkeys(TERM_COLUMNS, pl.Float64()),
     }
     if figures:
@@ -82,7 +82,7 @@ def answer_frame(
         "action": _named([a.id for a in model.rulebook.actions], action, DO_NOTHING),
         "treatment": _named([t.id for t in model.rulebook.treatments], treatment, None),
         "placement": _named(model.rulebook.placements, placement, None),
-        "seed": pl.Series(seeds[customer]),
+        "seed": pl.Series(seeds[customer].view(np.int64)),
     }
     terms = np.where((action >= 0)[:, np.newaxis], decisions.terms[customer, place], np.nan)
     terms[action < 0, Term.SCORE] = 0.0

@@ -4,7 +4,7 @@
 # pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false
 # (pyarrow has no types; nothing untyped leaves this module)
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -16,14 +16,16 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     ArrowBatch = Any
     """`pyarrow.RecordBatch`, which has no types."""
+    ArrowSchema = Any
+    """`pyarrow.Schema`, the same."""
 else:
-    ArrowBatch = pa.RecordBatch
+    ArrowBatch, ArrowSchema = pa.RecordBatch, pa.Schema
 
 _TYPES: dict[pl.DataType, Any] = {
     pl.String(): pa.string(),
     pl.Int32(): pa.int32(),
     pl.Float64(): pa.float64(),
-    pl.UInt64(): pa.uint64(),
+    pl.Int64(): pa.int64(),
     pl.Boolean(): pa.bool_(),
     pl.Binary(): pa.binary(),
     pl.Datetime("us", "UTC"): pa.timestamp("us", "UTC"),
@@ -37,6 +39,12 @@ def frame_of(batch: ArrowBatch) -> pl.DataFrame:
     return cast("pl.DataFrame", pl.from_arrow(batch))
 
 
+def slices_of(batch: ArrowBatch, most: int) -> Iterator[ArrowBatch]:
+    """A record batch in pieces of at most so many rows; copies nothing."""
+    for start in range(0, batch.num_rows, most):
+        yield batch.slice(start, most)
+
+
 def batch_of(frame: pl.DataFrame, schema: pl.Schema) -> ArrowBatch:
     """A frame as one record batch of the schema's columns, with the plain types that every engine knows."""
     wanted = arrow_schema(schema)
@@ -45,7 +53,7 @@ def batch_of(frame: pl.DataFrame, schema: pl.Schema) -> ArrowBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], wanted)
 
 
-def arrow_schema(schema: pl.Schema) -> Any:
+def arrow_schema(schema: pl.Schema) -> ArrowSchema:
     """A schema as `pyarrow.Schema`."""
     return pa.schema([pa.field(name, _TYPES[dtype]) for name, dtype in schema.items()])
 

@@ -3,6 +3,7 @@
 Pure, so that any engine that hands out column batches can run it: Spark's `mapInArrow`, Ray Data, a loop.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,14 @@ import polars as pl
 
 from nextbest.assembly import Model
 from nextbest.batch.answer_columns import answer_frame, problem_frame, schema_of
-from nextbest.batch.arrow_batches import ArrowBatch, batch_of, frame_of
+from nextbest.batch.arrow_batches import (
+    ArrowBatch,
+    ArrowSchema,
+    arrow_schema,
+    batch_of,
+    frame_of,
+    slices_of,
+)
 from nextbest.batch.operations import names_of
 from nextbest.batch.population import decide_in_threads
 from nextbest.batch.portraits import picked, picked_histories
@@ -19,7 +27,7 @@ from nextbest.batch.situation import Situation
 from nextbest.batch.tally import Tally, tally_of
 from nextbest.data.history_files import histories_in_frame
 from nextbest.data.row_columns import ID_COLUMN, check_frame, require_columns, text_of
-from nextbest.data.table_files import RowFault
+from nextbest.data.table_files import BATCH_ROWS, RowFault
 from nextbest.decide import DEFAULT_RESULTS, explain
 from nextbest.errors import InvalidInput, Violation
 from nextbest.model import F64, I64, U8, U64, DecisionState, Histories, Rows
@@ -156,6 +164,37 @@ def score_batch(
     problems = problem_frame(text_of(frame[ID_COLUMN]), [*found.faults, *faults])
     schema = schema_of(figures=scoring.figures, reasons=scoring.reasons, problem=True)
     return batch_of(pl.concat([scored.frame, problems], how="diagonal"), schema)
+
+
+def score_batches(
+    model: Model, state: DecisionState, now: float, batches: Iterable[ArrowBatch], scoring: Scoring
+) -> Iterator[ArrowBatch]:
+    """Decide for the customers of record batches as they come: what Spark's `mapInArrow` runs.
+
+    Each batch is decided for by itself, in pieces of `BATCH_ROWS`, so that batches of any size take the
+    memory of a piece beside their own. A customer's second row is no problem here: both are answered.
+
+    Args:
+        model: rulebook and artifacts.
+        state: posteriors and prices.
+        now: epoch seconds; the same for all, or machines would decide at different times.
+        batches: as `score_batch` takes them.
+        scoring: what is asked.
+
+    Returns:
+        Batches of `answer_schema(scoring)`; none for batches without rows.
+
+    Raises:
+        InvalidInput: a column is missing or is no fact; what came before has been given.
+    """
+    for batch in batches:
+        for piece in slices_of(batch, BATCH_ROWS):
+            yield score_batch(model, state, now, piece, scoring)
+
+
+def answer_schema(scoring: Scoring) -> ArrowSchema:
+    """What answers to record batches look like, for an engine that must be told before the first."""
+    return arrow_schema(schema_of(figures=scoring.figures, reasons=scoring.reasons, problem=True))
 
 
 def seeds_of(checks: U64, now: F64, salt: int) -> U64:
