@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 from tests.builders.customers import DAY, answers
-from tests.conformance.deciding import Drawn, close, nearly_tied
+from tests.conformance.deciding import Drawn, close, nearly_tied, scores
 from tests.naive import gates, margins
 from tests.naive.plain import History
 
@@ -47,7 +47,7 @@ def candidates():
         found, explainers = drawn(seed)
         for case, told in zip(found.cases, explainers, strict=True):
             expected = found.oracle(case)
-            if not nearly_tied(expected):
+            if not nearly_tied(scores(found.world, told.trace, told.facts.row), expected):
                 for index in range(len(found.world.rulebook.actions)):
                     yield found, case, expected, told, told.candidate(index)
 
@@ -64,7 +64,7 @@ def test_the_funnel_counts_what_plain_python_counts():
         found, explainers = drawn(seed)
         for case, told in zip(found.cases, explainers, strict=True):
             expected = found.oracle(case)
-            if nearly_tied(expected):
+            if nearly_tied(scores(found.world, told.trace, told.facts.row), expected):
                 continue
             reasons = [Reason[v.reason] for v in expected.verdicts.values()]
             ranked = sum(r in (Reason.CHOSEN, Reason.MANDATORY) for r in reasons)

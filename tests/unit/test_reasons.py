@@ -127,12 +127,16 @@ def test_what_loses_to_doing_nothing_says_what_drags_it_down(changes, term):
 
 
 def test_the_decisive_term_of_classic_priorities_is_a_ratio():
-    """In classic mode the factor that differs most; the value V is no term of the breakdown."""
+    """In classic mode the factor that differs most, which may be the value V of the rule file."""
     strategy = {"arbitration": "classic"}
     world = small(action("a", propensity="0.1"), action("b", lever=-50), strategy=strategy)
     assert candidate(world, customer(), limit=1).decisive is Term.PROPENSITY
     dear = small(action("a"), action("b", value=5), strategy=strategy)
-    assert candidate(dear, customer(), limit=1).decisive is None
+    found = candidate(dear, customer(), limit=1)
+    assert found.decisive == "business_value"
+    assert "its value in the rule file" in found.sentence
+    level = small(action("a"), action("b", priority=1), strategy=strategy)
+    assert candidate(level, customer(), limit=1).decisive is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=26, max_size=26))

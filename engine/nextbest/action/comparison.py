@@ -1,9 +1,15 @@
 """Which term of its score an action lost by: to the action that beat it, or to doing nothing."""
 
+from typing import Literal, TypeAlias
+
 import numpy as np
 
 from nextbest.action.score import mutual_score
 from nextbest.model import F64, Term
+from nextbest.rulebook.rulebook import Arbitration, Rulebook
+
+Decisive: TypeAlias = Term | Literal["business_value"]
+"""What a score is lost by: a term, or in classic arbitration V, which is the action's own and no term."""
 
 _SHARED = (
     Term.CUSTOMER_GAIN,
@@ -21,7 +27,14 @@ _COSTS = (Term.CONTACT_COST, Term.ACCEPTED_COST, Term.CONTACT_PRICE)
 _CLASSIC = (Term.PROPENSITY, Term.CONTEXT_WEIGHT, Term.LEVER)
 
 
-def decisive_term(loser: F64, winner: F64 | None, *, classic: bool) -> Term | None:
+def business_value(rulebook: Rulebook, action: int) -> float | None:
+    """V of an action in classic arbitration; None where the score is no classic priority."""
+    if rulebook.strategy.arbitration is not Arbitration.CLASSIC:
+        return None
+    return float(rulebook.action_tables.classic_value[action])
+
+
+def decisive_term(loser: F64, winner: F64 | None, *, classic: bool) -> Decisive | None:
     """The term with which the loser's score would rise furthest, were it the winner's.
 
     Args:
@@ -31,7 +44,7 @@ def decisive_term(loser: F64, winner: F64 | None, *, classic: bool) -> Term | No
         classic: The scores are classic priorities.
 
     Returns:
-        None where no single term would raise it; in classic arbitration the value V is no term.
+        None where no single term would raise it.
     """
     if classic:
         return None if winner is None else _largest_ratio(loser, winner)
@@ -58,11 +71,11 @@ def _score_with(terms: F64, term: Term, value: float) -> float:
     return float(mutual_score(changed))
 
 
-def _largest_ratio(loser: F64, winner: F64) -> Term | None:
-    value = _ratio(_classic_value(winner), _classic_value(loser))
-    leads = {term: _ratio(float(winner[term]), float(loser[term])) for term in _CLASSIC}
-    best = max(leads, key=lambda term: leads[term])
-    return best if leads[best] > max(value, 1.0) else None
+def _largest_ratio(loser: F64, winner: F64) -> Decisive | None:
+    leads: dict[Decisive, float] = {t: _ratio(float(winner[t]), float(loser[t])) for t in _CLASSIC}
+    leads["business_value"] = _ratio(_classic_value(winner), _classic_value(loser))
+    best = max(leads, key=lambda factor: leads[factor])
+    return best if leads[best] > 1.0 else None
 
 
 def _classic_value(terms: F64) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from nextbest.action.comparison import Decisive
 from nextbest.action.speech import Speech
 from nextbest.action.wording import (
     HISTORY,
@@ -21,7 +22,7 @@ from nextbest.action.wording import (
 from nextbest.behaviour.quality import fact_states, facts_to_collect, quality_tables
 from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.facts_of import FactsOf
-from nextbest.model import DAY_S, Reason, Stage, Term, Trace
+from nextbest.model import DAY_S, Reason, Stage, Trace
 from nextbest.rulebook.rulebook import Arbitration, Rulebook
 from nextbest.rulebook.zones import zone_named
 
@@ -248,6 +249,6 @@ class Measures:
         states = fact_states(rows.numbers[part], rows.known[part], rows.as_of[part], now, tables)
         return facts_to_collect(catalogue, states[0])
 
-    def term(self, term: Term) -> str:
+    def term(self, term: Decisive) -> str:
         """A term of the score as the sentences name it."""
         return template(TERMS[term], self.language)

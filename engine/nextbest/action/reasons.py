@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nextbest.action.comparison import decisive_term
+from nextbest.action.comparison import Decisive, decisive_term
 from nextbest.action.measures import SCORED, Measures
 from nextbest.action.occasions import occasion
 from nextbest.action.propensity_words import PropensityLevel, propensity_sentence
@@ -56,7 +56,7 @@ class Candidate:
     """Score that a beaten action lacks to the one that beat it, or to doing nothing; None where a
     mandatory action beat it, which no score does."""
     lost_to: int | None
-    decisive: Term | None
+    decisive: Decisive | None
     """The term that cost it most: with the winner's (or none at all), its score would rise furthest."""
     levels: Sequence[PropensityLevel]
     """What its propensity rests on."""
@@ -144,7 +144,7 @@ class Explainer:
         terms: F64 | None,
         winner: int | None,
         margin: float | None,
-        decisive: Term | None,
+        decisive: Decisive | None,
     ) -> dict[str, str]:
         """What the templates of a reason may ask for, but for what takes looking up."""
         said = self._measures
@@ -270,7 +270,7 @@ class Explainer:
             return None
         return float(self.trace.terms[self.facts.row, winner, Term.SCORE] - terms[Term.SCORE])
 
-    def _decisive(self, reason: Reason, terms: F64 | None, winner: int | None) -> Term | None:
+    def _decisive(self, reason: Reason, terms: F64 | None, winner: int | None) -> Decisive | None:
         if terms is None or self._margin(reason, terms, winner) is None:
             return None
         other = None if winner is None else self.trace.terms[self.facts.row, winner]

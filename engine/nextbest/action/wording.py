@@ -6,6 +6,7 @@ action: nothing here may be shown to them.
 
 from collections.abc import Mapping
 
+from nextbest.action.comparison import Decisive
 from nextbest.model import Reason, Term
 
 SENTENCES: Mapping[Reason, Mapping[str, str]] = {
@@ -171,7 +172,7 @@ NOT_KNOWN: Mapping[str, str] = {"en": "not known", "da": "ikke kendt"}
 REQUIRED_FACTS: Mapping[str, str] = {"en": "the required facts", "da": "de krævede oplysninger"}
 HISTORY: Mapping[str, str] = {"en": "a longer history", "da": "en længere historik"}
 
-TERMS: Mapping[Term, Mapping[str, str]] = {
+TERMS: Mapping[Decisive, Mapping[str, str]] = {
     Term.PROPENSITY: {"en": "the chance of a yes", "da": "sandsynligheden for et ja"},
     Term.CUSTOMER_GAIN: {"en": "the customer's gain", "da": "kundens gevinst"},
     Term.PROFIT_GAIN: {"en": "our gain", "da": "vores gevinst"},
@@ -182,6 +183,7 @@ TERMS: Mapping[Term, Mapping[str, str]] = {
     Term.CONTACT_COST: {"en": "the cost of the contact", "da": "omkostningen ved kontakten"},
     Term.ACCEPTED_COST: {"en": "the cost of a yes", "da": "omkostningen ved et ja"},
     Term.CONTACT_PRICE: {"en": "the price of contact", "da": "prisen for kontakt"},
+    "business_value": {"en": "its value in the rule file", "da": "sin værdi i regelfilen"},
 }
 """Terms that a score can be lost by."""
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from loyalty.nextbest.v1 import decision_pb2, explanation_pb2
+from nextbest.action.comparison import business_value
 from nextbest.action.weights import weight_name
 from nextbest.assembly import Model
 from nextbest.facts_of import FactsOf, Template, is_quoting, shown
@@ -48,6 +49,7 @@ _TERMS = [
     for term, field in TERM_FIELDS.items()
 ]
 _WEIGHT_OF = bytes_tag(explanation_pb2.ScoreBreakdown.DESCRIPTOR.fields_by_name, "customer_weight_of")
+_VALUE = double_tag(explanation_pb2.ScoreBreakdown.DESCRIPTOR.fields_by_name, "business_value")
 _DO_NOTHING = [sized(_RESULTS, do_nothing(rank).SerializeToString()) for rank in range(MAX_RESULTS + 2)]
 """The last row of an answer by its rank."""
 
@@ -77,6 +79,8 @@ class _Words:
     """None where it quotes no fact: then it is among what is always the same. So the next."""
     reason: Template | None
     staff: Template
+    value: bytes
+    """Field of ScoreBreakdown: V of a classic priority; empty where the score is none."""
     triggers: tuple[tuple[int, bytes], ...]
     """Index and field of each trigger of the action."""
 
@@ -142,7 +146,7 @@ class AnswerEncoder:
             fields.append(text(_CUSTOMER_REASON, words.reason.fill(facts)))
         if question.full:
             staff = f"{staff} ({self._behind(terms, question.language)})"
-            fields.append(sized(_BREAKDOWN, _breakdown(terms, weight_of)))
+            fields.append(sized(_BREAKDOWN, _breakdown(terms, weight_of) + words.value))
         said = staff.encode()
         fields += (_STAFF_REASON, varint(len(said)), said)
         if words.triggers:
@@ -182,12 +186,14 @@ class AnswerEncoder:
             always.ClearField("treatment")
         if is_quoting(reason):
             always.ClearField("customer_reason")
+        value = business_value(rulebook, done.action)
         return _Words(
             always=always.SerializeToString(),
             treatment=varying,
             say=Template.of(say, self._catalogue) if is_quoting(say) else None,
             reason=Template.of(reason, self._catalogue) if is_quoting(reason) else None,
             staff=Template.of(text_in(done.staff, language) or action.id, self._catalogue),
+            value=b"" if value is None else _VALUE + pack_double(value),
             triggers=tuple(
                 (index, text(_TRIGGERS, rulebook.triggers[index].id))
                 for index in rulebook.action_tables.triggers_of(done.action)

@@ -6,6 +6,7 @@ import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
+from nextbest.action.comparison import business_value
 from nextbest.action.propensity_words import PropensityLevel
 from nextbest.action.reasons import Candidate, Explainer, FunnelStep
 from nextbest.action.weights import weight_name
@@ -57,10 +58,10 @@ def degraded(
     return response
 
 
-def breakdown(terms: F64, weight_of: str) -> explanation_pb2.ScoreBreakdown:
-    """Every term of a score that is known, and whose weight the customer's is."""
+def breakdown(terms: F64, weight_of: str, value: float | None) -> explanation_pb2.ScoreBreakdown:
+    """Every term of a score that is known, whose weight the customer's is, and V of a classic priority."""
     known = {field: float(terms[term]) for term, field in TERM_FIELDS.items() if not np.isnan(terms[term])}
-    return explanation_pb2.ScoreBreakdown(**known, customer_weight_of=weight_of)
+    return explanation_pb2.ScoreBreakdown(**known, customer_weight_of=weight_of, business_value=value)
 
 
 def timestamp(time: float) -> Timestamp:
@@ -147,7 +148,7 @@ def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExp
         sentence=found.sentence,
         remedy=found.remedy,
         lost_to=_lost_to(rulebook, found),
-        decisive_term="" if found.decisive is None else TERM_FIELDS[found.decisive],
+        decisive_term=_decisive_name(found),
     )
     if found.treatment >= 0:
         message.treatment_id = rulebook.treatments[found.treatment].id
@@ -155,10 +156,18 @@ def candidate(explainer: Explainer, action: int) -> explanation_pb2.CandidateExp
     _set_known(message, found)
     if found.terms is not None:
         facts = explainer.facts
-        message.breakdown.CopyFrom(breakdown(found.terms, weight_name(facts.figures[facts.row])))
+        weight_of = weight_name(facts.figures[facts.row])
+        message.breakdown.CopyFrom(breakdown(found.terms, weight_of, business_value(rulebook, action)))
     message.propensity_reason = found.propensity_sentence
     message.propensity_levels.extend(_level(level) for level in found.levels)
     return message
+
+
+def _decisive_name(found: Candidate) -> str:
+    """The field of the breakdown that it lost most by."""
+    if found.decisive is None:
+        return ""
+    return TERM_FIELDS[found.decisive] if isinstance(found.decisive, Term) else found.decisive
 
 
 def _level(level: PropensityLevel) -> explanation_pb2.PropensityLevel:

@@ -294,7 +294,8 @@ class ScoreBreakdown(_message.Message):
     if above 0 multiplied by relevance * context_weight * lever * pressure_factor;
     score = benefit - (1 + shadow_price) * (cost_contact + propensity * cost_accepted)
             - contact_price * contact_weight.
-    In classic mode score = propensity * context_weight * business_value * lever, and the other terms are absent.
+    In classic mode score = propensity * context_weight * business_value * lever, a missing factor is 1, and the other
+    terms do not count.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -352,7 +353,7 @@ class ScoreBreakdown(_message.Message):
     contact_weight: _builtins.float
     """Weight of the channel in contact pressure, in units of one e-mail."""
     business_value: _builtins.float
-    """Business value of classic mode, a factor; not filled yet."""
+    """Business value of classic mode, a factor of the action's own; absent in any other mode."""
     score: _builtins.float
     """Score that the ranking uses, in money (a bare number in classic mode)."""
     mean_propensity: _builtins.float
