@@ -172,6 +172,11 @@ def _peers(rulebook: Rulebook, fitted: FittedGrid) -> Peers:
     )
 
 
+def yearly_discount(rulebook: Rulebook, artifacts: Artifacts) -> float:
+    """Of lifetime value: as it was fitted, else the strategy's."""
+    return rulebook.strategy.ltv_discount_rate if artifacts.ltv is None else artifacts.ltv.yearly_discount
+
+
 def require_growth_that_ends(rulebook: Rulebook, artifacts: Artifacts) -> None:
     """Refuse a growth of contracts with which the fitted retention makes a contract worth endlessly much.
 
@@ -181,8 +186,7 @@ def require_growth_that_ends(rulebook: Rulebook, artifacts: Artifacts) -> None:
         ArtifactError: r(1+g) ≥ 1+d for contracts of some tenure, or for all.
     """
     fitted, growth = artifacts.retention, rulebook.strategy.contract_growth
-    ltv = artifacts.ltv
-    discount = rulebook.strategy.ltv_discount_rate if ltv is None else ltv.yearly_discount
+    discount = yearly_discount(rulebook, artifacts)
     if fitted is None or growth <= 0.0 or growth < discount:
         return
     bound = diverging_retention(discount, growth)

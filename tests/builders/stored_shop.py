@@ -6,7 +6,7 @@ import typer
 from tests.builders.shop import write_shop
 from typer.testing import CliRunner
 
-from nextbest.cli import fit, grid, report
+from nextbest.cli import fit, grid, report, stages
 from nextbest.cli.finance import finance
 from nextbest.data.loader import load_file
 from nextbest.data.store import StoreOptions, open_store
@@ -20,6 +20,7 @@ def _app():
     app.add_typer(fit.app, name="fit")
     app.add_typer(grid.app, name="grid")
     app.add_typer(report.app, name="report")
+    app.add_typer(stages.app, name="stages")
     app.command()(finance)
     return app
 
@@ -54,7 +55,7 @@ class Shop:
         given = ["--redis-url", self.options.redis_url]
         given += [] if as_of is None else ["--as-of", as_of]
         given += ["--rulebook", str(self.rulebook_directory)]
-        given += [] if arguments[0] in ("report", "finance") else ["--out", str(self.out)]
+        given += [] if arguments[0] in ("report", "finance", "stages") else ["--out", str(self.out)]
         environment = {"NEXTBEST_PREFIX": self.options.prefix, "COLUMNS": "200"}
         return CliRunner().invoke(_app(), [*arguments, *given], env=environment)
 

@@ -97,6 +97,33 @@ def test_histories_that_do_not_go_on_are_left_out_and_counted(shop):
     assert held["contradicting_buyers"] == (1 if before else 0)
 
 
+@pytest.mark.parametrize("command", [("stages", "advance"), ("fit", "ltv")])
+def test_contracts_without_an_end_are_counted_and_named(tmp_path, redis_url, keys, command):
+    """Who has no lifetime value since the growth was raised is counted and named, with what to do."""
+    held = {"contract_state": "in_force", "contract_margin": 100.0, "contract_retention": 0.95}
+    shop = Shop(tmp_path, redis_url, keys.prefix, more=held)
+    contract = _stranger().drop(HISTORY_FACTS[:4]).with_columns(**{k: pl.lit(v) for k, v in held.items()})
+    shop.load(pl.concat([customers(N), contract], how="diagonal"))
+    before = shop.cli("fit", "ltv")
+    assert before.exit_code == 0, before.output
+    assert "endlessly" not in before.output
+    strategy = shop.rulebook_directory / "strategy.yaml"
+    lifetime = "\nlifetime: {contract_growth: 0.2, discount_rate: 0.1}\n"
+    strategy.write_text(strategy.read_text() + lifetime)
+    result = shop.cli(*command)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "`1` contracts have no lifetime value (`stranger`)" in said
+    assert "from 0.916667 on is worth endlessly much; lower the growth below the discount" in said
+
+
+def test_commands_act_at_now_where_there_are_no_data(tmp_path, redis_url, keys):
+    """Without a snapshot nobody's time is asked for: there is nobody, and no error."""
+    result = Shop(tmp_path, redis_url, keys.prefix).cli("stages", "advance", as_of=None)
+    assert result.exit_code == 0, result.output
+    assert result.output.strip().endswith("no customers")
+
+
 async def spoilt_row(store, customer_id, numbers):
     """Writes into a row what no loader takes."""
     await store.snapshots.exchange_rows([customer_id], changing(store.snapshots.codec, lambda *_: numbers))

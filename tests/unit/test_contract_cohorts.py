@@ -53,11 +53,11 @@ def drawn(seed, n):
 def test_renewals_are_counted_as_one_by_one(rulebook, seed):
     """Kept and lost by renewal, and the undated, are those of a count contract by contract."""
     columns, as_of = drawn(seed, 400)
-    counted = Contracts()
+    counted = Contracts(rulebook)
     for part in (slice(0, 150), slice(150, 400)):
         some = {name: values[part] for name, values in columns.items()}
         rows = rows_of(rulebook, some, as_of[part])
-        counted.add(rulebook, [f"c{i}" for i in range(len(rows))], rows)
+        counted.add([f"c{i}" for i in range(len(rows))], rows)
     found, undated = [], 0
     for i in range(400):
         state = columns["contract_state"][i]
@@ -87,8 +87,8 @@ def test_contracts_that_cannot_be_are_named(rulebook):
         "cancelled_at": np.array([NOW - DAY_S, np.nan, np.nan] + [NOW - DAY_S] * (n - 3)),
         "contract_margin": np.array([1.0, 1.0, np.inf] + [1.0] * (n - 3)),
     }
-    counted = Contracts()
-    counted.add(rulebook, [f"c{i}" for i in range(n)], rows_of(rulebook, columns, np.full(n, NOW)))
+    counted = Contracts(rulebook)
+    counted.add([f"c{i}" for i in range(n)], rows_of(rulebook, columns, np.full(n, NOW)))
     with pytest.raises(InvalidInput) as error:
         counted.fit()
     fields = [violation.field for violation in error.value.violations]
@@ -100,15 +100,15 @@ def test_contracts_that_cannot_be_are_named(rulebook):
 def test_the_oldest_contract_is_within_the_table(rulebook):
     """A contract of just under the longest tenure is counted, not cut off."""
     columns = {"contract_state": np.array([1.0]), "joined": np.array([NOW - MOST_RENEWALS * YEAR - DAY_S])}
-    counted = Contracts()
-    counted.add(rulebook, ["old"], rows_of(rulebook, columns, np.array([NOW])))
+    counted = Contracts(rulebook)
+    counted.add(["old"], rows_of(rulebook, columns, np.array([NOW])))
     assert counted.kept.sum() == MOST_RENEWALS
 
 
 def test_a_young_population_has_no_renewals_yet(rulebook):
     """Contracts none of which came up for renewal are no fit, and the error says so."""
     columns = {"contract_state": np.ones(50), "joined": np.full(50, NOW - 30 * DAY_S)}
-    counted = Contracts()
-    counted.add(rulebook, [str(i) for i in range(50)], rows_of(rulebook, columns, np.full(50, NOW)))
+    counted = Contracts(rulebook)
+    counted.add([str(i) for i in range(50)], rows_of(rulebook, columns, np.full(50, NOW)))
     with pytest.raises(FitError, match="renewals"):
         counted.fit()

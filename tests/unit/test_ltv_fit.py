@@ -293,6 +293,17 @@ def test_no_convergence_is_an_error(cdnow):
         ltv_fit.fit_gamma_gamma(x, zbar, max_iterations=1)
 
 
+@pytest.mark.parametrize(("n", "advice"), [(2, "fit on more customers"), (30, "check the units of the data")])
+def test_too_few_to_fit_are_said_to_be(n, advice):
+    """Without convergence a few customers are said to be too few; of many the data are to be checked."""
+    x, zbar = np.arange(1.0, n + 1.0), np.linspace(10.0, 20.0, n)
+    with pytest.raises(FitError) as raised:
+        ltv_fit.fit_gamma_gamma(x, zbar, max_iterations=1)
+    assert advice in str(raised.value)
+    of_whom = "on `2` customers with a repeat purchase of known value: fewer than 30"
+    assert (of_whom in str(raised.value)) == (n == 2)
+
+
 def test_a_fit_without_customers_is_an_error():
     """No customers, or nobody with a repeat purchase, is a FitError."""
     none = np.empty(0)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nextbest.batch.endless_contracts import EndlessContracts
 from nextbest.behaviour.index import YEAR_DAYS
 from nextbest.errors import InvalidInput, Violation
 from nextbest.model import DAY_S, F64, Rows
@@ -25,6 +26,8 @@ _IN_FORCE = float(CONTRACT_STATES.index("in_force"))
 class Contracts:
     """Renewals of the contracts seen so far. A contract is renewed once a year."""
 
+    rulebook: Rulebook
+    """Of the catalogue."""
     kept: F64 = field(default_factory=lambda: np.zeros(MOST_RENEWALS + 1))
     """By the number of the renewal, from the first on."""
     lost: F64 = field(default_factory=lambda: np.zeros(MOST_RENEWALS + 1))
@@ -32,16 +35,20 @@ class Contracts:
     undated: int = 0
     """Contracts whose beginning, or end, is unknown: not counted."""
     impossible: list[Violation] = field(default_factory=list[Violation])
+    endless: EndlessContracts = field(init=False)
 
-    def add(self, rulebook: Rulebook, customers: list[str], rows: Rows) -> None:
+    def __post_init__(self) -> None:
+        self.endless = EndlessContracts(self.rulebook, self.rulebook.strategy.ltv_discount_rate)
+
+    def add(self, customers: list[str], rows: Rows) -> None:
         """Count the contracts among some customers; what cannot be is kept for the error.
 
         Args:
-            rulebook: of the catalogue.
             customers: ids, for the error.
             rows: their snapshots.
         """
-        columns = np.array([rulebook.catalogue.column(name) for name in CONTRACT_FACTS], np.int64)
+        self.endless.add(customers, rows)
+        columns = np.array([self.rulebook.catalogue.column(name) for name in CONTRACT_FACTS], np.int64)
         state, joined, first, ended, margin = take_columns(rows.numbers, columns).T
         contract = state > 0.0
         begun = np.fmin(joined, first)

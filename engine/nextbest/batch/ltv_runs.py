@@ -11,6 +11,7 @@ from typing import cast
 from nextbest.artifact import digest_of
 from nextbest.batch.calibration import Check, check_fit
 from nextbest.batch.contracts import CONTRACT_FACTS, Contracts
+from nextbest.batch.endless_contracts import ENDLESS_FACTS
 from nextbest.batch.fitting import Progress, fit_purchases
 from nextbest.batch.operations import no_progress, put_into_use, read_purchases
 from nextbest.batch.purchase_histories import BUYER_BYTES, HISTORY_FACTS, PurchaseReader, Purchases
@@ -134,14 +135,15 @@ async def fit_ltv_of_file(
         InvalidInput, FitError: nothing is written, and what is in use stays in use.
         StoreUnavailable: Redis does not answer.
     """
-    codec, reader, contracts = RowCodec(rulebook.catalogue), PurchaseReader(rulebook.catalogue), Contracts()
-    with RowFile(path, codec, {*HISTORY_FACTS, *CONTRACT_FACTS}, as_of=as_of) as file:
+    codec, reader = RowCodec(rulebook.catalogue), PurchaseReader(rulebook.catalogue)
+    contracts, facts = Contracts(rulebook), {*HISTORY_FACTS, *CONTRACT_FACTS, *ENDLESS_FACTS}
+    with RowFile(path, codec, facts, as_of=as_of) as file:
         require_room("`fit ltv`", memory_of_file(codec, file.row_count))
         rows = 0
         for batch in file.batches():
             customers = batch.customer_ids.to_list()
             reader.add(customers, batch.checks, batch.rows)
-            contracts.add(rulebook, customers, batch.rows)
+            contracts.add(customers, batch.rows)
             rows += len(customers)
             progress(batch.fraction, rows)
     found = reader.finish()
@@ -180,9 +182,8 @@ async def _fitted(
 def _retention(contracts: Contracts) -> tuple[RetentionModel | None, list[str]]:
     """Retention of the contracts, if there are enough, and what is to be said of them."""
     contracts.require_possible()
-    notes = (
-        [] if not contracts.undated else [f"`{contracts.undated}` contracts without dates are not counted"]
-    )
+    undated = f"`{contracts.undated}` contracts without dates are not counted" if contracts.undated else ""
+    notes = [note for note in (undated, contracts.endless.note) if note]
     if not contracts.counted:
         return None, notes
     try:

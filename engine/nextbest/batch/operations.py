@@ -9,6 +9,7 @@ import polars as pl
 
 from nextbest.assembly import Artifacts, Model, assemble
 from nextbest.batch.contracts import Contracts
+from nextbest.batch.endless_contracts import EndlessContracts
 from nextbest.batch.fitting import Progress, fit_purchases
 from nextbest.batch.purchase_histories import PurchaseReader, Purchases
 from nextbest.batch.writing import changing, evaluated
@@ -113,11 +114,11 @@ async def read_purchases(
     Raises:
         InvalidInput: impossible purchase histories, by customer.
     """
-    reader, contracts = PurchaseReader(rulebook.catalogue), Contracts()
+    reader, contracts = PurchaseReader(rulebook.catalogue), Contracts(rulebook)
     async for batch in population(store):
         checks = id_checks_of([customer.encode() for customer in batch.customer_ids])
         reader.add(batch.customer_ids, checks, batch.rows)
-        contracts.add(rulebook, batch.customer_ids, batch.rows)
+        contracts.add(batch.customer_ids, batch.rows)
         progress(len(batch.rows))
     return reader.finish(), contracts
 
@@ -212,9 +213,21 @@ async def newest_snapshot(store: Store) -> float:
 
 
 async def advance_all_stages(
-    store: Store, model: Model, *, now: float, progress: Progress = no_progress
+    store: Store,
+    model: Model,
+    *,
+    now: float,
+    endless: EndlessContracts | None = None,
+    progress: Progress = no_progress,
 ) -> Mapping[str, int]:
     """Advance every customer's stage state, as after a fit or a rulebook change; a change may fire triggers.
+
+    Args:
+        store: the snapshots.
+        model: rulebook and artifacts.
+        now: epoch seconds.
+        endless: counts the contracts that have no lifetime value, while their snapshots are read.
+        progress: told how many customers are done.
 
     Returns:
         Count of customers by what became of their row: `written`, `unchanged`, and other `WriteStatus`.
@@ -230,6 +243,8 @@ async def advance_all_stages(
         for value, count in zip(*np.unique(status, return_counts=True), strict=True):
             name = WriteStatus(int(value)).name.lower()
             counts[name] = counts.get(name, 0) + int(count)
+        if endless is not None:
+            endless.add(batch.customer_ids, batch.rows)
         progress(len(batch.rows))
     return counts
 

@@ -1,5 +1,6 @@
 """The time that a command acts at: now, a time that was asked for, or that of the stored data."""
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from nextbest.batch.operations import data_time, newest_snapshot
 from nextbest.cli.options import parse_time
 from nextbest.clock import system_clock
 from nextbest.data.store import Store
+from nextbest.errors import FitError
 from nextbest.model import DAY_S
 
 OF_DATA = "data"
@@ -45,19 +47,22 @@ async def acting_time(store: Store, as_of: str | None) -> float:
 
     Raises:
         InvalidInput: the text is no time.
-        FitError: there are no data to take the time from.
+        FitError: that of the data was asked for, and there are none.
     """
     if as_of is not None and as_of != OF_DATA:
         return parse_time(as_of)
-    of_data = await data_time(store)
     if as_of == OF_DATA:
-        return of_data
+        return await data_time(store)
     now = system_clock()
-    days = (now - of_data) / DAY_S
+    with contextlib.suppress(FitError):  # nobody's data are old
+        _warn_of_age((now - await data_time(store)) / DAY_S)
+    return now
+
+
+def _warn_of_age(days: float) -> None:
     if days > STALE_DAYS:
         typer.echo(
             f"warning: the data are {days:.0f} days old, and are looked at as of now; `--as-of data` acts at"
             " their time",
             err=True,
         )
-    return now

@@ -1,10 +1,13 @@
 """`nextbest stages`: the stage state that snapshots hold."""
 
 import asyncio
+from collections.abc import Mapping
 
 import typer
 from rich.console import Console
 
+from nextbest.assembly import yearly_discount
+from nextbest.batch.endless_contracts import EndlessContracts
 from nextbest.batch.operations import advance_all_stages, load_model
 from nextbest.cli.moments import AsOfData, acting_time
 from nextbest.cli.options import DataDirectory, RedisUrl, RulebookDirectory, store_options
@@ -33,15 +36,17 @@ def advance(
     book = compile_rulebook(rulebook or settings.rulebook)
     options = store_options(settings, data_directory, redis_url)
 
-    async def run() -> None:
+    async def run() -> tuple[Mapping[str, int], EndlessContracts]:
         with counting("customers") as progress:
             async with open_store(options, book.catalogue) as store:
-                model = await load_model(store, book)
-                counts = await advance_all_stages(
-                    store, model, now=await acting_time(store, as_of), progress=progress
-                )
-        Console().print(
-            ", ".join(f"{count} {what}" for what, count in counts.items()) or "no customers", highlight=False
-        )
+                model, now = await load_model(store, book), await acting_time(store, as_of)
+                endless = EndlessContracts(book, yearly_discount(book, model.artifacts))
+                counts = await advance_all_stages(store, model, now=now, endless=endless, progress=progress)
+                return counts, endless
 
-    asyncio.run(run())
+    counts, endless = asyncio.run(run())
+    Console().print(
+        ", ".join(f"{count} {what}" for what, count in counts.items()) or "no customers", highlight=False
+    )
+    if endless.note:
+        Console(stderr=True).print(f"warning: {endless.note}", markup=False, highlight=False)

@@ -8,6 +8,7 @@ Every change of an entry gives it a new token, so that whoever read it before ca
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,14 @@ from nextbest.data.connection import Commands, Reply
 from nextbest.data.identifier_forms import Identifier
 from nextbest.data.keys import Keys
 from nextbest.data.scripts import UNLESS_ERASED, Script
-from nextbest.errors import CustomerErased, IdentifierTaken, InvalidInput, StoreUnavailable, Violation
+from nextbest.errors import (
+    CustomerErased,
+    IdentifierTaken,
+    InvalidInput,
+    StoredWrongly,
+    StoreUnavailable,
+    Violation,
+)
 
 MAX_IDENTIFIERS = 32
 """Identifiers that one customer may have."""
@@ -107,8 +115,12 @@ class IdentifierStore:
         return await self._listed(self._keys.identifiers(customer_id))
 
     async def remembered(self, customer_id: str) -> list[Identifier]:
-        """As `of`, and those that an interrupted erasure has still to remove."""
-        return await self.of(customer_id) + await self._listed(self._keys.erased_identifiers(customer_id))
+        """As `of`, and those that an interrupted erasure has still to remove; none where no list lies."""
+        found: list[Identifier] = []
+        for key in (self._keys.identifiers(customer_id), self._keys.erased_identifiers(customer_id)):
+            with contextlib.suppress(StoredWrongly):
+                found += await self._listed(key)
+        return found
 
     async def claim(
         self, customer_id: str, identifiers: Sequence[Identifier], *, beside: bool, field: str

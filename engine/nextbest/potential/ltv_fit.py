@@ -131,12 +131,16 @@ def fit_bgnbd(x: F64, t_x: F64, T: F64, *, max_iterations: int = MAX_ITERATIONS)
     def log_likelihood(theta: F64) -> tuple[float, F64]:
         return bgnbd_log_likelihood(theta, counts, t_x, T)
 
-    optimum = minimise("BG/NBD", mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations)
+    optimum = minimise(
+        "BG/NBD", mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations, observed="customers"
+    )
     warnings: tuple[str, ...] = ()
     penalised = optimum.at_bound or optimum.covariance is None
     if penalised:
         warnings = (_why_penalised(optimum),)
-        optimum = minimise("BG/NBD", mean_loss(log_likelihood, n, PENALTY), starts, n, max_iterations)
+        optimum = minimise(
+            "BG/NBD", mean_loss(log_likelihood, n, PENALTY), starts, n, max_iterations, observed="customers"
+        )
     theta = np.exp(optimum.log_theta)
     return BgNbdFit(
         parameters=BgNbd(*theta.tolist()),
@@ -185,7 +189,14 @@ def fit_gamma_gamma(x: F64, zbar: F64, *, max_iterations: int = MAX_ITERATIONS) 
         return gamma_gamma_log_likelihood(theta, x, scaled)
 
     starts = np.array([[3.0, 3.0, 1.0], [1.0, 10.0, 10.0], [20.0, 3.0, 0.1]])
-    optimum = minimise("Gamma-Gamma", mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations)
+    optimum = minimise(
+        "Gamma-Gamma",
+        mean_loss(log_likelihood, n, 0.0),
+        starts,
+        n,
+        max_iterations,
+        observed="customers with a repeat purchase of known value",
+    )
     theta = np.exp(optimum.log_theta)
     errors = standard_errors(("p", "q", "v"), optimum)
     if errors["v"] is not None:

@@ -25,6 +25,9 @@ MAX_ITERATIONS = 1000
 """Of the optimiser, for each start."""
 GRADIENT_TOLERANCE = 1e-5
 """Of the mean log-likelihood per unit of ln θ; above it a fit has not converged."""
+ENOUGH = 30
+"""Observations from which on it is not for want of data that a fit does not converge; simulated: from 10 on
+Gamma-Gamma always did."""
 
 Objective = Callable[[F64], tuple[float, F64]]
 """Mean negative log-likelihood and its gradient, both in ln θ."""
@@ -82,7 +85,9 @@ def _covariance(loss: Objective, at: F64, n: int) -> F64 | None:
     return np.linalg.inv(hessian) / n
 
 
-def minimise(model: str, loss: Objective, starts: F64, n: int, max_iterations: int) -> Optimum:
+def minimise(
+    model: str, loss: Objective, starts: F64, n: int, max_iterations: int, *, observed: str
+) -> Optimum:
     """Return the best optimum over the starts.
 
     Args:
@@ -91,6 +96,7 @@ def minimise(model: str, loss: Objective, starts: F64, n: int, max_iterations: i
         starts: (k, parameters) values of θ to start from.
         n: observations in the fit.
         max_iterations: of the optimiser, for each start.
+        observed: what was observed n times, for the error.
 
     Raises:
         FitError: the best one is none: its gradient does not vanish.
@@ -118,11 +124,20 @@ def minimise(model: str, loss: Objective, starts: F64, n: int, max_iterations: i
     free = np.where(at_low, np.minimum(gradient, 0.0), np.where(at_high, np.maximum(gradient, 0.0), gradient))
     steepest = float(np.abs(free).max())
     if not steepest <= GRADIENT_TOLERANCE:
-        raise FitError(
-            f"the {model} fit did not converge in `{best.nit}` iterations (gradient `{steepest:.2g}`); "
-            "check the units of the data (weeks, money) and remove outliers"
-        )
+        raise FitError(f"the {model} fit did not converge {_remedy(n, observed, best.nit, steepest)}")
     return Optimum(best.x, _covariance(loss, best.x, n), bool((at_low | at_high).any()))
+
+
+def _remedy(n: int, observed: str, iterations: int, steepest: float) -> str:
+    if n < ENOUGH:
+        return (
+            f"on `{n}` {observed}: fewer than {ENOUGH} rarely tell the parameters; fit on more customers, or"
+            " when these have been seen for longer"
+        )
+    return (
+        f"in `{iterations}` iterations (gradient `{steepest:.2g}`);"
+        " check the units of the data (weeks, money) and remove outliers"
+    )
 
 
 def standard_errors(names: tuple[str, ...], optimum: Optimum) -> dict[str, float | None]:

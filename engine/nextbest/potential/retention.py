@@ -133,7 +133,9 @@ def fit_retention(kept: F64, lost: F64, *, max_iterations: int = MAX_ITERATIONS)
         return retention_log_likelihood(theta, kept, lost)
 
     starts = np.array([[1.0, 1.0], [0.5, 4.0], [4.0, 0.5]])
-    optimum = minimise("retention", mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations)
+    optimum = minimise(
+        "retention", mean_loss(log_likelihood, n, 0.0), starts, n, max_iterations, observed="renewals"
+    )
     theta = np.exp(optimum.log_theta)
     unclear = optimum.at_bound or optimum.covariance is None
     return RetentionFit(

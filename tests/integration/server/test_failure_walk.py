@@ -211,7 +211,7 @@ async def test_another_type_under_a_key(redis_process, rulebook, part):
             if isinstance(failed, BaseException):
                 assert isinstance(failed, ServiceFailed), failed
                 assert (failed.code, "of another type" in failed.message) == (DATA_LOSS, True)
-        await client.erase(CUSTOMER)
+        await client.erase(CUSTOMER, reason="asked for it")
         left = await connection.execute("KEYS", f"*{{{CUSTOMER}}}*")
         assert left == [service.store.keys.tombstone(CUSTOMER)]
         await client.put_snapshot(customer_snapshot(CUSTOMER, as_of=NOW, facts=regular()))

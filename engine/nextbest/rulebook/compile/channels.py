@@ -194,5 +194,6 @@ def _evidence_weights(read: Read[PoliciesFile] | None) -> tuple[float, ...]:
 
 
 def _limits(read: Read[PoliciesFile] | None) -> tuple[tuple[PolicyLimit, At], ...]:
-    limits = read.document.limits if read else []
-    return tuple((limit, read.at / "limits" / i) for i, limit in enumerate(limits) if read)
+    if read is None:
+        return ()
+    return tuple((limit, read.at / "limits" / i) for i, limit in enumerate(read.document.limits))
