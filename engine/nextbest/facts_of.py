@@ -15,6 +15,8 @@ from nextbest.model import F64, Rows
 MISSING = "?"
 """Stands for what is not known, in texts for people."""
 
+_DANISH = str.maketrans(",.", ".,")
+
 _PLACEHOLDER = re.compile(r"\{customer\.(\w+)\}")
 _NAME = re.compile(r"\bcustomer\.(\w+)")
 _FIGURES = {figure.name.lower(): figure for figure in Figure}
@@ -34,17 +36,17 @@ class FactsOf(NamedTuple):
         fact = self._fact(name)
         return None if fact is None else self._value(fact)
 
-    def text(self, name: str) -> str:
-        """The value as a person reads it; `?` if it is missing."""
+    def text(self, name: str, language: str = "en") -> str:
+        """The value as a person reads it, numbers as the language writes them; `?` if it is missing."""
         fact = self._fact(name)
         value = None if fact is None else self._value(fact)
         if fact is not None and fact.type is FactType.TIMESTAMP and isinstance(value, float):
             return _day(value)
-        return shown(value)
+        return shown(value, language)
 
-    def fill(self, template: str) -> str:
-        """Replace every `{customer.<fact>}` of a text by its value."""
-        return Template.of(template, self.catalogue).fill(self)
+    def fill(self, template: str, language: str = "en") -> str:
+        """Replace every `{customer.<fact>}` of a text by its value, numbers as the language writes them."""
+        return Template.of(template, self.catalogue, language).fill(self)
 
     def quoted(self, expressions: Iterable[str]) -> str:
         """List every fact that the expressions read with its actual value."""
@@ -75,23 +77,25 @@ class Template:
     """What stands before the first quoted fact."""
     quoted: tuple[tuple[int, str, str], ...]
     """Column of a plain number or -1, name, and what stands between the fact and the next."""
+    language: str
+    """How numbers are written: `da` with a decimal comma, any other with a point."""
 
     @classmethod
-    def of(cls, text: str, catalogue: Catalogue) -> "Template":
+    def of(cls, text: str, catalogue: Catalogue, language: str = "en") -> "Template":
         """Cut a text in which `{customer.<fact>}` stands for the fact's value."""
         before, *rest = _PLACEHOLDER.split(text)
         names, after = rest[::2], rest[1::2]
         columns = [_number_column(name, catalogue) for name in names]
-        return cls(before, tuple(zip(columns, names, after, strict=True)))
+        return cls(before, tuple(zip(columns, names, after, strict=True)), language)
 
     def fill(self, facts: FactsOf) -> str:
         """The text with the values of one customer."""
         filled = self.before
         for column, name, after in self.quoted:
             if column < 0:
-                filled += facts.text(name) + after
+                filled += facts.text(name, self.language) + after
             else:
-                filled += _number(facts.rows.numbers.item(facts.row, column)) + after
+                filled += _number(facts.rows.numbers.item(facts.row, column), self.language) + after
         return filled
 
 
@@ -130,23 +134,24 @@ def _day(seconds: float) -> str:
         return MISSING
 
 
-def shown(value: FactValue | None) -> str:
-    """Format a value for people: four significant digits; what is missing as `?`."""
+def shown(value: FactValue | None, language: str = "en") -> str:
+    """Format a value for people as the language writes it: four significant digits; `?` if missing."""
     match value:
         case None:
             return MISSING
         case bool():
             return "true" if value else "false"
         case float() | int():
-            return _number(value)
+            return _number(value, language)
         case tuple():
             return "{" + ", ".join(sorted(value)) + "}"
         case str():
             return value
 
 
-def _number(value: float) -> str:
+def _number(value: float, language: str) -> str:
     value += 0.0  # -0.0 becomes 0.0
-    if -1000 < value < 1000:
-        return f"{value:.4g}"
-    return MISSING if math.isnan(value) else f"{value:,.0f}"
+    if math.isnan(value):
+        return MISSING
+    text = f"{value:.4g}" if -1000 < value < 1000 else f"{value:,.0f}"
+    return text.translate(_DANISH) if language == "da" else text

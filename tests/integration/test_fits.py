@@ -277,6 +277,17 @@ def test_bad_rows_of_a_file_are_listed_and_left_out(shop):
     assert "3 rows left out" in result.output
 
 
+def test_a_file_of_bad_rows_alone_says_where_they_are_listed(shop):
+    """Where no row can be read, the error leads to the list of what is wrong with them."""
+    path = shop.directory / "bad.csv"
+    customers(N).drop("owned_categories").with_columns(household=pl.lit("castle")).write_csv(path)
+    result = shop.cli("fit", "grid", "--from", str(path))
+    assert result.exit_code == 1
+    rejects = path.with_name("bad.csv.rejects.csv")
+    assert str(result.exception) == f"no row can be counted: {N} are bad, listed with why in {rejects}"
+    assert "castle" in rejects.read_text()
+
+
 def test_a_dimension_that_follows_an_outcome_is_refused_by_name(tmp_path, redis_url, keys):
     """A leak is an error that names the dimension, until the operator accepts it by name."""
     shop = Shop(tmp_path, redis_url, keys.prefix)

@@ -123,3 +123,11 @@ def test_expressions_are_quoted_once_each():
 def test_shown(value, text):
     """Values are shown as people write them."""
     assert shown(value) == text
+
+
+def test_numbers_are_written_as_the_language_does():
+    """Danish quotes numbers with a decimal comma and points between thousands; words stay as they are."""
+    found = facts_of({**KNOWN, "visits": None}, ltv=0.5)
+    text = "{customer.spent}, {customer.ltv}, {customer.household}, {customer.joined}, {customer.visits}"
+    assert found.fill(text, "da") == "1.234, 0,5, family, 2024-05-17, ?"
+    assert found.fill(text) == "1,234, 0.5, family, 2024-05-17, ?"

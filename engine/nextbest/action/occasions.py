@@ -33,7 +33,7 @@ def occasion(triggers: list[Trigger], facts: FactsOf, language: str) -> str:
 
 
 def _told(trigger: Trigger, facts: FactsOf, language: str) -> str:
-    words = facts.fill(text_in(trigger.text, language))
+    words = facts.fill(text_in(trigger.text, language), language)
     numbers = evidence_words(trigger, facts, language)
     return f"{trigger.id}" + (f": {words}" if words else "") + (f" ({numbers})" if numbers else "")
 

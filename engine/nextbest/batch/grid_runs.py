@@ -154,6 +154,8 @@ async def fit_grid_of_file(
         for batch in file.batches():
             counter.add(batch.rows, batch.checks)
             progress(batch.fraction, counter.seen)
+    if counter.customers == 0 and file.rejects is not None:
+        raise FitError(f"no row can be counted: {file.rejected} are bad, listed with why in {file.rejects}")
     fit = counter.finish(m=options.m, ltv=await _ltv_in_use(store), accepted_leaks=options.accepted_leaks)
     digest = await _use(store, fit.fitted, rulebook, now, options.files)
     return GridRun(fit, digest, counter.seen, rejected=file.rejected, rejects=file.rejects)

@@ -3,6 +3,7 @@
 # pyright: reportUnknownMemberType=false
 # (matplotlib leaves its **kwargs untyped)
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ THEIRS: Final = "#e07a3f"
 """What a model expects, what a strategy aims at."""
 QUIET: Final = "#9aa5ab"
 DPI: Final = 130
+TITLE_WIDTH: Final = 56
+"""Characters of a panel's title on one line: more would run into the next panel, or off the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def _heat(axis: "Axes", panel: HeatMap, rows: Sequence[str]) -> None:
     axis.tick_params(length=0, labelsize=8.5)
     axis.spines[:].set_visible(False)
     axis.set_xlabel("lifetime value", fontsize=9)
-    axis.set_title(panel.title, fontsize=10)
+    axis.set_title(textwrap.fill(panel.title, TITLE_WIDTH), fontsize=10)
     for row, texts in enumerate(list(panel.labels)[::-1]):
         for column, text in enumerate(texts):
             dark = values[row, column] > low + 0.6 * (top - low)

@@ -21,7 +21,7 @@ from nextbest.potential.finance import Rates
 from nextbest.rulebook.compile import compile_rulebook
 from nextbest.settings import Settings
 
-SHARES = ("action", "customers", "margin", "cost", "ROI", "ROMI", "payback")
+SHARES = ("action", "customers", "margin", "cost", "ROI", "ROMI", "months to pay back")
 MONEY = ("action", "RI", "NOPAT", "EP", "EVA")
 
 
@@ -86,10 +86,11 @@ def _show(console: Console, report: FinanceReport) -> None:
         (SHARES, _shares, f"finance in {report.currency}"),
         (MONEY, _money, "residual income, profit after tax, economic profit, economic value added"),
     ):
-        table = Table(*heads, title=title, box=SIMPLE)
+        table = Table(*heads, title=title, box=SIMPLE, pad_edge=False, collapse_padding=True)
         table.columns[0].no_wrap = True
         for column in table.columns[1:]:
             column.justify = "right"
+            column.overflow = "fold"  # an amount is never cut
         for line in report.actions:
             table.add_row(*row(line))
         table.add_section()
@@ -113,7 +114,7 @@ def _shares(line: Line) -> tuple[str, ...]:
         f"{line.margin:,.2f}",
         f"{line.cost:,.2f}",
         *("–" if share is None else f"{share:.0%}" for share in (f.roi, f.romi)),
-        "–" if f.payback_months is None else f"{f.payback_months:.1f} months",
+        "–" if f.payback_months is None else f"{f.payback_months:.1f}",
     )
 
 

@@ -58,7 +58,7 @@ def export(
                 PartFiles(out, overwrite=True, restart=restart) as parts,
                 counting("decisions", await past.decisions.count()) as progress,
             ):
-                bounds = {"since": time_of(since), "until": time_of(until)}
+                bounds = {"since": time_of(since, "since"), "until": time_of(until, "until")}
                 return await export_log(past.decisions, parts, **bounds, progress=progress)
 
     _print(asyncio.run(run()), out)
@@ -81,10 +81,10 @@ def _print(report: ExportReport, out: Path) -> None:
         )
 
 
-def time_of(text: str | None) -> float | None:
-    """Epoch seconds of a time that may be left out.
+def time_of(text: str | None, option: str) -> float | None:
+    """Epoch seconds of an option's time that may be left out.
 
     Raises:
         InvalidInput: the text is no time.
     """
-    return None if text is None else parse_time(text)
+    return None if text is None else parse_time(text, option)

@@ -78,8 +78,8 @@ def clock_at(as_of: str | None) -> Clock:
     return system_clock if as_of is None else shifted_clock(parse_time(as_of))
 
 
-def parse_time(text: str) -> float:
-    """Epoch seconds of an ISO date or date-time; UTC unless it says otherwise.
+def parse_time(text: str, option: str = "as_of") -> float:
+    """Epoch seconds of an ISO date or date-time, given as an option; UTC unless it says otherwise.
 
     Raises:
         InvalidInput: the text is no time.
@@ -87,5 +87,5 @@ def parse_time(text: str) -> float:
     try:
         time = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidInput([Violation("as_of", f"`{text}` is not an ISO date or date-time")]) from None
+        raise InvalidInput([Violation(option, f"`{text}` is not an ISO date or date-time")]) from None
     return (time if time.tzinfo else time.replace(tzinfo=dt.UTC)).timestamp()

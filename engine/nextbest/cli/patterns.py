@@ -73,7 +73,7 @@ def run(
         loaded = load_events(file, found, progress=progress)
     windows = loaded.windows(
         loaded.latest if as_of is None else parse_time(as_of),
-        float("-inf") if since is None else parse_time(since),
+        float("-inf") if since is None else parse_time(since, "since"),
     )
     report = _Report(shown)
     limits = WorkerLimits(timeout_s=timeout_s)

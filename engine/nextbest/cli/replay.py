@@ -45,7 +45,7 @@ def replay(
     Exit code: 0 all came out the same, 3 one did not, 4 one cannot be made again and the others came out
     the same; with --against 0.
     """
-    wanted = Wanted(_id(decision_id), time_of(since), time_of(until), customer)
+    wanted = Wanted(_id(decision_id), time_of(since, "since"), time_of(until, "until"), customer)
     options = store_options(Settings(), data_directory, redis_url)
 
     async def run() -> int:

@@ -130,7 +130,7 @@ def response(
     """Answers per contact by ask-likelihood, from the decision log and captured outcomes."""
 
     def read(store: Store, model: Model, progress: Progress) -> Awaitable[ResponseReport]:
-        batches = store.decisions.scan(since=time_of(since))
+        batches = store.decisions.scan(since=time_of(since, "since"))
         return responses_of(store, model.rulebook, batches, progress=progress)
 
     report = _run(_rulebook(rulebook), data_directory, redis_url, read, what="decisions")
@@ -202,7 +202,8 @@ def _show_mix(console: Console, report: MixReport) -> None:
 
 
 def _show_relevance(console: Console, report: RelevanceReport) -> None:
-    table = Table("action", "channel", "", "customers", "mean", "below", "0 … 1", box=SIMPLE)
+    table = Table("action", "channel", "", "customers", "mean", "below", "0 … 1", box=SIMPLE, pad_edge=False)
+    table.columns[0].overflow = "fold"  # names that begin alike stay apart
     for column in table.columns[3:6]:
         column.justify = "right"
     for line in report.actions:

@@ -157,10 +157,10 @@ class AnswerEncoder:
         """The figures behind a score, for staff."""
         chance = terms[_CHANCE_TERM]
         return _STAFF.get(language, _STAFF["en"]).format(
-            chance="?" if chance != chance else f"{chance:.1%}",  # noqa: PLR0124  (NaN = unknown)
-            customer=shown(terms[Term.CUSTOMER_GAIN]),
-            profit=shown(terms[Term.PROFIT_GAIN]),
-            cost=shown(terms[Term.CONTACT_COST] + terms[Term.ACCEPTED_COST]),
+            chance=_per_cent(chance, language),
+            customer=shown(terms[Term.CUSTOMER_GAIN], language),
+            profit=shown(terms[Term.PROFIT_GAIN], language),
+            cost=shown(terms[Term.CONTACT_COST] + terms[Term.ACCEPTED_COST], language),
             currency=self._model.rulebook.currency,
         )
 
@@ -190,9 +190,9 @@ class AnswerEncoder:
         return _Words(
             always=always.SerializeToString(),
             treatment=varying,
-            say=Template.of(say, self._catalogue) if is_quoting(say) else None,
-            reason=Template.of(reason, self._catalogue) if is_quoting(reason) else None,
-            staff=Template.of(text_in(done.staff, language) or action.id, self._catalogue),
+            say=Template.of(say, self._catalogue, language) if is_quoting(say) else None,
+            reason=Template.of(reason, self._catalogue, language) if is_quoting(reason) else None,
+            staff=Template.of(text_in(done.staff, language) or action.id, self._catalogue, language),
             value=b"" if value is None else _VALUE + pack_double(value),
             triggers=tuple(
                 (index, text(_TRIGGERS, rulebook.triggers[index].id))
@@ -206,6 +206,12 @@ def _breakdown(terms: list[float], weight_of: str) -> bytes:
     known = [(tag, terms[term]) for term, tag in _TERMS]
     told = [tag + pack_double(value) for tag, value in known if value == value]  # noqa: PLR0124  (NaN = unknown)
     return b"".join([*told, text(_WEIGHT_OF, weight_of)])
+
+
+def _per_cent(share: float, language: str) -> str:
+    if share != share:  # noqa: PLR0124  (NaN = unknown)
+        return "?"
+    return f"{100 * share:.1f} %".replace(".", ",") if language == "da" else f"{share:.1%}"
 
 
 _STAFF = {

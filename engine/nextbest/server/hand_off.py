@@ -112,7 +112,7 @@ def _open_offer(
     treatment = rulebook.treatments[rulebook.treatment_index[entry.treatment_id]]
     placement = rulebook.placement_index.get(entry.placement, -1)
     message = treatment_message(rulebook, treatment, placement, language)
-    message.say = facts.fill(message.say)
+    message.say = facts.fill(message.say, language)
     return decision_pb2.OpenOffer(
         action=entry.action,
         treatment=message,

@@ -271,6 +271,11 @@ def test_times_that_are_none(shop):
         1,
         "error: as_of: `yesterday` is not an ISO date or date-time",
     )
+    said = nextbest("replay", *shop[-2:], "--since", "2026-13-01")
+    assert (said.code, said.err.splitlines()[-1]) == (
+        1,
+        "error: since: `2026-13-01` is not an ISO date or date-time",
+    )
 
 
 def test_settings_that_are_wrong(monkeypatch):

@@ -142,12 +142,12 @@ def test_language(client, put, customer_id, language, spoken, say):
 
 
 def test_staff_texts_quote_facts(client, put, customer_id):
-    """Placeholders of staff texts are filled with the customer's facts, in the language."""
+    """Placeholders of staff texts are filled with facts, numbers as the language writes them."""
     put(customer_id, regular())
     english = results(client.decide(decide_request(customer_id, channel="call_centre")))["brie"]
     danish = results(client.decide(decide_request(customer_id, channel="call_centre", language="da")))["brie"]
     assert english.staff_reason.startswith("Likes brie, spent 6,000 (20.0% likely; worth ")
-    assert danish.staff_reason.startswith("Kan lide brie, købte for 6,000 (20.0% sandsynligt; ")
+    assert danish.staff_reason.startswith("Kan lide brie, købte for 6.000 (20,0 % sandsynligt; ")
 
 
 def test_basic_view_leaves_figures_out(client, put, customer_id):
