@@ -11,9 +11,12 @@ from loyalty.nextbest.v1 import common_pb2, decision_pb2, explanation_pb2
 from nextbest.behaviour.quality import NO_ATTITUDE
 from nextbest.cli.options import Address, service_client
 from nextbest.errors import InvalidInput, Violation
-from nextbest_client import Value, decide_request
+from nextbest_client import NextBestClient, Value, decide_request
 
-Customer = Annotated[str, typer.Argument(help="The customer's id.")]
+Customer = Annotated[str, typer.Argument(help="The customer's id, or with --identifier a number of theirs.")]
+KindOfIdentifier = Annotated[
+    str, typer.Option("--identifier", help="What the customer is given by, such as phone or card; none = id.")
+]
 Channel = Annotated[str, typer.Option(help="Channel, as the rulebook names it.")]
 Outbound = Annotated[bool, typer.Option("--outbound", help="The company starts the contact.")]
 Role = Annotated[str, typer.Option(help="Role of the caller, as the rulebook names it.")]
@@ -44,13 +47,14 @@ def decide(
     placement: Placements = None,
     key: Keys = None,
     language: Language = "",
+    identifier: KindOfIdentifier = "",
     address: Address = None,
 ) -> None:
     """Ask for a customer's next best actions."""
     situation = _Situation(channel, outbound, role, placement or [], key or [], language)
-    request = _request(customer, situation)
     with service_client(address) as client:
-        response = client.decide(request)
+        customer = _resolved(client, customer, identifier)
+        response = client.decide(_request(customer, situation))
     console = _console()
     if response.HasField("fallback"):
         console.print(f"nothing decided: {response.fallback.message}")
@@ -99,14 +103,16 @@ def why(
     placement: Placements = None,
     key: Keys = None,
     language: Language = "",
+    identifier: KindOfIdentifier = "",
     address: Address = None,
 ) -> None:
     """Ask why each action was and was not chosen, with the actual values, and how many each gate stopped."""
     if bool(channel) == bool(decision):
         raise InvalidInput([Violation("--channel", "is required, or else --decision")])
     situation = _Situation(channel, outbound, role, placement or [], key or [], language)
-    asked = decision or _request(customer, situation)
     with service_client(address) as client:
+        customer = _resolved(client, customer, identifier)
+        asked = decision or _request(customer, situation)
         response = client.explain(asked, customer_id=customer, actions=action or [], language=language)
     title = f"{customer} · {channel or decision}"
     table = Table("action", "stopped at", "because", "what would change it", title=title)
@@ -125,6 +131,13 @@ def _funnel(steps: Iterable[explanation_pb2.FunnelStep]) -> Table:
         if step.entered:
             table.add_row(_GATES[step.gate], str(step.entered), str(step.stopped))
     return table
+
+
+def _resolved(client: NextBestClient, customer: str, identifier: str) -> str:
+    """The customer's id, looked up where a number was given."""
+    if not identifier:
+        return customer
+    return client.resolve(common_pb2.Identifier(type=identifier, value=customer))
 
 
 class _Situation(NamedTuple):

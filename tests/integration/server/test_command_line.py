@@ -10,6 +10,9 @@ import pytest
 from tests.builders.command_line import nextbest
 from tests.builders.small import DIRECTORY, NOW, days_ago, population, regular
 
+from loyalty.nextbest.v1 import common_pb2
+from nextbest_client import customer_snapshot
+
 ROOT = Path(__file__).parents[3]
 TEN_ERRORS = ROOT / "tests" / "golden" / "rulebook" / "ten_errors_in_three_files"
 AS_OF = ("--as-of", NOW.isoformat())
@@ -174,6 +177,19 @@ def test_decide_names_its_decision(service, put, customer_id):
         time.sleep(0.02)
         explained = nextbest(*asked)
     assert decision_id in explained.out
+
+
+def test_who_is_known_by_a_number(service, client, customer_id):
+    """A phone or card number stands for the customer, in any spelling; nobody's is said to be nobody's."""
+    card = common_pb2.Identifier(type="card", value=customer_id)
+    client.put_snapshot(customer_snapshot(customer_id, as_of=NOW, facts=regular()), identifiers=[card])
+    spelt = customer_id.upper().replace("-", " ")
+    asked = ("--identifier", "card", "--channel", "pos", "--address", service.address)
+    assert f"{customer_id} · pos" in nextbest("decide", spelt, *asked).out
+    assert f"{customer_id} · pos" in nextbest("why", spelt, *asked).out
+    nobody = nextbest("decide", "4000 1", *asked)
+    assert nobody.code == 1
+    assert nobody.err.startswith("error: no customer has this card")
 
 
 def test_placements_and_keys_are_passed_on(service, put, customer_id):
