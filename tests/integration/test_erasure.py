@@ -207,3 +207,16 @@ async def test_histories_expire_after_their_retention(connection, keys):
     await histories.append("c1", entries, [b"note"])
     for key in (keys.contacts("c1"), keys.outcome_notes("c1")):
         assert 0 < await connection.execute("TTL", key) <= 78
+
+
+async def test_a_record_of_another_type_is_erased(connection, keys):
+    """What another program left in the place of a logged decision goes with the customer, too."""
+    world = World(connection, keys)
+    await world.fill("c1")
+    store = DecisionLogStore(connection, keys)
+    (logged,) = await store.of_customer("c1")
+    place = keys.decision("c1", logged.decision_id)
+    await connection.execute("DEL", place)
+    await connection.execute("RPUSH", place, "not ours")
+    assert (await world.erasures.erase("c1", now=1.0, reason="")).decisions == 1
+    assert await connection.execute("KEYS", f"{keys.prefix}:{{c1}}*") == [keys.tombstone("c1")]

@@ -92,13 +92,14 @@ return excess
 """)
 
 # KEYS: a customer's ids. ARGV: what keys of records and of handles begin with, offset of the handle.
+# What is no record goes, too.
 _ERASE = Script(f"""
 {_HEX}
 local erased = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local record = ARGV[1] .. id
-  local handle = redis.call('GETRANGE', record, ARGV[3], ARGV[3] + 15)
-  if #handle == 16 then redis.call('DEL', ARGV[2] .. hex(handle)) end
+  local handle = redis.pcall('GETRANGE', record, ARGV[3], ARGV[3] + 15)
+  if type(handle) == 'string' and #handle == 16 then redis.call('DEL', ARGV[2] .. hex(handle)) end
   erased = erased + redis.call('DEL', record)
 end
 redis.call('DEL', KEYS[1])

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 from loyalty.nextbest.v1 import decision_pb2
 from nextbest.clock import Clock
@@ -12,6 +13,7 @@ from nextbest.errors import (
     AnswerTooLarge,
     DeadlinePassed,
     NextBestError,
+    StoredWrongly,
     StoreUnavailable,
 )
 from nextbest.model import Degraded
@@ -84,10 +86,10 @@ class Batches:
     async def _fill_unknown(self, batch: "_Batch") -> None:
         """Find the customers behind identifiers, and answer for those who are nobody's."""
         asked = [(place, one) for place, one in batch.open() if one.identifier is not None]
-        calls = (self.resolved(batch.serving, batch.requests[place], one) for place, one in asked)
+        calls = (self._resolved_in(batch, place, one) for place, one in asked)
         found = await asyncio.gather(*calls, return_exceptions=True)
         for (place, question), resolved in zip(asked, found, strict=True):
-            if isinstance(resolved, (StoreUnavailable, asyncio.CancelledError)):
+            if _is_of_all(resolved):
                 raise resolved
             if isinstance(resolved, BaseException):
                 batch.fail(place, resolved)
@@ -97,6 +99,15 @@ class Batches:
                 batch.fail(place, unknown_identifier(resolved.identifier))
             else:
                 batch.items[place] = sized(_DECISION, nobody(batch.serving, question, self._clock))
+
+    async def _resolved_in(self, batch: "_Batch", place: int, question: Question) -> Question:
+        """As `resolved`; whose list of identifiers is none has no identifier, as in Decide."""
+        try:
+            return await self.resolved(batch.serving, batch.requests[place], question)
+        except StoredWrongly:
+            if question.strict:
+                raise
+            return question
 
     async def _fill_kept(self, batch: "_Batch") -> None:
         """Answer the retries among a batch with the decisions kept for them."""
@@ -232,6 +243,13 @@ def decided(
         *decided(serving, questions[:half], stored.only(range(half)), began),
         *decided(serving, questions[half:], stored.only(range(half, len(questions))), began),
     ]
+
+
+def _is_of_all(found: Question | BaseException) -> TypeGuard[BaseException]:
+    """Whether what went wrong with one question goes wrong with all."""
+    if isinstance(found, StoredWrongly):
+        return False
+    return isinstance(found, (StoreUnavailable, asyncio.CancelledError))
 
 
 def _time_to_decide(time_left_s: float | None) -> float | None:

@@ -20,6 +20,7 @@ from nextbest_client import (
 )
 
 DATA_LOSS = grpc.StatusCode.DATA_LOSS
+PHONE = common_pb2.Identifier(type="phone", value="+4512345678")
 
 
 def shown(key):
@@ -216,6 +217,22 @@ async def test_another_type_under_a_key(redis_process, rulebook, part):
         assert left == [service.store.keys.tombstone(CUSTOMER)]
         await client.put_snapshot(customer_snapshot(CUSTOMER, as_of=NOW, facts=regular()))
         assert await answered(client)
+
+
+async def test_another_type_under_one_customers_identifiers(redis_process, rulebook):
+    """What another program left under one customer's identifiers spoils no other answer of a batch."""
+    async with started(redis_process, rulebook) as (service, client):
+        snapshot = customer_snapshot(CUSTOMER, as_of=NOW, facts=regular())
+        await client.put_snapshot(snapshot, identifiers=[PHONE])
+        key = service.store.keys.identifiers(CUSTOMER)
+        await service.store.connection.execute("DEL", key)
+        await service.store.connection.execute("RPUSH", key, "not ours")
+        request = decide_request(PHONE, channel="pos")
+        strict = decide_request(PHONE, channel="pos", strictness=common_pb2.STRICTNESS_STRICT)
+        theirs, refused, mine = (await client.decide_batch([request, strict, asking()])).items
+        assert is_fallback(theirs.decision)
+        assert refused.status.code == DATA_LOSS.value[0]
+        assert not is_fallback(mine.decision)
 
 
 @pytest.mark.parametrize("cut", [1, 8, 17, 40, 71])
