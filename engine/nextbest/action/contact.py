@@ -54,6 +54,7 @@ SEEN_CONTACT, SEEN_REJECTED_LATELY = 1 << 10, 1 << 11
 """Marks of `fill_seen` beside one for each outcome: a contact; a rejection within 60 days."""
 SEEN_OPTED_OUT = 1 << int(Outcome.OPTED_OUT)
 _OUTCOMES_SEEN = (1 << 10) - 1
+_ONE, _ZERO = np.uint64(1), np.uint64(0)
 PASSES, PAUSED, UNKNOWN = 0, 1, 2
 """Answers of `policy_state`."""
 
@@ -91,8 +92,9 @@ def contact_pressure(
         streak = 0 if answered else streak + (1 if ignored else 0)
         counts = ours & (kind == _CONTACT) & (channel < len(channels))
         known = np.uint64(channel if channel < len(channels) else 0)
-        left = halved((now - time) / _HALF_LIFE_S)
-        pressure += channels[known, _OUTBOUND_WEIGHT] * left if counts else 0.0
+        # fetched whether it counts or not: only then does the compiler choose, and not branch
+        weight = channels[known, _OUTBOUND_WEIGHT]
+        pressure += (weight if counts else 0.0) * halved((now - time) / _HALF_LIFE_S)
         local = counts & (channels[known, _LOCATION_BOUND] == 1.0)
         located = time if local & (time > located) else located
     return pressure * (1.0 + IGNORED_STEP * streak), located
@@ -145,19 +147,23 @@ def fill_cooling(
     longest = 0.0
     for trigger in range(len(tables.trigger_cool_down)):
         longest = max(longest, tables.trigger_cool_down[trigger])
+    triggers = np.uint64(len(tables.trigger_cool_down))
     for i in range(len(now)):
+        block, bit = np.uint64(i >> 6), _ONE << np.uint64(i & 63)
         if direction[i] == _OUTBOUND and truncated[i] > -np.inf:
             for trigger in range(len(tables.trigger_cool_down)):
                 _cool(trigger, i, max(now[i] - truncated[i], 0.0), tables.trigger_cool_down, cooling)
         for e in range(np.uint64(starts[i]), np.uint64(starts[i + 1])):
             age = now[i] - numbers[e, 0]
             # age first: entries mostly come by time, so that it is guessed right, and a kind is not
-            if not 0.0 <= age < longest or octets[e, 8] != _CONTACT:
+            if not 0.0 <= age < longest:
                 continue
-            trigger, action = np.int64(codes[e, 6]), np.int64(codes[e, 4])  # as `causes` reads them
-            if trigger < len(tables.trigger_cool_down):
-                _cool(int(trigger), i, age, tables.trigger_cool_down, cooling)
-            elif action < len(tables.codes):
+            trigger, action = np.uint64(codes[e, 6]), np.int64(codes[e, 4])  # as `causes` reads them
+            contact, named = octets[e, 8] == _CONTACT, trigger < triggers
+            at = trigger if named else _ZERO
+            cools = contact & named & (age < tables.trigger_cool_down[at])
+            cooling[at, block] |= bit if cools else _ZERO
+            if contact & (not named) & (action < len(tables.codes)):
                 for k in range(tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]):
                     _cool(int(tables.triggers[k]), i, age, tables.trigger_cool_down, cooling)
 
