@@ -323,7 +323,10 @@ def arbitrate(
     for first in range(0, customers, 64):
         last = min(first + 64, customers)
         fill_block(tables, raw, batch, terms, first, last)
-        rank_block(tables, batch, terms, first, last, ranked, scores, count, picks, pool)
+        if last == first + 64:  # said in so many words: loops over a whole block then need not count
+            rank_block(tables, batch, terms, first, first + 64, ranked, scores, count, picks, pool)
+        else:
+            rank_block(tables, batch, terms, first, last, ranked, scores, count, picks, pool)
         for i in range(first, last):
             lane, placement = i & 63, ranked_placement[i]
             count[i] = n = settle_answers(

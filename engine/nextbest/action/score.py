@@ -103,8 +103,8 @@ def context_weight(tables: Tables, batch: Batch, customer: int, action: int) -> 
     """W = 1 + Σ matching context weights/100, never negative."""
     weight = 1.0
     for k in range(tables.codes[action, _FIRST_CONTEXT], tables.codes[action, _LAST_CONTEXT]):
-        if holds(batch.true, customer, tables.contexts[k]):
-            weight += tables.context_weights[k] / 100.0
+        more = tables.context_weights[k] / 100.0
+        weight = weight + more if holds(batch.true, customer, tables.contexts[k]) else weight
     return max(weight, 0.0)
 
 
