@@ -29,7 +29,7 @@ from nextbest.action.score import (
     mutual_score,
     propensity,
 )
-from nextbest.action.situation import fill_situation
+from nextbest.action.situation import fill_past, fill_situation
 from nextbest.action.stakes import affordable, stopped_by_history, unreached, worth_it
 from nextbest.action.tables import Batch, Code, Raw, Tables, unpack_tables
 from nextbest.action.terms import Terms, unpack_terms
@@ -101,8 +101,12 @@ def fill_fired(tables: Tables, batch: Batch, fired: U64) -> None:
 def fill_block(tables: Tables, raw: Raw, batch: Batch, terms: Terms, first: int, last: int) -> None:
     """Write what gates and scores read of customers `first` to `last`, a block."""
     batch.seen[:] = 0
+    # a loop for each of them: one over all reads and writes two dozen places, and waits for memory
+    for i in range(first, last):
+        fill_past(tables, batch, i)
     for i in range(first, last):
         fill_situation(tables, raw, batch, i)
+    for i in range(first, last):
         fill_lane(tables, batch, terms, i)
 
 
@@ -302,7 +306,7 @@ def arbitrate(
     Args:
         arena: The packed rulebook's `Tables`.
         raw: The requests as they came.
-        batch: The requests; what `fill_situation` writes is filled here.
+        batch: The requests; what `situation` writes is filled here.
         learnt: The packed `Terms`: propensities, prices, and how to explore.
         scores: (lanes, at least k) and `picks` (lanes,) are memory to work in, as is `pool` (lanes, A); where
             placements are asked for, `scores` is as wide.

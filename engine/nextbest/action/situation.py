@@ -33,8 +33,20 @@ def pressure_factor(tables: Tables, batch: Batch, customer: int) -> float:
 
 
 @lean_kernel
+def fill_past(tables: Tables, batch: Batch, customer: int) -> None:
+    """Write what a customer's history says: `pressure`, and the lane of `seen`, which is empty."""
+    first, last, now = batch.starts[customer], batch.starts[customer + 1], batch.now[customer]
+    pressure, located = contact_pressure(
+        batch.entry_numbers, batch.entry_bytes, first, last, now, tables.channels
+    )
+    batch.pressure[customer, 0] = pressure
+    batch.pressure[customer, 1] = located
+    fill_seen(tables, batch, customer)
+
+
+@lean_kernel
 def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> None:
-    """Write a customer's `masks`, `facts`, `requests`, `pressure` and lane of `seen`, which is empty."""
+    """Write a customer's `masks`, `facts`, `requests` and pressure factor; `fill_past` has been called."""
     batch.masks[customer, 0] = known_set(tables, raw, customer, _CONSENT)
     batch.masks[customer, 1] = known_set(tables, raw, customer, _BLOCKED)
     now, score, at = batch.now[customer], tables.places[_TOUCHPOINT_SCORE], tables.places[_TOUCHPOINT_AT]
@@ -45,11 +57,4 @@ def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> Non
     batch.requests[customer, 1] = raw.direction[customer]
     batch.requests[customer, 2] = np.int64(raw.placements[customer])
     batch.requests[customer, 3] = tables.roles[raw.role[customer]]
-    first, last = batch.starts[customer], batch.starts[customer + 1]
-    pressure, located = contact_pressure(
-        batch.entry_numbers, batch.entry_bytes, first, last, now, tables.channels
-    )
-    batch.pressure[customer, 0] = pressure
-    batch.pressure[customer, 1] = located
     batch.pressure[customer, 2] = pressure_factor(tables, batch, customer)
-    fill_seen(tables, batch, customer)

@@ -230,7 +230,7 @@ class Batch(NamedTuple):
 
     masks: U64
     """(n, 2) consents given, topics blocked; unknown sets are empty. Filled with `facts`, `requests`
-    and `pressure` by `situation.fill_situation`."""
+    and `pressure` by `situation`."""
     facts: F64
     """(n, 3) touchpoint score, its age in days, local hour of the day; NaN = missing."""
     figures: F64

@@ -32,7 +32,7 @@ from nextbest.action.placing import (
 )
 from nextbest.action.ranking import best_of_group, insert_scored
 from nextbest.action.relevance import relevance
-from nextbest.action.situation import fill_situation
+from nextbest.action.situation import fill_past, fill_situation
 from nextbest.action.tables import Batch, Code, Raw, Tables, TreatmentCode, unpack_tables
 from nextbest.action.terms import Terms, unpack_terms
 from nextbest.arena import Arena
@@ -264,7 +264,7 @@ def trace_arbitration(
     Args:
         arena: The packed rulebook's `Tables`.
         raw: The requests as they came.
-        batch: The requests; what `fill_situation` writes is filled here.
+        batch: The requests; what `situation` writes is filled here.
         learnt: The packed `Terms`: propensities, prices, and how to explore.
         scores: (lanes, at least k) is memory to work in; as wide as `pool` where placements are asked for.
         pool: (lanes, A) is memory to work in; (lanes, 0) will do where nobody asks for placements.
@@ -289,6 +289,7 @@ def trace_arbitration(
         n, pick = 0, -1
         exploring = is_exploring(batch, terms, i)
         batch.seen[:, i & 63] = 0
+        fill_past(tables, batch, i)
         fill_situation(tables, raw, batch, i)
         for a in range(len(tables.codes)):
             scored[i, a, _SCORE] = NAN
