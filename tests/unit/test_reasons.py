@@ -126,6 +126,16 @@ def test_what_loses_to_doing_nothing_says_what_drags_it_down(changes, term):
     assert found.decisive is term
 
 
+def test_a_cap_that_only_lost_history_reaches_says_so():
+    """Where known contacts leave room and lost ones may not, nobody is told that the cap is reached."""
+    world = small(action(caps=[{"at_most": 2, "within": "200d"}]))
+    lost = candidate(world, customer(direction="outbound", channel="email", lost=NOW - 199 * DAY))
+    assert (lost.reason, lost.actual, lost.required) == (Reason.CAP_REACHED, 0.0, 2.0)
+    assert "in what is left of the history" in lost.sentence
+    never = small(action(caps=[{"at_most": 0, "within": "200d"}]))
+    assert "left of the history" not in candidate(never, customer()).sentence
+
+
 def test_the_decisive_term_of_classic_priorities_is_a_ratio():
     """In classic mode the factor that differs most, which may be the value V of the rule file."""
     strategy = {"arbitration": "classic"}

@@ -12,7 +12,7 @@ from nextbest.action.occasions import occasion
 from nextbest.action.propensity_words import PropensityLevel, propensity_sentence
 from nextbest.action.remedies import REMEDIES, SET_BACK, WITHOUT_END
 from nextbest.action.remedies import WITHOUT_MARGIN as REMEDIES_WITHOUT_MARGIN
-from nextbest.action.wording import DRAWN, LOST_BY, SENTENCES, WITHOUT_MARGIN, template
+from nextbest.action.wording import CAP_NOT_KNOWN, DRAWN, LOST_BY, SENTENCES, WITHOUT_MARGIN, template
 from nextbest.facts_of import FactsOf
 from nextbest.model import F64, GATE_OF, I32, Decisions, Gate, Reason, Term, Trace
 from nextbest.rulebook.rulebook import Arbitration, Rulebook, Trigger
@@ -161,6 +161,8 @@ class Explainer:
 
     def _sentence(self, reason: Reason, action: int, words: Mapping[str, str], margin: float | None) -> str:
         texts = SENTENCES[reason]
+        if reason is Reason.CAP_REACHED and self._is_below(action):
+            texts = CAP_NOT_KNOWN
         if margin is None:
             texts = WITHOUT_MARGIN.get(reason, texts)
         elif margin < 0.0:
@@ -169,6 +171,11 @@ class Explainer:
         sentence = template(texts, self.language).format(facts=facts, **words).removesuffix("; ")
         because = occasion(self._fired(action), self.facts, self.language)
         return f"{sentence}; {because}" if because else sentence
+
+    def _is_below(self, action: int) -> bool:
+        """Whether what a gate saw is less than its bound."""
+        row = self.facts.row
+        return bool(self.trace.actual[row, action] < self.trace.required[row, action])
 
     def _remedy(self, reason: Reason, action: int, words: Mapping[str, str], margin: float | None) -> str:
         """What would have to change."""

@@ -164,6 +164,11 @@ DRAWN: Mapping[str, str] = {
     "da": "score {actual}; {winner}, som scorer lavere, blev trukket til at komme først for at lære",
 }
 """For an action that an exploring decision set back."""
+CAP_NOT_KNOWN: Mapping[str, str] = {
+    "en": "was used {actual} in what is left of the history, allowed is at most {required}: more may be lost",
+    "da": "er brugt {actual} i den kendte del af historikken, højst {required} tilladt: mere kan være tabt",
+}
+"""For a cap that is not reached by what is known."""
 LOST_BY: Mapping[str, str] = {"en": "; it loses most by {term}", "da": "; den taber mest på {term}"}
 MANDATORY_WINNER: Mapping[str, str] = {"en": "mandatory", "da": "obligatorisk"}
 NONE_OF_THEM: Mapping[str, str] = {"en": "none", "da": "ingen"}
