@@ -38,10 +38,17 @@ def service_client(address: str | None) -> NextBestClient:
 
 
 def store_options(settings: Settings, data_directory: Path | None, redis_url: str | None) -> StoreOptions:
-    """Where the data are, for work on a population; `serving_options` is for a service."""
+    """Where the data are, for work on a population; `serving_options` is for a service.
+
+    A directory that is not there yet is said on standard error: it may be a misspelt one, and holds nobody.
+    """
+    url = settings.redis_url if redis_url is None else redis_url
+    directory = data_directory or settings.data_directory
+    if not url and not directory.exists():
+        typer.echo(f"note: the data directory {directory} is new: nothing is stored in it", err=True)
     return StoreOptions(
-        redis_url=settings.redis_url if redis_url is None else redis_url,
-        data_directory=data_directory or settings.data_directory,
+        redis_url=url,
+        data_directory=directory,
         prefix=settings.prefix,
         timeout_s=settings.batch_timeout_ms / 1000,
         history_entries=settings.history_entries,

@@ -54,6 +54,7 @@ SERVED = (
     snapshot_pb2.DESCRIPTOR.services_by_name["SnapshotService"].full_name,
 )
 RULEBOOK_SERVED = (rulebook_pb2.DESCRIPTOR.services_by_name["RulebookService"].full_name,)
+_TAKEN = "another program listens there, or it is no address of this machine"
 _OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 * 1024 * 1024))
 """Two services on one port would answer by turns with other rules, and nobody would be told."""
 
@@ -151,7 +152,7 @@ def _listen(server: grpc.aio.Server, host: str, port: int, field: str) -> str:
     try:
         return f"{host}:{server.add_insecure_port(f'{host}:{port}')}"
     except RuntimeError:
-        raise InvalidInput([Violation(field, f"cannot listen on `{host}:{port}`")]) from None
+        raise InvalidInput([Violation(field, f"cannot listen on `{host}:{port}`: {_TAKEN}")]) from None
 
 
 async def assemble_serving(store: Store, rulebook: Rulebook) -> tuple[Serving, Evidence]:

@@ -108,8 +108,11 @@ def test_fit_and_advance(shop, tmp_path):
 
 
 def test_nothing_to_fit_on(tmp_path):
-    """A fit on an empty store fails in words, and stages have nobody to advance."""
+    """A new directory is said to be new; a fit on an empty store fails in words, stages advance nobody."""
     empty = ("--rulebook", DIRECTORY, "--data-directory", tmp_path / "data")
+    note = f"note: the data directory {tmp_path / 'data'} is new: nothing is stored in it"
+    assert nextbest("stages", "advance", *empty).err.splitlines()[0] == note
+    assert "note: " not in nextbest("stages", "advance", *empty).err
     for kind in ("ltv", "grid"):
         said = nextbest("fit", kind, *empty)
         assert said.code == 1
