@@ -1,7 +1,7 @@
 """The bytes of a customer snapshot: facts to a row and back, one at a time or a batch at once."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -111,14 +111,28 @@ class RowCodec:
             for name, number in numbers.items()
         }
 
-    def encode(self, customer_id: bytes, as_of: float, facts: Mapping[str, object]) -> bytes:
+    def encode(
+        self,
+        customer_id: bytes,
+        as_of: float,
+        facts: Mapping[str, object],
+        *,
+        stored: Collection[Violation] = (),
+    ) -> bytes:
         """The row's bytes. A fact that is None or not named is missing.
+
+        Args:
+            customer_id: in UTF-8.
+            as_of: epoch seconds.
+            facts: what is known.
+            stored: misfits that are none, since they are stored already.
 
         Raises:
             InvalidFact: with everything that does not fit the catalogue.
         """
         numbers, words, known = self.fact_arrays(facts, violations := [])
-        violations += [*self.misfits(numbers), *time_violations(as_of)]
+        violations += [misfit for misfit in self.misfits(numbers) if misfit not in stored]
+        violations += time_violations(as_of)
         if violations:
             raise InvalidFact(violations)
         check = np.array([id_check(customer_id)], np.uint64)

@@ -149,6 +149,21 @@ async def test_merged_purchase_figures_must_agree_with_the_stored(store):
     assert (await store.get("c1")).facts["recency_weeks"] == 5.0
 
 
+async def test_what_is_stored_and_fits_no_more_does_not_refuse_a_merge(store, connection, keys):
+    """A bound that came later refuses new values and what a merge breaks, not a merge of other facts."""
+    await store.put("c1", 1.0, {"age": 120, "spend": 1.0})
+    bounded = (dataclasses.replace(FACTS[0], maximum=100.0), *FACTS[1:])
+    later = await SnapshotStore.open(connection, keys, Catalogue(bounded))
+    merged = later.codec.decode(b"c1", await later.merge("c1", {"spend": 2.0}))
+    assert (merged.facts["age"], merged.facts["spend"]) == (120, 2.0)
+    for age in (120, 130):
+        with pytest.raises(InvalidFact, match="is above 100"):
+            await later.merge("c1", {"age": age})
+    await later.merge("c1", {"age": 90})
+    with pytest.raises(InvalidFact, match="is above 100"):
+        await later.merge("c1", {"age": 120})
+
+
 async def test_concurrent_merges_lose_nothing(store):
     """Facts merged at the same time all arrive, single ones and those that rewrite the row."""
     await store.put("c1", 1.0, {"observed_weeks": 50.0})

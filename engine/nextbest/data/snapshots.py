@@ -160,7 +160,7 @@ class SnapshotStore:
         change = _changed_by(facts, as_of)
         return await self._exchange(
             customer_id,
-            lambda old: advance(old, self._encoded(customer_id, change(self._decoded(customer_id, old)))),
+            lambda old: advance(old, self._changed(customer_id, old, change)),
         )
 
     async def exchange_rows(
@@ -332,6 +332,13 @@ class SnapshotStore:
 
     def _decoded(self, customer_id: str, row: bytes | None) -> Snapshot:
         return self.codec.decode(customer_id.encode(), row)
+
+    def _changed(self, customer_id: str, old: bytes | None, change: Callable[[Snapshot], Snapshot]) -> bytes:
+        """The row with a change; of what lies stored, and fits a later rulebook no more, it is not guilty."""
+        before = self._decoded(customer_id, old)
+        numbers, _, _ = self.codec.fact_arrays(before.facts, [])
+        stored, after = list(self.codec.misfits(numbers)), change(before)
+        return self.codec.encode(customer_id.encode(), after.as_of, after.facts, stored=stored)
 
     def _encoded(self, customer_id: str, snapshot: Snapshot) -> bytes:
         return self.codec.encode(customer_id.encode(), snapshot.as_of, snapshot.facts)
