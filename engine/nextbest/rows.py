@@ -104,13 +104,6 @@ class RowCodec:
         """Count of catalogues whose rows can be read."""
         return 1 + len(self._maps)
 
-    def raw_values(self, numbers: Mapping[str, float]) -> dict[str, FactValue | None]:
-        """Values of numbers, enums or timestamps given as rows hold them; NaN = None."""
-        return {
-            name: None if math.isnan(number) else value_of_number(self.catalogue[name], number)
-            for name, number in numbers.items()
-        }
-
     def encode(
         self,
         customer_id: bytes,

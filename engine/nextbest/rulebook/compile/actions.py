@@ -43,7 +43,6 @@ DECLARED = frozenset({Evidence.EXPLICIT_REQUEST, Evidence.DECLARED_PREFERENCE})
 LEVER_BOUNDS = (0.5, 2.0)
 """Bounds of L; classic arbitration has none (section 9)."""
 RESERVED_ID = "do_nothing"
-ALL_STAGES = (1 << len(STAGE_NAMES)) - 1
 
 Entries = list[Sequence[float | int]]
 
