@@ -132,6 +132,24 @@ def test_growth_bounds_the_retention_of_snapshots(build: Callable[..., Rulebook]
             )
 
 
+@pytest.mark.parametrize(
+    ("name", "leaks"),
+    [
+        *((name, True) for name in ("ltv_quintile", "spend_band", "frequency", "zbar", "potential_band")),
+        *((name, False) for name in ("category_mix", "tenure_band")),
+    ],
+)
+def test_dimensions_named_for_an_outcome_are_refused(build: Callable[..., Rulebook], name: str, leaks: bool):
+    """Who peers are may not follow from what is to be reached; a dimension's name can say that it does."""
+    fact = f"facts: [{{name: {name}, type: enum, values: [a, b], group: profile, description: Band}}]\n"
+    strategy = STRATEGY + f"potential: {{peer_dimensions: [{name}]}}\n"
+    if not leaks:
+        assert build(strategy=strategy, facts=FACTS + fact).strategy.peer_dimensions == (name,)
+        return
+    with pytest.raises(RulebookCompileError, match=f"`{name}` follows from the outcome, by its name"):
+        build(strategy=strategy, facts=FACTS + fact)
+
+
 def test_stage_constants_default_and_change(build: Callable[..., Rulebook]) -> None:
     """Without stages.yaml the constants are the model's; one that is given replaces its default."""
     assert np.array_equal(build().stages.array, default_stage_parameters())

@@ -6,7 +6,6 @@ are checked when a rulebook is compiled, data when a grid is fitted.
 Source: domain model, section 3; runs of k kinds: Barton & David, Biometrika 44(1/2), 1957.
 """
 
-import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -17,32 +16,6 @@ from nextbest.model import F64, I64
 from nextbest.potential.cells import Codes, peer_codes
 from nextbest.potential.tables import PRIVACY_FLOOR
 
-OUTCOME_WORDS: Final = frozenset(
-    {
-        "clv",
-        "frequency",
-        "gap",
-        "ltv",
-        "margin",
-        "monetary",
-        "potential",
-        "profit",
-        "revenue",
-        "rfm",
-        "sales",
-        "spend",
-        "spending",
-        "turnover",
-        "zbar",
-    }
-)
-"""Words that name an outcome or a band of one, such as in `spend_band`."""
-
-OUTCOME_FACTS: Final = frozenset(
-    {"x", "t_x", "actual_value", "investment_ceiling", "multiplier", "value_for_money"}
-)
-"""Whole names of outcomes that no such word is in."""
-
 LEAST_ORDER: Final = 0.5
 """A dimension that changes along the sorted outcome less than half as often as by chance leaks."""
 
@@ -51,11 +24,6 @@ MOST_EXPLAINED: Final = 0.8
 
 LEAST_SURPRISE: Final = 4.0
 """Standard errors by which the order must differ from chance to be believed."""
-
-
-def names_outcome(name: str) -> bool:
-    """Say whether a fact's name says that it is an outcome, or a band of one."""
-    return name in OUTCOME_FACTS or not OUTCOME_WORDS.isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tests.naive import leakage as naive
 from nextbest.batch.grid_fit import GUARDED, leaks_in_words
 from nextbest.potential import leakage
 from nextbest.potential.grid import PeerGrid
-from nextbest.potential.leakage import leaking_dimensions, names_outcome
+from nextbest.potential.leakage import leaking_dimensions
 
 SPEND = np.exp(np.random.default_rng(0).normal(7, 1, 3_000))
 NOISE = np.random.default_rng(1).normal(0, 1, 3_000)
@@ -145,17 +145,3 @@ def test_explained_share_equals_trying_every_deal(people: list[tuple[int, int]])
     most = naive.most_explained(ranks, codes.tolist())
     assert -1e-9 <= share <= 1 + 1e-9
     assert share >= (float(exact / most) if most else 0.0) - 1e-9
-
-
-@pytest.mark.parametrize(
-    "name", ["ltv_quintile", "spend_band", "Revenue", "x", "frequency", "zbar", "value_gap"]
-)
-def test_names_of_outcomes_are_known(name: str) -> None:
-    """The compiler can reject a dimension by its name."""
-    assert names_outcome(name)
-
-
-@pytest.mark.parametrize("name", ["peer_segment", "household", "category_mix", "channel_mix", "tenure_band"])
-def test_names_of_peers_are_free(name: str) -> None:
-    """Dimensions of the model's own example pass."""
-    assert not names_outcome(name)

@@ -98,6 +98,8 @@ LEAKING_WORDS = frozenset(
         "decile",
         "tier",
         "gap",
+        "potential",
+        "zbar",
     ]
 )
 """Words in a fact's name that say it is a function of the outcome."""
