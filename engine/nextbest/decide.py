@@ -248,7 +248,7 @@ def _new_room(model: Model, n: int, results: int, pooled: int) -> _Room:
     return _Room(
         masks=np.empty((n, 2), np.uint64),
         facts=np.empty((n, 3)),
-        requests=np.empty((n, 4), np.int64),
+        requests=np.empty((n, 5), np.int64),
         pressure=np.empty((n, 3)),
         seen=np.empty((actions + groups + 1, lanes), np.uint16),
         words=np.empty(n_words(model.tables), np.uint64),

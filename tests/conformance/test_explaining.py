@@ -25,6 +25,8 @@ TIMED = {
     "CAP_REACHED": gates.caps,
 }
 """The gate that time opens, by reason; two of them lack the part of a history that is lost."""
+LATER = {"NOT_YET_VALID": "QUIET_HOURS"}
+"""What the same gate asks next: a day begins at midnight, when it is quiet."""
 SHARPNESS_S = 3.0
 """A gate is still shut this long before it is said to open."""
 
@@ -163,7 +165,10 @@ def test_a_gate_opens_when_it_is_said_to():
             continue
         asked = gate_case(found, case, candidate)
         gate = TIMED[name]
-        assert verdict_at(gate, asked, candidate.opens) is None, (name, found.world.documents)
+        assert verdict_at(gate, asked, candidate.opens) in (None, LATER.get(name)), (
+            name,
+            found.world.documents,
+        )
         assert verdict_at(gate, asked, candidate.opens - SHARPNESS_S) is not None, name
         compared[name] += 1
     assert len(compared) >= 6, compared

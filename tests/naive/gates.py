@@ -76,16 +76,22 @@ def authority(case):
 
 
 def validity(case):
-    """From the first moment until before the last; outbound contact not in the channel's quiet hours."""
-    now = case.request.now
-    if now < case.action.valid_from:
-        return "NOT_YET_VALID", now, case.action.valid_from
-    if now >= case.action.valid_until:
-        return "NO_LONGER_VALID", now, case.action.valid_until
-    hour = local_hour(now, case.customer.time_zone or case.rulebook.time_zone)
+    """From the first day through the last where the customer is; no outbound contact in quiet hours."""
+    now, zone = case.request.now, case.customer.time_zone or case.rulebook.time_zone
+    today, first, last = dt.datetime.fromtimestamp(now, ZoneInfo(zone)).date(), *case.action.valid
+    if first is not None and today < first:
+        return "NOT_YET_VALID", now, midnight(first, zone)
+    if last is not None and today > last:
+        return "NO_LONGER_VALID", now, midnight(last + dt.timedelta(days=1), zone)
+    hour = local_hour(now, zone)
     if case.outbound and in_quiet_hours(hour, case.channel.quiet_hours):
         return "QUIET_HOURS", hour, case.channel.quiet_hours[1]
     return None
+
+
+def midnight(day, zone):
+    """When a day begins."""
+    return dt.datetime.combine(day, dt.time(), ZoneInfo(zone)).timestamp()
 
 
 def local_hour(now, zone):

@@ -4,6 +4,7 @@ Words instead of codes, sets instead of bits, None instead of NaN. A condition o
 hashable key; `Answers` says what it comes to for one customer.
 """
 
+import datetime as dt
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -110,8 +111,8 @@ class Action:
     topics: frozenset[str] = frozenset()
     mandatory: bool = False
     authority: int = 0
-    valid_from: float = -math.inf
-    valid_until: float = math.inf
+    valid: tuple[dt.date | None, dt.date | None] = (None, None)
+    """First and last day, where the customer is."""
     max_snapshot_age_days: float = math.inf
     customer_gap: float = 0.0
     profit_gap: float = 0.0

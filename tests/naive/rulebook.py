@@ -1,7 +1,6 @@
 """Rule files as plain Python: what marketing's YAML means, read key by key with the documented defaults."""
 
 import datetime as dt
-from zoneinfo import ZoneInfo
 
 from tests.naive.decision_tables import asked_of, levers_of, segments_of, tables_by_id
 from tests.naive.plain import (
@@ -130,7 +129,6 @@ def action(entry, strategy, policies, tables):
     worth = entry.get("reward", {}).get("worth", 0.0)
     propensity = entry["propensity"]
     prior = isinstance(propensity, dict)
-    zone = ZoneInfo(strategy.get("time_zone", "UTC"))
     age = entry.get("max_snapshot_age")
     return Action(
         id=entry["id"],
@@ -145,8 +143,7 @@ def action(entry, strategy, policies, tables):
         topics=frozenset(entry.get("topics", ())),
         mandatory=entry.get("mandatory", False),
         authority=authority(entry.get("authority", 0), strategy),
-        valid_from=midnight(valid["from"], zone) if "from" in valid else -float("inf"),
-        valid_until=midnight(valid["through"], zone, 1) if "through" in valid else float("inf"),
+        valid=(day(valid.get("from")), day(valid.get("through"))),
         max_snapshot_age_days=float("inf") if age is None else seconds(age) / DAY_S,
         customer_gap=effect.get("customer_gap", 0.0),
         profit_gap=effect.get("profit_gap", 0.0),
@@ -198,10 +195,9 @@ def authority(given, strategy):
     return next(role.get("authority", 0) for role in strategy["roles"] if role["id"] == given)
 
 
-def midnight(day, zone, later=0):
-    """When the day (or one so many days later) begins."""
-    date = dt.date.fromisoformat(day) + dt.timedelta(days=later)
-    return dt.datetime.combine(date, dt.time(), zone).timestamp()
+def day(given):
+    """A date, None where there is none."""
+    return None if given is None else dt.date.fromisoformat(given)
 
 
 def treatment(entry, key, policies):

@@ -113,16 +113,24 @@ FIRST, LAST = 1699920000.0, 1700006400.0
     ],
 )
 def test_an_action_is_valid_from_its_first_day_through_its_last(now, found):
-    """Days begin and end at midnight in the strategy's time zone."""
+    """Days begin and end at midnight."""
     assert ends(customer(now=now), valid={"from": "2023-11-14", "through": "2023-11-14"}) == found
 
 
-def test_days_are_those_of_the_strategys_time_zone():
-    """In New York the 14th begins five hours later than in UTC."""
-    world = small(action(valid={"from": "2023-11-14"}), strategy={"time_zone": "America/New_York"})
-    later = FIRST + 5 * 3600
-    assert ends(customer(now=later - 1), world=world) == ("NOT_YET_VALID", later - 1, later)
-    assert ends(customer(now=later), world=world)[0] == "CHOSEN"
+@pytest.mark.parametrize(
+    ("home", "hours"),
+    [(None, 5), ("UTC", 0), ("Europe/Copenhagen", -1), ("America/New_York", 5), ("Asia/Kolkata", -5.5)],
+)
+def test_days_are_those_where_the_customer_is(home, hours):
+    """The 14th begins at each customer's own midnight, at the strategy's where their zone is not known."""
+    day = {"from": "2023-11-14", "through": "2023-11-14"}
+    world = small(action(valid=day), strategy={"time_zone": "America/New_York"})
+    begins, over = FIRST + hours * 3600, LAST + hours * 3600
+    facts = {} if home is None else {"time_zone": home}
+    assert ends(customer(now=begins - 1, facts=facts), world=world) == ("NOT_YET_VALID", begins - 1, begins)
+    assert ends(customer(now=begins, facts=facts), world=world)[0] == "CHOSEN"
+    assert ends(customer(now=over - 1, facts=facts), world=world)[0] == "CHOSEN"
+    assert ends(customer(now=over, facts=facts), world=world) == ("NO_LONGER_VALID", over, over)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def _any_trigger(tables: Tables, batch: Batch, block: int, action: int) -> np.ui
 
 
 @lean_kernel
-def _admitted(tables: Tables, batch: Batch, bounds: Bounds, n: int, action: int) -> np.uint64:
+def _admitted(tables: Tables, batch: Batch, bounds: Bounds, first: int, n: int, action: int) -> np.uint64:
     """Customers whom authority, validity and age of the snapshot admit; mostly all of them are."""
     authority, oldest = float(tables.codes[action, _AUTHORITY]), tables.numbers[action, _MAX_AGE]
     start, end = tables.numbers[action, _VALID_FROM], tables.numbers[action, _VALID_UNTIL]
@@ -169,7 +169,8 @@ def _admitted(tables: Tables, batch: Batch, bounds: Bounds, n: int, action: int)
         return _ALL
     lanes, found = batch.lanes, _ZERO
     for i in range(np.uint64(n)):
-        now = lanes[_NOW + i]
+        now, zone = lanes[_NOW + i], batch.requests[first + np.int64(i), 4]
+        start, end = tables.validity[zone, 2 * action], tables.validity[zone, 2 * action + 1]
         admits = start <= now < end and lanes[_OWN_AUTHORITY + i] >= authority
         found |= _ONE << i if admits and not lanes[_OWN_AGE + i] > oldest else _ZERO
     return found
@@ -204,7 +205,7 @@ def open_customers(
     if word == _ZERO:
         return word
     word &= _any_segment(tables, batch, block, action) & _any_trigger(tables, batch, block, action)
-    return word & _admitted(tables, batch, bounds, last - first, action) if word != _ZERO else word
+    return word & _admitted(tables, batch, bounds, first, last - first, action) if word != _ZERO else word
 
 
 @lean_kernel

@@ -45,11 +45,7 @@ _FIRST_TRIGGER, _LAST_TRIGGER = int(Code.FIRST_TRIGGER), int(Code.LAST_TRIGGER)
 _SELLS, _CARES, _AUTHORITY, _TOPICS = int(Code.SELLS), int(Code.CARES), int(Code.AUTHORITY), int(Code.TOPICS)
 _FIRST_POLICY, _LAST_POLICY = int(Code.FIRST_POLICY), int(Code.LAST_POLICY)
 _FIRST_CAP, _LAST_CAP, _CAP_COUNT = int(Code.FIRST_CAP), int(Code.LAST_CAP), int(Cap.COUNT)
-_VALID_FROM, _VALID_UNTIL, _MAX_AGE = (
-    int(Number.VALID_FROM),
-    int(Number.VALID_UNTIL),
-    int(Number.MAX_SNAPSHOT_AGE),
-)
+_MAX_AGE = int(Number.MAX_SNAPSHOT_AGE)
 _MINUTES, _MANDATORY = int(Number.MINUTES), int(Code.MANDATORY)
 _CONTACT_COST, _ACCEPTED_COST = int(Number.CONTACT_COST), int(Number.ACCEPTED_COST)
 _REPAIRS = int(Code.REPAIRS)
@@ -117,15 +113,15 @@ def _is_quiet(hour: float, start: float, end: float) -> bool:
 
 @lean_kernel
 def permission_gate(tables: Tables, batch: Batch, customer: int, action: int, treatment: int) -> Verdict:
-    """Authority of the caller's role, validity dates, and quiet hours of an outbound contact."""
+    """Authority of the caller's role; validity dates and quiet hours where the customer is."""
     authority, needed = batch.requests[customer, 3], tables.codes[action, _AUTHORITY]
     if authority < needed:
         return _AUTHORITY_LACKING, float(authority), float(needed)
-    now = batch.now[customer]
-    if now < tables.numbers[action, _VALID_FROM]:
-        return _NOT_YET_VALID, now, tables.numbers[action, _VALID_FROM]
-    if now >= tables.numbers[action, _VALID_UNTIL]:
-        return _NO_LONGER_VALID, now, tables.numbers[action, _VALID_UNTIL]
+    now, bounds = batch.now[customer], tables.validity[batch.requests[customer, 4]]
+    if now < bounds[2 * action]:
+        return _NOT_YET_VALID, now, bounds[2 * action]
+    if now >= bounds[2 * action + 1]:
+        return _NO_LONGER_VALID, now, bounds[2 * action + 1]
     channel = tables.treatments[treatment, _T_CHANNEL]
     if disturbs(tables, batch, customer, channel):
         return _QUIET_HOURS, batch.facts[customer, 2], tables.channels[channel, _QUIET_UNTIL]

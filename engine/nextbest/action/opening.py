@@ -3,8 +3,8 @@
 Every kernel gives epoch seconds from which the gate lets the action through: inf = waiting is of no use.
 Contacts still to come, and facts that change in between, are not foreseen.
 
-Oracle: tests/naive/opening.py; and at the time that is given the gates themselves let through, which
-tests/unit/test_openings.py asks them.
+Oracle: the naive gates let through at the time that is given and not before, see
+tests/conformance/test_explaining.py.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ from nextbest.action.contact import (
     policy_opens,
 )
 from nextbest.action.relevance import holds
-from nextbest.action.tables import Batch, Cap, ChannelNumber, Code, Number, Setting, Tables, TreatmentCode
+from nextbest.action.tables import Batch, Cap, ChannelNumber, Code, Setting, Tables, TreatmentCode
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, Direction, EntryKind, Reason
@@ -33,7 +33,7 @@ _FIRST_POLICY, _LAST_POLICY = int(Code.FIRST_POLICY), int(Code.LAST_POLICY)
 _FIRST_CAP, _LAST_CAP = int(Code.FIRST_CAP), int(Code.LAST_CAP)
 _MANDATORY = int(Code.MANDATORY)
 _CAP_COUNT, _CAP_PERIOD = int(Cap.COUNT), int(Cap.PERIOD)
-_VALID_FROM, _HOLD_DAYS = int(Number.VALID_FROM), int(Setting.SELL_HOLD_DAYS)
+_HOLD_DAYS = int(Setting.SELL_HOLD_DAYS)
 _WEIGHT, _LOCATION = int(ChannelNumber.OUTBOUND_WEIGHT), int(ChannelNumber.LOCATION_BOUND)
 _T_CHANNEL = int(TreatmentCode.CHANNEL)
 _NOT_YET_VALID, _SELL_HOLD, _COOLING, _CAP_REACHED = (
@@ -54,7 +54,7 @@ _PAUSED, _UNKNOWN, _PRESSURE, _LOCATION_CAP = (
 def opens_at(tables: Tables, batch: Batch, customer: int, action: int, treatment: int, reason: int) -> float:
     """When the gate that stopped an action opens by itself, epoch seconds; NaN = it lacks no time."""
     if reason == _NOT_YET_VALID:
-        return float(tables.numbers[action, _VALID_FROM])
+        return float(tables.validity[batch.requests[customer, 4], 2 * action])
     if reason == _SELL_HOLD:
         left = tables.settings[_HOLD_DAYS] - batch.facts[customer, 1]
         return float(batch.now[customer] + left * DAY_S)

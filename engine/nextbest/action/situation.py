@@ -9,6 +9,7 @@ from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, Direction
 
 _CONSENT, _BLOCKED = int(Place.CONSENT_WORD), int(Place.BLOCKED_WORD)
+_TIME_ZONE = int(Place.TIME_ZONE)
 _STAGE, _OUTBOUND = int(Figure.STAGE), int(Direction.OUTBOUND)
 _TOUCHPOINT_SCORE, _TOUCHPOINT_AT = int(Place.TOUCHPOINT_SCORE), int(Place.TOUCHPOINT_AT)
 
@@ -45,6 +46,14 @@ def fill_past(tables: Tables, batch: Batch, customer: int) -> None:
 
 
 @lean_kernel
+def _zone_row(tables: Tables, raw: Raw, customer: int) -> int:
+    """The customer's row of `Tables.validity`: 0 where the zone is not known or makes no difference."""
+    column = tables.places[_TIME_ZONE]
+    code = raw.numbers[customer, column] if column >= 0 else -1.0
+    return int(code) + 1 if 0.0 <= code < len(tables.validity) - 1 else 0
+
+
+@lean_kernel
 def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> None:
     """Write a customer's `masks`, `facts`, `requests` and pressure factor; `fill_past` has been called."""
     batch.masks[customer, 0] = known_set(tables, raw, customer, _CONSENT)
@@ -57,4 +66,5 @@ def fill_situation(tables: Tables, raw: Raw, batch: Batch, customer: int) -> Non
     batch.requests[customer, 1] = raw.direction[customer]
     batch.requests[customer, 2] = np.int64(raw.placements[customer])
     batch.requests[customer, 3] = tables.roles[raw.role[customer]]
+    batch.requests[customer, 4] = _zone_row(tables, raw, customer)
     batch.pressure[customer, 2] = pressure_factor(tables, batch, customer)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nextbest.action.validity import validity_by_zone
 from nextbest.arena import Arena, real1, real2, whole1, whole2
 from nextbest.kernels import lean_kernel
 from nextbest.model import F64, I32, I64, U8, U16, U64, Stage
@@ -56,7 +57,9 @@ class Number(IntEnum):
     """Columns of `Tables.numbers`."""
 
     VALID_FROM = 0
+    """The latest of all time zones; those of each are in `Tables.validity`."""
     VALID_UNTIL = 1
+    """The earliest of all time zones."""
     MAX_SNAPSHOT_AGE = 2
     CUSTOMER_GAP_SHARE = 3
     PROFIT_GAP_SHARE = 4
@@ -136,6 +139,7 @@ class Place(IntEnum):
     BLOCKED_KNOWN_BIT = 5
     TOUCHPOINT_SCORE = 6
     TOUCHPOINT_AT = 7
+    TIME_ZONE = 8
 
 
 class Tables(NamedTuple):
@@ -180,6 +184,8 @@ class Tables(NamedTuple):
     """(roles + 1,) authority of each role, then the least one, for callers without a role."""
     shared_policies: I64
     """One policy each of those that do not ask which action it is: scopes channel and all."""
+    validity: F64
+    """(zones + 1 or 1, 2·A) from and until when each action is valid, see `validity.validity_by_zone`."""
 
 
 @lean_kernel
@@ -207,6 +213,7 @@ def unpack_tables(arena: Arena) -> Tables:
         places=whole1(arena, 18),
         roles=whole1(arena, 19),
         shared_policies=whole1(arena, 20),
+        validity=real2(arena, 21),
     )
 
 
@@ -244,7 +251,8 @@ class Batch(NamedTuple):
     models: F64
     """(n, fitted propensity models)."""
     requests: I64
-    """(n, 4) channel, direction, placements as a bit set, authority of the caller."""
+    """(n, 5) channel, direction, placements as a bit set, authority of the caller, and which row of
+    `Tables.validity` is the customer's."""
     now: F64
     """(n,) epoch seconds."""
     periods: F64
@@ -286,9 +294,10 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
     settings[Setting.VALUE_OF_TIME] = rulebook.value.value_of_time
     settings[Setting.CLASSIC] = float(strategy.arbitration)
     shared, representatives = _shared_policies(tables)
+    validity = validity_by_zone(rulebook)
     return Tables(
         codes=_codes(rulebook),
-        numbers=_numbers(tables),
+        numbers=_numbers(tables, validity),
         triggers=tables.trigger_index.astype(np.int64),
         evidence=_whole(tables.evidence_condition, tables.evidence_value, tables.declared),
         evidence_weights=tables.evidence_weight,
@@ -317,6 +326,7 @@ def pack_rulebook(rulebook: Rulebook) -> Tables:
         places=_places(rulebook),
         roles=_roles(rulebook),
         shared_policies=representatives,
+        validity=validity,
     )
 
 
@@ -359,6 +369,7 @@ def _places(rulebook: Rulebook) -> I64:
     if "touchpoint_score" in catalogue and "touchpoint_score_at" in catalogue:
         places[Place.TOUCHPOINT_SCORE] = catalogue.column("touchpoint_score")
         places[Place.TOUCHPOINT_AT] = catalogue.column("touchpoint_score_at")
+    places[Place.TIME_ZONE] = catalogue.column("time_zone")
     return places
 
 
@@ -412,11 +423,11 @@ def _codes(rulebook: Rulebook) -> I64:
     return codes
 
 
-def _numbers(tables: ActionTables) -> F64:
+def _numbers(tables: ActionTables, validity: F64) -> F64:
     numbers = np.empty((len(tables.stages), len(Number)))
     plain = {
-        Number.VALID_FROM: tables.valid_from,
-        Number.VALID_UNTIL: tables.valid_until,
+        Number.VALID_FROM: validity[:, ::2].max(axis=0),
+        Number.VALID_UNTIL: validity[:, 1::2].min(axis=0),
         Number.MAX_SNAPSHOT_AGE: tables.max_snapshot_age_days,
         Number.CUSTOMER_GAP_SHARE: tables.customer_gap_share,
         Number.PROFIT_GAP_SHARE: tables.profit_gap_share,

@@ -223,7 +223,7 @@ class ActionTables:
     authority: I32
     """(A,) least authority of the caller's role."""
     valid_from: F64
-    """(A,) epoch seconds, -inf = always was."""
+    """(A,) epoch seconds in the strategy's time zone, -inf = always was; `action.validity` has the others."""
     valid_until: F64
     """(A,) epoch seconds, exclusive, inf = for ever."""
     topics: U64

@@ -155,7 +155,7 @@ class ContextWeight(Document):
 
 
 class Validity(Document):
-    """Days on which the action may be used, in the strategy's time zone."""
+    """Days on which the action may be used, in the customer's time zone, else in the strategy's."""
 
     start: Day | None = Field(default=None, alias="from", description="First day.")
     through: Day | None = Field(default=None, description="Last day.")
@@ -226,7 +226,9 @@ class ActionEntry(Document):
     authority: Authority = Field(
         default=0, description="Role whose authority the caller needs at least, or the authority itself."
     )
-    valid: Validity = Field(default=Validity(), description="Days on which it may be used.")
+    valid: Validity = Field(
+        default=Validity(), description="Days on which it may be used, where the customer is."
+    )
     max_snapshot_age: Duration | None = Field(
         default=None, description="Oldest snapshot it may be decided on."
     )

@@ -384,7 +384,7 @@ class Offer(_message.Message):
     """Code that the till or another system knows it by; empty if none."""
     @_builtins.property
     def valid_until(self) -> _timestamp_pb2.Timestamp:
-        """When the offer ends; absent if it does not."""
+        """When the offer ends in the strategy's time zone, elsewhere at the same hour of the clock there; absent if it does not."""
 
     def __init__(
         self,

@@ -580,11 +580,11 @@ class ActionInfo(_message.Message):
 
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp:
-        """When it becomes valid; absent = it is."""
+        """When it becomes valid in the strategy's time zone; absent = it is."""
 
     @_builtins.property
     def valid_until(self) -> _timestamp_pb2.Timestamp:
-        """When it ceases to be valid; absent = never."""
+        """When it ceases to be valid in the strategy's time zone; absent = never."""
 
     def __init__(
         self,
