@@ -17,7 +17,7 @@ from nextbest.model import F64, I32, I64
 from nextbest.potential.lifetime_table import LifetimeTable, lifetime_table
 from nextbest.potential.ltv import WEEKS_A_YEAR, LtvColumn, ltv_horizons
 from nextbest.potential.value import ProfitTerm, ValueInput, ValueTerm
-from nextbest.rulebook.rulebook import FORGIVE_TERMS, Strategy, Term
+from nextbest.rulebook.strategy import FORGIVE_TERMS, Strategy, Term
 
 
 class FactColumn(IntEnum):

@@ -7,7 +7,7 @@ from nextbest.assembly import Model
 from nextbest.facts import STAGE_NAMES
 from nextbest.learning.state_excerpt import on_path
 from nextbest.model import F64, DecisionState
-from nextbest.rulebook.rulebook import PropensityKind
+from nextbest.rulebook.actions import PropensityKind
 
 
 def propensity_levels(

@@ -29,7 +29,8 @@ from nextbest.model import (
     Term,
     Trace,
 )
-from nextbest.rulebook.rulebook import Arbitration, Exploration, PropensityKind
+from nextbest.rulebook.actions import PropensityKind
+from nextbest.rulebook.strategy import Arbitration, Exploration
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from nextbest.facts import STAGE_NAMES
 from nextbest.id_check import id_checks_of
 from nextbest.potential.ltv_parameters import BgNbd, GammaGamma, LtvParameters
 from nextbest.rows import RowCodec
-from nextbest.rulebook.rulebook import FORGIVE_TERMS
+from nextbest.rulebook.strategy import FORGIVE_TERMS
 
 T0 = NOW.timestamp()
 DAY = 86400.0

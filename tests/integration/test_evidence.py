@@ -15,7 +15,7 @@ from nextbest.data.keys import Keys
 from nextbest.learning.cases import Place, observations
 from nextbest.model import NO_CODE, EntryFlag, Outcome
 from nextbest.rings import new_entries
-from nextbest.rulebook.rulebook import Exploration, Learning
+from nextbest.rulebook.strategy import Exploration, Learning
 
 LEARNING = Learning(
     parent_weight=30,

@@ -20,7 +20,7 @@ from nextbest.potential.ltv import (
     word_of_mouth_rows,
 )
 from nextbest.potential.value import ProfitTerm
-from nextbest.rulebook.rulebook import FORGIVE_TERMS
+from nextbest.rulebook.strategy import FORGIVE_TERMS
 from nextbest.standard_facts import CONTRACT_STATES
 
 

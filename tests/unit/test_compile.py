@@ -13,10 +13,12 @@ from nextbest.fact_values import FactChecks, shown
 from nextbest.facts import FactType
 from nextbest.model import Outcome, Stage
 from nextbest.parameters import STAGE_PARAMETERS, default_stage_parameters
+from nextbest.rulebook.actions import PolicyScope, PropensityKind
 from nextbest.rulebook.compile import check_rulebook, compile_rulebook, compile_source
 from nextbest.rulebook.diagnostics import Severity
-from nextbest.rulebook.rulebook import Arbitration, PolicyScope, PropensityKind, Rulebook
+from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.source import load_source
+from nextbest.rulebook.strategy import Arbitration
 from nextbest.rulebook.verify import verify_rulebook
 from nextbest.standard_facts import STANDARD_FACTS
 

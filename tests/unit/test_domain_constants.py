@@ -12,8 +12,8 @@ from nextbest.action import contact, relevance
 from nextbest.behaviour import overdue
 from nextbest.potential import gap, ltv_fit, maximum_likelihood, peers, selection, shares, sketch, tables
 from nextbest.potential.grid import PeerGrid
+from nextbest.rulebook.actions import EVIDENCE_WEIGHTS
 from nextbest.rulebook.compile.channels import DEFAULTS
-from nextbest.rulebook.rulebook import EVIDENCE_WEIGHTS
 
 CONSTANTS = (
     ("3: α of the sketch", sketch.ALPHA, 0.01),

@@ -13,7 +13,7 @@ from tests.naive.plain import Entry
 from tests.naive.relevance import ask_likelihood
 from tests.naive.relevance import relevance as oracle
 
-from nextbest.rulebook.rulebook import EVIDENCE_WEIGHTS, Evidence
+from nextbest.rulebook.actions import EVIDENCE_WEIGHTS, Evidence
 
 VECTORS = {v["name"]: v for v in json.loads((Path(__file__).parents[1] / "vectors.json").read_text())}
 TWO = {"open_need": "true", "own_interest": "true"}

@@ -6,7 +6,8 @@ import numpy as np
 
 from nextbest.action.score import mutual_score
 from nextbest.model import F64, Term
-from nextbest.rulebook.rulebook import Arbitration, Rulebook
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.strategy import Arbitration
 
 Decisive: TypeAlias = Term | Literal["business_value"]
 """What a score is lost by: a term, or in classic arbitration V, which is the action's own and no term."""

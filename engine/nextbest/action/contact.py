@@ -10,7 +10,7 @@ from nextbest.action.tables import Batch, Cap, ChannelNumber, Code, Policy, Tabl
 from nextbest.arena import Arena
 from nextbest.kernels import lean_kernel
 from nextbest.model import DAY_S, F64, I32, I64, U8, U32, U64, Direction, EntryKind, Outcome
-from nextbest.rulebook.rulebook import PolicyScope
+from nextbest.rulebook.actions import PolicyScope
 
 PRESSURE_HALF_LIFE_DAYS = 7.0
 """Half-life of a contact's pressure."""

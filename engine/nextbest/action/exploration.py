@@ -13,7 +13,8 @@ from nextbest.action.terms import Terms, TermSetting
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
 from nextbest.model import I32, Direction, Reason
-from nextbest.rulebook.rulebook import Exploration, PropensityKind
+from nextbest.rulebook.actions import PropensityKind
+from nextbest.rulebook.strategy import Exploration
 
 _METHOD, _SHARE, _WEIGHT = (
     int(TermSetting.EXPLORATION),

@@ -18,7 +18,7 @@ from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
 from nextbest.model import F64, Stage
-from nextbest.rulebook.rulebook import PropensityKind
+from nextbest.rulebook.actions import PropensityKind
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _HEAR_ME, _GROW_ME, _FORGIVE_ME = (

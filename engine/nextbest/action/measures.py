@@ -23,7 +23,8 @@ from nextbest.behaviour.quality import fact_states, facts_to_collect, quality_ta
 from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.facts_of import FactsOf
 from nextbest.model import DAY_S, Reason, Stage, Trace
-from nextbest.rulebook.rulebook import Arbitration, Rulebook
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.strategy import Arbitration
 from nextbest.rulebook.zones import zone_named
 
 UNITS: Mapping[Reason, str] = {

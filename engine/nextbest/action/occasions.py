@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from nextbest.action.wording import template
 from nextbest.facts_of import MISSING, FactsOf
-from nextbest.rulebook.rulebook import Trigger, text_in
+from nextbest.rulebook.rulebook import Trigger
+from nextbest.rulebook.texts import text_in
 
 _EVIDENCE: tuple[tuple[tuple[str, ...], Mapping[str, str]], ...] = (
     (("before", "after"), {"en": "from {before} to {after}", "da": "fra {before} til {after}"}),

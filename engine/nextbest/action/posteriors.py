@@ -13,7 +13,7 @@ import numpy as np
 
 from nextbest.kernels import kernel
 from nextbest.model import F64, I32, I64, CellEvidence, DecisionState
-from nextbest.rulebook.rulebook import ActionTables, PropensityKind
+from nextbest.rulebook.actions import ActionTables, PropensityKind
 
 MOST_VALUES: Final = 1 << 23
 """Values a table of posteriors may hold, 64 MB; beyond it the cells with the least evidence back off."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from nextbest.action.wording import template
 from nextbest.facts_of import shown
 from nextbest.model import F64, Term
-from nextbest.rulebook.rulebook import PropensityKind, Rulebook
+from nextbest.rulebook.actions import PropensityKind
+from nextbest.rulebook.rulebook import Rulebook
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from nextbest.action.remedies import WITHOUT_MARGIN as REMEDIES_WITHOUT_MARGIN
 from nextbest.action.wording import CAP_NOT_KNOWN, DRAWN, LOST_BY, SENTENCES, WITHOUT_MARGIN, template
 from nextbest.facts_of import FactsOf
 from nextbest.model import F64, GATE_OF, I32, Decisions, Gate, Reason, Term, Trace
-from nextbest.rulebook.rulebook import Arbitration, Rulebook, Trigger
+from nextbest.rulebook.rulebook import Rulebook, Trigger
+from nextbest.rulebook.strategy import Arbitration
 
 _RANKED = (Reason.CHOSEN, Reason.MANDATORY)
 _FIRST_OF_GROUP = (*_RANKED, Reason.BEATEN_IN_RANK)

@@ -9,7 +9,7 @@ from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel
 from nextbest.model import F64, Direction, Stage, Term
-from nextbest.rulebook.rulebook import PropensityKind
+from nextbest.rulebook.actions import PropensityKind
 
 _KIND, _INDEX = int(Code.PROPENSITY_KIND), int(Code.PROPENSITY_INDEX)
 _POSTERIOR, _EXPRESSION = int(PropensityKind.POSTERIOR), int(PropensityKind.EXPRESSION)

@@ -11,7 +11,7 @@ from nextbest.action.terms import Terms
 from nextbest.facts import Figure
 from nextbest.kernels import lean_kernel, lowest_bit
 from nextbest.model import Stage
-from nextbest.rulebook.rulebook import PolicyScope
+from nextbest.rulebook.actions import PolicyScope
 
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _INBOUND, _STAGE_WORDS = int(Word.INBOUND), int(Word.STAGES)

@@ -15,7 +15,9 @@ from nextbest.action.validity import validity_by_zone
 from nextbest.arena import Arena, real1, real2, whole1, whole2
 from nextbest.kernels import lean_kernel
 from nextbest.model import F64, I32, I64, U8, U16, U64, Stage
-from nextbest.rulebook.rulebook import ActionTables, PolicyScope, Rulebook, Strategy
+from nextbest.rulebook.actions import ActionTables, PolicyScope
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.strategy import Strategy
 
 
 class Code(IntEnum):

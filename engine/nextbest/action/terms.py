@@ -10,7 +10,9 @@ from nextbest.action.posteriors import ROOT_ONLY, Posteriors, posteriors_of
 from nextbest.arena import Arena, pack, real1, real3, whole1
 from nextbest.kernels import lean_kernel
 from nextbest.model import F64, I32, I64, DecisionState
-from nextbest.rulebook.rulebook import Exploration, Learning, PropensityKind, Rulebook
+from nextbest.rulebook.actions import PropensityKind
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.strategy import Exploration, Learning
 
 
 class TermSetting(IntEnum):

@@ -2,7 +2,7 @@
 
 from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.model import F64, Stage
-from nextbest.rulebook.rulebook import Strategy
+from nextbest.rulebook.strategy import Strategy
 
 REACHED = "reached"
 """Where the profit potential is reached: the goal is to keep."""

@@ -21,7 +21,8 @@ from nextbest.facts import STAGE_NAMES, Figure
 from nextbest.figures import figures_of
 from nextbest.model import F64, I32, I64, DesiredAction
 from nextbest.rulebook.balance import PARAMETER_OF, PARAMETERS, REWARD_KINDS, reward_kind
-from nextbest.rulebook.rulebook import RewardShare, Rulebook
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.strategy import RewardShare
 
 
 @dataclass(frozen=True, slots=True)

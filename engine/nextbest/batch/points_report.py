@@ -16,7 +16,7 @@ from nextbest.batch.fitting import Progress
 from nextbest.batch.operations import no_progress, population
 from nextbest.data.store import Store
 from nextbest.model import F64
-from nextbest.rulebook.rulebook import ValueModel
+from nextbest.rulebook.strategy import ValueModel
 from nextbest.valuation import take_columns
 
 FACTS: Final = ("points_earned", "points_redeemed")

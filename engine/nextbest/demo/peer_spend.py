@@ -12,7 +12,7 @@ from nextbest.demo.gap_forecast import PeerGap
 from nextbest.model import F64
 from nextbest.potential.gap import GapFigure, peer_gaps
 from nextbest.potential.grid import PeerGrid
-from nextbest.rulebook.rulebook import Strategy
+from nextbest.rulebook.strategy import Strategy
 
 TAU = 0.8
 """Stretch quantile of Hear me, here for everyone."""

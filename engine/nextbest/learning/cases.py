@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nextbest.model import NO_CODE, Bools, EntryFlag, Outcome
-from nextbest.rulebook.rulebook import Learning
+from nextbest.rulebook.strategy import Learning
 
 
 class Word(IntEnum):

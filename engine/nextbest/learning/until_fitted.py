@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from nextbest.errors import ArtifactError
-from nextbest.rulebook.rulebook import ActionTables, PropensityKind, Rulebook
+from nextbest.rulebook.actions import ActionTables, PropensityKind
+from nextbest.rulebook.rulebook import Rulebook
 
 NO_INDEX = -1
 """Propensity index of an action that reads neither program nor model."""

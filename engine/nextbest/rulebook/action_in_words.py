@@ -7,10 +7,11 @@ import numpy as np
 
 from nextbest.facts import STAGE_NAMES
 from nextbest.model import Outcome
+from nextbest.rulebook.actions import Offer, PolicyScope
 from nextbest.rulebook.compile.parts import Parts
 from nextbest.rulebook.documents.actions import ActionEntry, FittedModel, Prior
 from nextbest.rulebook.in_words import in_words
-from nextbest.rulebook.rulebook import Offer, PolicyScope, Rulebook
+from nextbest.rulebook.rulebook import Rulebook
 from nextbest.rulebook.told import duration_in_words, expression_in_words, told
 
 SAID = (

@@ -10,8 +10,9 @@ from typing import Final, get_args
 
 from nextbest.facts import STAGE_NAMES
 from nextbest.model import DesiredAction
+from nextbest.rulebook.actions import Action, Reward
 from nextbest.rulebook.documents.actions import Capability
-from nextbest.rulebook.rulebook import Action, Reward, Rulebook
+from nextbest.rulebook.rulebook import Rulebook
 
 PARAMETERS: Final[tuple[str, ...]] = (
     "information",

@@ -6,12 +6,13 @@ from typing import TypeAlias
 
 from nextbest.facts import STAGE_NAMES, Fact
 from nextbest.rulebook.action_in_words import action_in_words, segment_sources
+from nextbest.rulebook.actions import EVIDENCE_WEIGHTS, Evidence
 from nextbest.rulebook.compile.parts import Parts
 from nextbest.rulebook.documents.patterns import CountEntry, PatternEntry, StepEntry
 from nextbest.rulebook.documents.stages import DESCRIPTIONS
 from nextbest.rulebook.documents.tables import RowEntry, TableEntry
 from nextbest.rulebook.in_words import in_words
-from nextbest.rulebook.rulebook import EVIDENCE_WEIGHTS, Channel, Evidence, Rulebook, Trigger
+from nextbest.rulebook.rulebook import Channel, Rulebook, Trigger
 from nextbest.rulebook.told import duration_in_words, expression_in_words, told
 
 Lines: TypeAlias = dict[str, list[str]]

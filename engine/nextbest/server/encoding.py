@@ -15,7 +15,7 @@ from nextbest.assembly import Model
 from nextbest.facts_of import FactsOf, Template, is_quoting, shown
 from nextbest.figures import Valued
 from nextbest.model import Decisions, DesiredAction, Rows, Term
-from nextbest.rulebook.rulebook import text_in
+from nextbest.rulebook.texts import text_in
 from nextbest.server.customer_figures import customer_figures
 from nextbest.server.requests import MAX_RESULTS, Question
 from nextbest.server.responses import (

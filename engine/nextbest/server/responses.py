@@ -12,7 +12,9 @@ from nextbest.action.reasons import Candidate, Explainer, FunnelStep
 from nextbest.action.weights import weight_name
 from nextbest.assembly import Model
 from nextbest.model import F64, Degraded, DesiredAction, Reason, Term
-from nextbest.rulebook.rulebook import Offer, Rulebook, Treatment, text_in
+from nextbest.rulebook.actions import Offer, Treatment
+from nextbest.rulebook.rulebook import Rulebook
+from nextbest.rulebook.texts import text_in
 from nextbest.server.requests import Question
 
 DO_NOTHING = "do_nothing"

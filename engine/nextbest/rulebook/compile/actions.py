@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from nextbest.facts import STAGE_NAMES, Catalogue
 from nextbest.model import DAY_S, DesiredAction
+from nextbest.rulebook.actions import Action, ActionTables, Evidence, PropensityKind, Reward, Treatment
 from nextbest.rulebook.compile.channels import Channels, check_members
 from nextbest.rulebook.compile.clock import day_end, day_start
 from nextbest.rulebook.compile.columns import Row, list_columns, plain_columns
@@ -18,15 +19,7 @@ from nextbest.rulebook.compile.texts import check_quotes
 from nextbest.rulebook.compile.treatments import TreatmentCompiler
 from nextbest.rulebook.documents.actions import ActionEntry, ActionsFile, FittedModel, Prior
 from nextbest.rulebook.periods import Period
-from nextbest.rulebook.rulebook import (
-    Action,
-    ActionTables,
-    Arbitration,
-    Evidence,
-    PropensityKind,
-    Reward,
-    Treatment,
-)
+from nextbest.rulebook.strategy import Arbitration
 
 SELLING = frozenset({DesiredAction.UP_SELL, DesiredAction.CROSS_SELL})
 CARING = frozenset(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nextbest.facts import Catalogue
+from nextbest.rulebook.actions import EVIDENCE_WEIGHTS, Evidence
 from nextbest.rulebook.compile.reading import Read
 from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.documents.policies import ChannelEntry, PoliciesFile, PolicyLimit
-from nextbest.rulebook.rulebook import EVIDENCE_WEIGHTS, Channel, ChannelTables, Evidence
+from nextbest.rulebook.rulebook import Channel, ChannelTables
 from nextbest.rulebook.suggest import did_you_mean
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nextbest.model import Outcome
+from nextbest.rulebook.actions import PolicyScope
 from nextbest.rulebook.compile.channels import Channels
 from nextbest.rulebook.compile.clock import load_time_zone
 from nextbest.rulebook.compile.expressions import NONE
@@ -12,7 +13,6 @@ from nextbest.rulebook.documents.actions import ActionEntry
 from nextbest.rulebook.documents.common import CalendarPeriod
 from nextbest.rulebook.documents.policies import PolicyLimit
 from nextbest.rulebook.periods import Period
-from nextbest.rulebook.rulebook import PolicyScope
 
 
 @dataclass

@@ -20,13 +20,13 @@ from nextbest.rulebook.documents.strategy import (
     RewardShareEntry,
     StrategyFile,
 )
-from nextbest.rulebook.rulebook import (
+from nextbest.rulebook.rulebook import Role
+from nextbest.rulebook.strategy import (
     FORGIVE_TERMS,
     Arbitration,
     Exploration,
     Learning,
     RewardShare,
-    Role,
     Strategy,
     Term,
     ValueModel,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from nextbest.facts import Catalogue, Figure
 from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.nodes import Scalar
-from nextbest.rulebook.rulebook import Texts
 from nextbest.rulebook.suggest import did_you_mean
+from nextbest.rulebook.texts import Texts
 from nextbest.standard_facts import STAGE_FACTS
 
 _QUOTE = re.compile(r"\{([^{}]*)\}?|\}")

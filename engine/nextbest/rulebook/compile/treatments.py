@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 from nextbest.facts import Catalogue
 from nextbest.model import DesiredAction
+from nextbest.rulebook.actions import Offer, Treatment
 from nextbest.rulebook.compile.channels import DEFAULTS, Channels, check_members
 from nextbest.rulebook.compile.report import At, Report
 from nextbest.rulebook.compile.texts import Languages, check_quotes
 from nextbest.rulebook.documents.actions import ActionEntry, OfferEntry, TreatmentEntry
-from nextbest.rulebook.rulebook import Offer, Texts, Treatment
 from nextbest.rulebook.suggest import nearest
+from nextbest.rulebook.texts import Texts
 
 SERVICE_ACTIONS = frozenset({DesiredAction.SERVICE, DesiredAction.INFORMATION, DesiredAction.REPAIR})
 SURVEY_ACTIONS = frozenset({DesiredAction.COLLECT_INFORMATION, DesiredAction.LISTEN})

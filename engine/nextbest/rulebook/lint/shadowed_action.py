@@ -12,9 +12,9 @@ from itertools import permutations
 import numpy as np
 
 from nextbest.model import Bools
+from nextbest.rulebook.actions import ActionTables, PolicyScope, PropensityKind
 from nextbest.rulebook.documents.actions import ActionEntry, Prior
 from nextbest.rulebook.lint.finding import Finding, Subject
-from nextbest.rulebook.rulebook import ActionTables, PolicyScope, PropensityKind
 
 CODE: str = "shadowed-action"
 MAX_GROUP = 400
