@@ -159,11 +159,12 @@ def fill_cooling(
             if not 0.0 <= age < longest:
                 continue
             trigger, action = np.uint64(codes[e, 6]), np.int64(codes[e, 4])  # as `causes` reads them
-            contact, named = octets[e, 8] == _CONTACT, trigger < triggers
+            named, other = trigger < triggers, octets[e, 8] ^ _CONTACT
             at = trigger if named else _ZERO
-            cools = contact & named & (age < tables.trigger_cool_down[at])
+            cools = named & (other == 0) & (age < tables.trigger_cool_down[at])
             cooling[at, block] |= bit if cools else _ZERO
-            if contact & (not named) & (action < len(tables.codes)):
+            # asked in one, for two questions are two branches, and either is a coin
+            if other | (1 if named else 0) == 0 and action < len(tables.codes):
                 for k in range(tables.codes[action, _FIRST_TRIGGER], tables.codes[action, _LAST_TRIGGER]):
                     _cool(int(tables.triggers[k]), i, age, tables.trigger_cool_down, cooling)
 
