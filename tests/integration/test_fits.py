@@ -652,6 +652,19 @@ def test_too_few_contracts_beside_buyers_are_a_warning(contract_shop):
     assert list(contract_shop.active()) == ["ltv"]
 
 
+@pytest.mark.parametrize(("n", "fits"), [(1, False), (9, False), (10, True)])
+def test_a_grid_of_too_few_replaces_none(tmp_path, redis_url, keys, n, fits):
+    """Of whom no figure may be shown there is nothing to compare with: the grid in use stays in use."""
+    shop = Shop(tmp_path, redis_url, keys.prefix)
+    shop.load(customers(N))
+    assert shop.cli("fit", "grid", "--m", "30").exit_code == 0
+    before, few = shop.active()["grid"], tmp_path / "few.parquet"
+    customers(n).write_parquet(few)
+    result = shop.cli("fit", "grid", "--m", "30", "--from", str(few))
+    assert (result.exit_code, shop.active()["grid"] != before) == (0 if fits else 1, fits), result.output
+    assert fits or f"only {n} of {n} customers have a full year" in str(result.exception)
+
+
 def test_an_outcome_that_nobody_has_is_warned_of(shop):
     """A grid on which every profit is the same says so, and where to look; it is no silent success."""
     nothing = pl.lit(0.0)

@@ -24,6 +24,7 @@ from nextbest.potential.ltv import LtvColumn, ltv_rows
 from nextbest.potential.ltv_parameters import LtvParameters
 from nextbest.potential.peers import PeerRates
 from nextbest.potential.selection import BackOffChoice, choose_m
+from nextbest.potential.tables import PRIVACY_FLOOR
 from nextbest.rulebook.rulebook import Rulebook
 from nextbest.valuation import VALUE_FACTS, take_columns, valuation, worth_tables
 
@@ -37,8 +38,6 @@ GUARDED: Final = (*GRID_OUTCOMES, "purchase frequency", "mean_repeat_value", "li
 """What no dimension may follow."""
 PURCHASES: Final = LTV_FACTS[:5]
 """x, t_x, T, zbar and margin rate: what frequency and lifetime value of the sample are computed from."""
-LEAST_TO_DIFFER: Final = 10
-"""So many customers with one and the same outcome are no accident."""
 REMEDY_OF: Final = {
     "actual_value": "check rewards and benefits, and `value` in strategy.yaml",
     "actual_profit": "check `revenue_net` and `cogs` or `margin_rate`, and `value` in strategy.yaml",
@@ -171,10 +170,16 @@ class GridCounter:
             accepted_leaks: dimensions that may follow an outcome all the same.
 
         Raises:
-            FitError: nobody was counted, or a dimension follows an outcome.
+            FitError: too few were counted to show anything of, or a dimension follows an outcome.
         """
         if self.customers == 0:
             raise FitError("no customer has a full year and a figure to count: there is no grid to fit")
+        if self.customers < PRIVACY_FLOOR:
+            counted = f"only {self.customers} of {self.seen} customers have a full year and a figure to count"
+            raise FitError(
+                f"{counted}: of fewer than {PRIVACY_FLOOR} a grid shows nothing;"
+                " load more, or see what was left out and why"
+            )
         leaks = self._leaks(ltv, accepted_leaks)
         choice = self._choose() if m is None else None
         grid, rates = merged(self._parts)
@@ -274,7 +279,7 @@ class GridCounter:
             known = values[np.isfinite(values)]
             if not known.size:
                 found.append(f"nobody's `{name}` is known: {REMEDY_OF[name]}")
-            elif (known == known[0]).all() and self.customers >= LEAST_TO_DIFFER:
+            elif (known == known[0]).all():
                 text = f"`{name}` is {known[0]:g} for every customer, so every gap is 0"
                 found.append(f"{text}; {REMEDY_OF[name]}")
         return tuple(found)
