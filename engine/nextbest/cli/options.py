@@ -42,13 +42,18 @@ def store_options(settings: Settings, data_directory: Path | None, redis_url: st
 
     A directory that is not there yet is said on standard error: it may be a misspelt one, and holds nobody.
     """
-    url = settings.redis_url if redis_url is None else redis_url
-    directory = data_directory or settings.data_directory
-    if not url and not directory.exists():
-        typer.echo(f"note: the data directory {directory} is new: nothing is stored in it", err=True)
+    options = _store_options(settings, data_directory, redis_url)
+    if not options.redis_url and not options.data_directory.exists():
+        typer.echo(
+            f"note: the data directory {options.data_directory} is new: nothing is stored in it", err=True
+        )
+    return options
+
+
+def _store_options(settings: Settings, data_directory: Path | None, redis_url: str | None) -> StoreOptions:
     return StoreOptions(
-        redis_url=url,
-        data_directory=directory,
+        redis_url=settings.redis_url if redis_url is None else redis_url,
+        data_directory=data_directory or settings.data_directory,
         prefix=settings.prefix,
         timeout_s=settings.batch_timeout_ms / 1000,
         history_entries=settings.history_entries,
@@ -62,7 +67,7 @@ def store_options(settings: Settings, data_directory: Path | None, redis_url: st
 
 def serving_options(settings: Settings, data_directory: Path | None, redis_url: str | None) -> StoreOptions:
     """Where the data are, for a service: a store that is slow is as good as one that is away."""
-    options = store_options(settings, data_directory, redis_url)
+    options = _store_options(settings, data_directory, redis_url)
     return replace(options, timeout_s=settings.store_timeout_ms / 1000)
 
 

@@ -170,7 +170,7 @@ def test_next_decision_sees_a_rejection(client, put, customer_id):
     """After a rejection the action's own limit pauses it, for this customer and for so long only."""
     put(customer_id, regular())
     request = decide_request(customer_id, channel="call_centre")
-    assert client.decide(request).results[0].action == "brie"
+    assert codes(client.explain(request))["brie"] == explanation_pb2.REASON_CODE_CHOSEN
     client.capture_outcomes(customer_id, [captured("brie/pos/display", REJECTED, days_ago(1))])
     after = client.explain(request)
     assert codes(after)["brie"] == explanation_pb2.REASON_CODE_CONTACT_POLICY_PAUSED
