@@ -79,7 +79,8 @@ def decide(
     Source: domain model, sections 6, 8 and 9. Oracle: tests/naive/decide.py.
     """
     task = _task(model, rows, histories, contexts, state, now, seed, max_results, out=out)
-    arbitrate(*task.given, task.room.scores, task.room.picks, task.room.pool, *task.answers)
+    room = task.room
+    arbitrate(*task.given, room.scores, room.picks, room.pool, room.turns, *task.answers)
     return task.decisions
 
 
@@ -217,6 +218,7 @@ class _Room(NamedTuple):
     scores: F64
     picks: I64
     pool: I32
+    turns: I64
     cooling: U64
     places: I64
     """Row 0 of the posteriors for all."""
@@ -256,6 +258,7 @@ def _new_room(model: Model, n: int, results: int, pooled: int) -> _Room:
         scores=np.empty((lanes, max(results, pooled))),
         picks=np.empty(lanes, np.int64),
         pool=np.empty((lanes, pooled), np.int32),
+        turns=np.empty((2, actions), np.int64),
         cooling=no_suppression(len(rulebook.triggers), n),
         places=fixed(np.zeros(n, np.int64)),
         matches=Matches(

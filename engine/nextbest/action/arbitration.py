@@ -222,17 +222,20 @@ def rank_block(
     count: I32,
     picks: I64,
     pool: I32,
+    turns: I64,
 ) -> None:
     """Rank the actions of customers `first` to `last`, a block, and draw one for whoever explores.
 
-    Of who asks for placements, all survivors are put into `pool` instead.
+    The turns that actions take do not change who wins: the order of survivors is strict. Of who asks for
+    placements, all survivors are put into `pool` instead.
     """
     bounds = fill_words(tables, batch, first, last, batch.words)
     exploring = _ZERO
     for i in range(first, last):
         count[i], picks[i & 63] = 0, -1
         exploring |= _ONE << np.uint64(i & 63) if is_exploring(batch, terms, i) else _ZERO
-    for action in range(len(tables.codes)):
+    for turn in range(len(tables.codes)):
+        action = turns[0, turn]
         word = survivors(tables, batch, terms, bounds, first, last, action)
         if word == _ZERO:
             continue
@@ -261,6 +264,28 @@ def draw_lots(batch: Batch, terms: Terms, first: int, action: int, exploring: np
         if batch.lanes[_SCORE + np.uint64(lane)] > 0.0:
             picks[lane] = luckier(batch, terms, first + lane, picks[lane], action)
         exploring &= exploring - _ONE
+
+
+@lean_kernel
+def start_turns(turns: I64) -> None:
+    """Let actions take turns by number; none has been an answer yet."""
+    for action in range(turns.shape[1]):
+        turns[0, action], turns[1, action] = action, 0
+
+
+@lean_kernel
+def order_turns(turns: I64) -> None:
+    """Let who has been an answer more often take its turn earlier.
+
+    Once the best have entered, the others rarely do: entering moves answers about and is guessed wrong.
+    """
+    order, answers = turns[0], turns[1]
+    for turn in range(1, len(order)):
+        action, place = order[turn], turn
+        while place > 0 and answers[order[place - 1]] < answers[action]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = action
 
 
 @lean_kernel
@@ -294,6 +319,7 @@ def arbitrate(
     scores: F64,
     picks: I64,
     pool: I32,
+    turns: I64,
     ranked: I32,
     ranked_treatment: I32,
     ranked_placement: I32,
@@ -312,6 +338,7 @@ def arbitrate(
             placements are asked for, `scores` is as wide.
         picks: See above.
         pool: See above; (lanes, 0) will do where nobody asks for placements.
+        turns: (2, A) memory to work in: which action takes each turn, and how often each has been an answer.
         ranked: (n, k) filled with actions, best first, -1 beyond `count`.
         ranked_treatment: (n, k) filled with their treatments, -1 beyond.
         ranked_placement: (n, k) filled with their placements, -1 beyond and where none was asked for.
@@ -323,14 +350,15 @@ def arbitrate(
     """
     tables, terms = unpack_tables(arena), unpack_terms(learnt)
     fill_fired(tables, batch, fired)
+    start_turns(turns)
     customers = len(batch.now)
     for first in range(0, customers, 64):
         last = min(first + 64, customers)
         fill_block(tables, raw, batch, terms, first, last)
         if last == first + 64:  # said in so many words: loops over a whole block then need not count
-            rank_block(tables, batch, terms, first, first + 64, ranked, scores, count, picks, pool)
+            rank_block(tables, batch, terms, first, first + 64, ranked, scores, count, picks, pool, turns)
         else:
-            rank_block(tables, batch, terms, first, last, ranked, scores, count, picks, pool)
+            rank_block(tables, batch, terms, first, last, ranked, scores, count, picks, pool, turns)
         for i in range(first, last):
             lane, placement = i & 63, ranked_placement[i]
             count[i] = n = settle_answers(
@@ -339,3 +367,8 @@ def arbitrate(
             keep_answers(
                 tables, batch, terms, i, n, ranked[i], placement, ranked_treatment[i], ranked_terms[i]
             )
+            for place in range(n):
+                turns[1, ranked[i, place]] += 1
+        # after 1, 2, 4, 8 … blocks, for sorting is not to cost what it saves
+        if last < customers and last & (last - 1) == 0:
+            order_turns(turns)
